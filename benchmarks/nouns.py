@@ -305,11 +305,14 @@ class RunFacts:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean over visits with its 95% interval. `visits` are the values themselves, in block order."""
+    """A geometric mean over visits with its 95% interval; `low` and `high` are None when too few visits show the noise.
+
+    `visits` are the values it was made of, in block order.
+    """
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     visits: list[float]
 
 
@@ -318,7 +321,10 @@ QuantileStatus = Literal["ok", "at least", "insufficient"]
 
 @dataclass(frozen=True, slots=True)
 class Quantile:
-    """One percentile of the pooled visits. `value_ns` is None when `status` is "insufficient"; `why` then says why."""
+    """One percentile of the pooled visits. `value_ns` is None when `status` is "insufficient"; `why` then says why.
+
+    Of an "at least" only the lower side is known: `high_ns` is None.
+    """
 
     q: float
     status: QuantileStatus
@@ -329,6 +335,7 @@ class Quantile:
 
 
 Severity = Literal["strike", "mark", "note"]
+RankedBy = Literal["goodput", "p99", "p50", ""]
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,7 +379,13 @@ class CellSummary:
     fairness: float | None  # Jain's index of completions per connection
     findings: list[Finding]
     rank: int | None  # among the cells of the same scenario and level; ties share it; None: not ranked
+    ranked_by: RankedBy  # closed levels by goodput, common rates by response time; "": not ranked, own shares never are
     relative: Estimate | None  # paired ratio to the best of the level; None when there is nothing to pair
+
+    @property
+    def struck(self) -> bool:
+        """Whether a check found its numbers unbelievable."""
+        return any(finding.severity == "strike" for finding in self.findings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,18 +398,24 @@ class Standing:
     peak_level: str
     relative: Estimate | None  # paired ratio to the best
     p99: Quantile | None  # response time at half its own peak
-    marks: list[str]  # short words for the table: "more connections than slots", "failed", …
+    marks: list[str]  # short words for the table: "more connections than slots from 64", "1 of 5 visits failed", …
     failed: str  # why it has no number; empty when it has
+    struck: str  # why its number is not believed, and so not ranked; empty when it is
 
 
 @dataclass(frozen=True, slots=True)
 class ScenarioSummary:
-    """One scenario: everybody's standing, best first, and one sentence."""
+    """One scenario: everybody's standing, best first, and one sentence.
+
+    `spread` is the coefficient of variation from visit to visit within one weather, pooled over the models' peaks: the noise
+    against which they were told apart. None when no model has two visits of one weather.
+    """
 
     scenario: str
     caption: str
     question: str
     standings: list[Standing]
+    spread: float | None
     verdict: str
 
 
