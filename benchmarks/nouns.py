@@ -323,7 +323,8 @@ QuantileStatus = Literal["ok", "at least", "insufficient"]
 class Quantile:
     """One percentile of the pooled visits. `value_ns` is None when `status` is "insufficient"; `why` then says why.
 
-    Of an "at least" only the lower side is known: `high_ns` is None.
+    `low_ns` and `high_ns` are its 95% interval, None on a side that the samples do not bound: above an "at least" always, and
+    above a tail whose visits differ too much.
     """
 
     q: float
