@@ -1,0 +1,210 @@
+"""Request heads: llhttp reads the header fields, and what llhttp lets through is checked here.
+
+The codec cuts the stream itself, at the first empty line, and hands llhttp exactly one head. That is sound because llhttp
+ends a line at CRLF and nowhere else. Should the two ever disagree about where a request ends, the next head reaches a
+parser that is still inside a body, no Host is seen, and the connection is refused rather than misread.
+
+Ours to check (httptools 0.9 accepts all of it): a missing, second or malformed Host, versions other than 1.0 and 1.1, more
+than one space in the request line, methods that no handler here could know, and every size.
+"""
+
+import re
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import httptools
+
+from servers._steps import Receive, Step
+
+from .messages import Request
+from .problems import Refusal
+
+METHODS = {method.encode(): method for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
+
+HEAD_END = b"\r\n\r\n"
+_TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VERSION = re.compile(rb"HTTP/[0-9]\.[0-9]")
+# uri-host [":" port] of RFC 3986, 3.2.2: a name or IPv4 address of unreserved, sub-delims and escapes, or an IP literal.
+_HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.vV]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?")
+_SMALLEST_FIELD_BYTES = 4  # "a:" and its CRLF
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a client may ask of one connection. Times in seconds; receive timeouts may fire up to 1 s late."""
+
+    line_bytes: int = 8 * 1024  # request line: 414
+    head_bytes: int = 16 * 1024  # request line and header section: 431
+    fields: int = 100  # 431
+    body_bytes: int = 16 * 1024 * 1024  # after chunked decoding: 413
+    head_s: float = 10.0  # the whole head, from its first byte: 408
+    body_s: float = 15.0  # between two reads of a body: 408
+    keepalive_idle_s: float = 15.0  # without a request; the connection then ends without a word
+    keepalive_requests: int = 0  # answered before the connection is closed; 0: no limit
+    linger_bytes: int = 1024 * 1024  # of a refused request read and dropped, so that the client gets to see the answer
+    linger_s: float = 1.0  # and for how long
+
+
+class _Findings:
+    """What llhttp finds, through callbacks. A class of its own, so that parser and codec form no reference cycle."""
+
+    __slots__ = ("body", "fields", "on_body")
+
+    def __init__(self) -> None:
+        self.fields: dict[bytes, bytes] = {}
+        self.body = bytearray()
+        self.on_body = self.body.extend
+
+    def begin(self) -> dict[bytes, bytes]:
+        """Put the fields found from now on into a new dictionary."""
+        fields: dict[bytes, bytes] = {}
+        self.fields = fields
+        return fields
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        fields = self.fields
+        if name in fields:
+            value = fields[name] + b", " + value
+        fields[name] = value.strip()
+
+
+class HeadParser:
+    """Heads in, requests out; bodies pass through it too, so that llhttp sees the whole stream."""
+
+    __slots__ = ("_findings", "_host", "_limits", "_small_bytes", "feed")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._findings = _Findings()
+        self._host: bytes | None = None  # the last one that was found valid: on one connection it hardly ever changes
+        # No head this short can break a limit, so the others are the only ones measured.
+        self._small_bytes = min(limits.line_bytes, limits.head_bytes, _SMALLEST_FIELD_BYTES * limits.fields)
+        self.feed: Callable[[bytes], None]
+        self._restart()
+
+    def _restart(self) -> None:
+        parser = httptools.HttpRequestParser(self._findings)
+        # Versions are checked and closing is decided here; with both left to llhttp too, a stray Proxy-Connection would
+        # make it refuse a request that we promised to serve.
+        parser.set_dangerous_leniencies(lenient_version=True, lenient_data_after_close=True)
+        self.feed = parser.feed_data
+
+    def parse(self, head: bytes) -> Request:
+        """The request that begins with `head`, which ends with the empty line; raises Refusal."""
+        if len(head) > self._small_bytes:
+            self.check_sizes(head)
+        minor = 1
+        try:
+            method, target, rest = head.split(b" ", 2)
+        except ValueError:
+            refuse_line(head)
+        if not rest.startswith(b"HTTP/1.1\r\n"):
+            if not rest.startswith(b"HTTP/1.0\r\n"):
+                refuse_line(head)
+            minor = 0
+        known = METHODS.get(method)
+        if known is None:
+            refuse_line(head)
+        fields = self._findings.begin()
+        try:
+            self.feed(head)
+        except httptools.HttpParserUpgrade:
+            self._ignore_upgrade(fields)
+        except httptools.HttpParserError as error:
+            raise Refusal(400, str(error)) from None
+        host = fields.get(b"host")
+        if host is None or host != self._host:
+            self._check_host(host, minor)
+        return Request(known, target, minor, fields)
+
+    def take_body(self) -> bytes:
+        """The decoded body that llhttp has seen since the last head; trailer fields are dropped (RFC 9110, 6.5.1)."""
+        body = bytes(self._findings.body)
+        self._findings.body.clear()
+        return body
+
+    def drop_trailers(self) -> None:
+        """Let what llhttp still finds of this message go nowhere: its fields belong to the request already."""
+        self._findings.begin()
+
+    def check_sizes(self, head: bytes) -> None:
+        """Refuse a head, or the beginning of one, that is over a limit."""
+        limits = self._limits
+        line_bytes = head.find(b"\r\n")
+        if line_bytes > limits.line_bytes or (line_bytes < 0 and len(head) > limits.line_bytes):
+            raise Refusal(414, f"the request line may have {limits.line_bytes} bytes")
+        if len(head) > limits.head_bytes:
+            raise Refusal(431, f"the header section may have {limits.head_bytes} bytes")
+        if head.count(b"\r\n") - 2 > limits.fields:
+            raise Refusal(431, f"there may be {limits.fields} header fields")
+
+    def _check_host(self, host: bytes | None, minor: int) -> None:
+        """RFC 9112, 3.2: one valid Host in every HTTP/1.1 request. Repeated ones were joined by ", ", which fits in no host."""
+        if host is None:
+            if minor == 0:
+                return
+            raise Refusal(400, "the Host header field is missing")
+        if not _HOST.fullmatch(host):
+            raise Refusal(400, "the Host header field is repeated or invalid")
+        self._host = host
+
+    def _ignore_upgrade(self, fields: dict[bytes, bytes]) -> None:
+        """Go on in HTTP/1.1, as RFC 9110, 7.8 allows. llhttp has left it, so a new one is told which body is under way."""
+        self._restart()
+        for name in (b"content-length", b"transfer-encoding"):
+            if name in fields:
+                self.drop_trailers()
+                self.feed(b"POST / HTTP/1.1\r\n%b: %b\r\n\r\n" % (name, fields[name]))
+
+
+def refuse_line(head: bytes) -> NoReturn:
+    """Say what is wrong with a request line (RFC 9112, 3): raises Refusal with 400, 501 or 505."""
+    parts = head.partition(b"\r\n")[0].split(b" ")
+    if not _TOKEN.fullmatch(parts[0]):
+        raise Refusal(400, "the request line does not begin with a method")
+    if len(parts) == 3 and _VERSION.fullmatch(parts[2]) and parts[2] not in (b"HTTP/1.1", b"HTTP/1.0"):
+        raise Refusal(505, "this server speaks HTTP/1.1 and HTTP/1.0")
+    if parts[0] not in METHODS:
+        raise Refusal(501, "this server does not know the method")
+    raise Refusal(400, "the request line is not METHOD TARGET HTTP/VERSION with single spaces")
+
+
+def receive_head(head: bytes, parser: HeadParser, limits: Limits, clock: Callable[[], float]) -> Generator[Step, Any, bytes]:
+    """Go on receiving until the head that begins here is whole; the result is everything received from its first byte on.
+
+    Empty lines before it are dropped (RFC 9112, 2.2); the result is b"" if there was nothing else. What is here already is
+    shown to a parser of its own, so that a client which speaks another protocol is told at once and not after the deadline.
+    Raises Refusal: 408 after `head_s` in all, 414 or 431 for what is too long already, 400 for what cannot become a request.
+    """
+    end_s = clock() + limits.head_s
+    probe = httptools.HttpRequestParser(None)
+    probe.set_dangerous_leniencies(lenient_version=True)
+    piece = head
+    try:
+        while True:
+            while head.startswith(b"\r\n"):
+                head = head[2:]
+            if not head or HEAD_END in head:
+                return head
+            parser.check_sizes(head)
+            try:
+                probe.feed_data(piece)
+            except httptools.HttpParserInvalidMethodError:
+                refuse_line(head)
+            except httptools.HttpParserError as error:
+                raise Refusal(400, str(error)) from None
+            left_s = end_s - clock()
+            try:
+                piece = (yield Receive(left_s)) if left_s > 0 else b""
+            except TimeoutError:
+                left_s = 0
+            if left_s <= 0:
+                raise Refusal(408, f"the head took longer than {limits.head_s:g} s", 0)
+            if not piece:
+                raise Refusal(400, "the head ended early", 0)
+            head += piece
+    except Refusal as refusal:
+        refusal.head_only = head.startswith(b"HEAD ")
+        raise

@@ -1,0 +1,203 @@
+"""HTTP/1.1 as a conversation: bytes in, steps out, over llhttp (RFC 9110, RFC 9112).
+
+One turn of the inner loop is one request: cut its head, parse it, read its body, ask the application, queue the answer.
+Requests that arrive together are answered together, in order, in Sends of about 64 KiB. The common case, a small request that
+came whole in one read and whose handler is a plain function, enters no other generator: the codec is the larger part of what
+a request costs, and every execution model pays its price alike.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Generator
+from typing import Any
+
+from servers._steps import Conversation, Receive, Send, Step, Stopping
+
+from .bodies import BodyReader, Framing, framing
+from .dates import LastLines
+from .heads import HEAD_END, HeadParser, Limits, receive_head
+from .messages import Answer, Handler, Request, Response, Streamed
+from .problems import Refusal, problem
+
+__all__ = ["Limits", "http1"]
+
+_log = logging.getLogger(__name__)
+_CARRIAGE_RETURN = 13
+_JOIN_BYTES = 64 * 1024  # answers to pipelined requests are sent once this much is queued
+_DEFAULTS = Limits()
+_LAST_LINES = LastLines()
+
+
+def http1(
+    respond: Handler,
+    stop: Stopping,
+    limits: Limits = _DEFAULTS,
+    clock: Callable[[], float] = time.monotonic,
+    last_lines: LastLines = _LAST_LINES,
+) -> Conversation:
+    """Serve one connection until either side ends it. No exception of the client's making leaves this generator.
+
+    `respond` answers a request. `stop.requested` puts `Connection: close` on the answer to the last request received. `clock`
+    gives seconds and never goes back; the same `last_lines` must not be used with different clocks.
+    """
+    idle = Receive(limits.keepalive_idle_s, idle=True)
+    parser = HeadParser(limits)
+    bodies = BodyReader(parser, limits)
+    answered, answers_most = 0, limits.keepalive_requests
+    queue: list[bytes] = []
+    data, start, at, close = b"", 0, 0, False
+    try:
+        while data := (yield idle):
+            at, size, queued_bytes = 0, len(data), 0
+            while at < size:
+                end = data.find(HEAD_END, at) + 4
+                if end < 4 or data[at] == _CARRIAGE_RETURN:
+                    if queue:
+                        yield _flushed(queue)
+                    start = at
+                    data = yield from receive_head(data[at:], parser, limits, clock)
+                    at, size, end = 0, len(data), data.find(HEAD_END) + 4
+                    if not data:  # there were empty lines only
+                        break
+                start, at = at, end
+                request = parser.parse(data[start:end])
+                how = framing(request, limits)
+                if how.length_bytes or how.chunked:
+                    if how.length_bytes and at + how.length_bytes <= size:
+                        request.body = bodies.take(data[at : at + how.length_bytes])
+                        at += how.length_bytes
+                    else:
+                        data, at = yield from _receive_body(request, how, bodies, data, at, queue)
+                        size = len(data)
+                try:
+                    answer = respond(request)
+                except Exception:
+                    answer = _failed(request)
+                if type(answer) is not Response:
+                    if queue:
+                        yield _flushed(queue)
+                    answer = yield from _settled(answer, request)
+                answered += 1
+                close = not how.keep_alive or answered == answers_most or (stop.requested and at == size)
+                now_s = clock()
+                if now_s >= last_lines.stale_at:
+                    last_lines.refresh(now_s)
+                queue.append(answer.head)
+                queue.append(last_lines.close if close else last_lines.plain if request.minor else last_lines.keep_alive)
+                if request.method != "HEAD":
+                    if type(answer) is Response:
+                        queue.append(answer.body)
+                    elif isinstance(answer, Streamed) and not (yield from _stream(answer, queue)):
+                        return
+                if close:
+                    break
+                if at < size:
+                    queued_bytes += len(answer.head) + len(answer.body)
+                    if queued_bytes >= _JOIN_BYTES:
+                        yield _flushed(queue)
+                        queued_bytes = 0
+            if queue:
+                yield _flushed(queue)
+            if close:
+                return
+    except Refusal as refusal:
+        _look_around(refusal, data, start, at)
+        yield from _refuse(refusal, queue, limits, clock, last_lines)
+    except OSError:  # the idle time is over, or the client is gone or will not read: nobody to say anything to
+        return
+
+
+def _flushed(queue: list[bytes]) -> Send:
+    """One Send of everything queued, which is then no longer queued."""
+    send = Send(b"".join(queue))
+    queue.clear()
+    return send
+
+
+def _receive_body(
+    request: Request, how: Framing, bodies: BodyReader, data: bytes, at: int, queue: list[bytes]
+) -> Generator[Step, Any, tuple[bytes, int]]:
+    """Read a body that has not arrived whole, or is chunked; the result is the data and position that follow it."""
+    if how.expects_continue and at == len(data):  # RFC 9110, 10.1.1: needless once some of the body is here
+        queue.append(b"HTTP/1.1 100 Continue\r\n\r\n")
+    if queue:
+        yield _flushed(queue)
+    request.body = yield from bodies.receive(how, data, at)
+    return bodies.data, bodies.at
+
+
+def _settled(answer: Any, request: Request) -> Generator[Step, Any, Answer]:
+    """Run a handler that is a generator, to its answer."""
+    try:
+        if isinstance(answer, Generator):
+            answer = yield from answer
+        if not isinstance(answer, Response | Streamed):
+            raise TypeError(f"the handler answered with {type(answer).__name__}")
+    except Exception:
+        return _failed(request)
+    return answer
+
+
+def _failed(request: Request) -> Response:
+    """A handler raised: tell the log what, and the client that."""
+    _log.exception("handler failed on %s %r", request.method, request.target)
+    return problem(500, "the server failed on this request")
+
+
+def _stream(answer: Streamed, queue: list[bytes]) -> Generator[Step, Any, bool]:
+    """Send a body as it is made, its first piece along with the head. False when it broke off or had not the promised length.
+
+    What was promised cannot be taken back then: only the end of the connection tells the client (RFC 9112, 8).
+    """
+    left_bytes = answer.length_bytes
+    try:
+        for piece in answer.pieces:
+            left_bytes -= len(piece)
+            if left_bytes < 0:
+                break
+            queue.append(piece)
+            yield _flushed(queue)
+    except OSError:
+        raise
+    except Exception:
+        _log.exception("a streamed body broke off")
+        return False
+    if left_bytes:
+        _log.error("a streamed body had not the promised length: %d bytes off", -left_bytes)
+    return left_bytes == 0
+
+
+def _look_around(refusal: Refusal, data: bytes, start: int, at: int) -> None:
+    """Complete a refusal by what is at hand: the request began at `data[start]` and was read up to `data[at]`."""
+    if data.startswith(b"HEAD ", start):
+        refusal.head_only = True
+    if refusal.unread_bytes is not None:
+        refusal.unread_bytes = max(0, refusal.unread_bytes - (len(data) - at))
+    elif data.endswith(HEAD_END) and at == len(data) and not data.startswith(b"P", start):
+        refusal.unread_bytes = 0  # a whole head and nothing after it, of a method that takes no body
+
+
+def _refuse(
+    refusal: Refusal, queue: list[bytes], limits: Limits, clock: Callable[[], float], last_lines: LastLines
+) -> Generator[Step, Any, None]:
+    """Send the answers due and the refusal, then take in some of what the client still sends, without keeping it.
+
+    A socket closed with unread data is reset, and a reset may destroy the answer before the client reads it (RFC 9112, 9.6).
+    """
+    now_s = clock()
+    last_lines.refresh(now_s)
+    answer = problem(refusal.status, refusal.detail)
+    queue += (answer.head, last_lines.close)
+    if not refusal.head_only:
+        queue.append(answer.body)
+    left_bytes = limits.linger_bytes if refusal.unread_bytes is None else min(refusal.unread_bytes, limits.linger_bytes)
+    end_s = now_s + limits.linger_s
+    try:
+        yield _flushed(queue)
+        while left_bytes > 0 and (now_s := clock()) < end_s:
+            data = yield Receive(end_s - now_s)
+            if not data:
+                return
+            left_bytes -= len(data)
+    except OSError:  # it was worth a try
+        return

@@ -1,0 +1,94 @@
+"""Requests and responses: what a handler is given and what it gives back, without a word about the wire.
+
+A handler is a plain function from a `Request` to a `Response`, or a generator that yields steps (`Wait`, `Offload`, …) and
+returns one. A `Response` lays out its head when it is made, so that an answer which never changes can be made once and costs
+nothing afterwards. What differs from one sending to the next (Date, Connection) is added by the codec.
+"""
+
+from collections.abc import Callable, Generator, Iterable
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import unquote
+
+from servers._steps import Step
+
+TEXT = "text/plain; charset=utf-8"
+JSON = "application/json"
+BINARY = "application/octet-stream"
+
+
+class Request:
+    """One whole request.
+
+    `target` is as received. Names of `fields` are lower case; the values of repeated ones are joined by ", " (RFC 9110, 5.2).
+    """
+
+    __slots__ = ("body", "fields", "method", "minor", "target")
+
+    def __init__(self, method: str, target: bytes, minor: int, fields: dict[bytes, bytes]) -> None:
+        self.method = method
+        self.target = target
+        self.minor = minor  # of the version: 1 for HTTP/1.1, 0 for HTTP/1.0
+        self.fields = fields
+        self.body = b""
+
+    @property
+    def path(self) -> str:
+        """The target's path, percent-decoded, without scheme, authority and query (RFC 9112, 3.2)."""
+        target = self.target
+        if not target.startswith(b"/") and b"://" in target:
+            rest = target.split(b"://", 1)[1]
+            slash = rest.find(b"/")
+            target = rest[slash:] if slash >= 0 else b"/"
+        return unquote(target.partition(b"?")[0].decode("latin-1"), errors="replace")
+
+
+class Response:
+    """An answer with its body at hand. `head` is the part of its head that is the same each time it is sent.
+
+    `fields` are further header fields; ValueError if one could break out of its line.
+    """
+
+    __slots__ = ("body", "head")
+
+    def __init__(
+        self, status: int, body: bytes = b"", content_type: str = TEXT, fields: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        self.body = body
+        self.head = _head(status, content_type, len(body), fields)
+
+
+class Streamed:
+    """An answer whose body of `length_bytes` is made piece by piece while it is sent. Not for handlers that wait in between."""
+
+    __slots__ = ("head", "length_bytes", "pieces")
+    body = b""  # nothing at hand
+
+    def __init__(self, status: int, length_bytes: int, pieces: Iterable[bytes], content_type: str = BINARY) -> None:
+        self.length_bytes = length_bytes
+        self.pieces = pieces
+        self.head = _head(status, content_type, length_bytes, ())
+
+
+Answer = Response | Streamed
+Handler = Callable[[Request], Answer | Generator[Step, Any, Answer]]
+
+
+def _head(status: int, content_type: str, length_bytes: int, fields: Iterable[tuple[str, str]]) -> bytes:
+    """Status line and header fields, each line ended; the empty line that ends a head is still missing."""
+    head = _head_start(status, content_type) % length_bytes
+    for name, value in fields:
+        line = f"{name}: {value}"
+        if not line.isprintable() or not line.isascii():
+            raise ValueError(f"header field would break the response: {line!r}")
+        head += line.encode("ascii") + b"\r\n"
+    return head
+
+
+@lru_cache(maxsize=256)
+def _head_start(status: int, content_type: str) -> bytes:
+    if not content_type.isprintable() or "%" in content_type:
+        raise ValueError(f"content type would break the response: {content_type!r}")
+    lines = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", f"Content-Type: {content_type}", "Content-Length: %d", ""
+    return "\r\n".join(lines).encode("ascii")
