@@ -323,8 +323,7 @@ QuantileStatus = Literal["ok", "at least", "insufficient"]
 class Quantile:
     """One percentile of the pooled visits. `value_ns` is None when `status` is "insufficient"; `why` then says why.
 
-    `low_ns` and `high_ns` are its 95% interval, None on a side that the samples do not bound: above an "at least" always, and
-    above a tail whose visits differ too much.
+    `low_ns` and `high_ns` are its 95% interval, None on a side that the requests do not bound: always above an "at least".
     """
 
     q: float

@@ -4,33 +4,42 @@ The machine serves `hello` at its CPU's pace, `wait` at its slots' pace and `cpu
 number of slots and a spread from visit to visit. Everything is seeded: two calls give the same data.
 """
 
+import datetime
+import functools
+import itertools
 import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.special import ndtri
 
+from benchmarks import histogram
+from benchmarks.analyse import summarise
 from benchmarks.nouns import (
     SCHEMA,
-    CellSummary,
-    Estimate,
-    Finding,
+    EngineCost,
+    Failure,
+    Histogram,
+    Ledger,
     Level,
-    Quantile,
+    LoadResult,
     Request,
     RunFacts,
     RunOptions,
     RunSummary,
     Scenario,
-    ScenarioSummary,
-    Standing,
-    Timeline,
-    TimelinePoint,
+    Series,
+    ServerCost,
+    ServerFacts,
+    VisitPlan,
+    VisitRecord,
+    Warmup,
     Weather,
+    Window,
 )
 
-QUANTILES = (0.5, 0.9, 0.99, 0.999)
-Z = (0.0, 1.2816, 2.3263, 3.0902)  # of the normal distribution, for log-normal response times
-SERVER_CORES = 1
+STARTED_AT = "2026-01-02T03:04:05+00:00"
+CALM, STORM = Weather(60.0, 41.0), Weather(345.0, 41.5)
 
 
 @dataclass(frozen=True)
@@ -63,7 +72,10 @@ SCENARIOS = {
 }
 VISITS = {"hello": 5, "wait": 3, "cpu": 3}
 FAILS = ("gevent_greenlets", "cpu")  # (model, scenario) whose every visit fails
-FAILURE = "launch: no ready line within 10 s"
+FAILS_ONCE = ("thread_pool", "wait", 1)  # and a block
+CHANGED_ONCE = ("asyncio_streams", "hello", 1)  # weather changed, made again
+CHANGED_ALWAYS = ("select_loop", "wait", 2)  # weather changed, and no time to make it again
+STRUCK = ("select_loop", "hello", "closed 256")  # the engine was the limit
 
 
 def options(**changes: object) -> RunOptions:
@@ -95,7 +107,7 @@ def run(**changes: object) -> RunFacts:
         schema=SCHEMA,
         options=options(**changes),
         command="servebench run --profile quick",
-        started_at="2026-01-02T03:04:05+00:00",
+        started_at=STARTED_AT,
         versions={"servebench": "0.1.0", "python": "3.12.3"},
         scenarios=SCENARIOS,
         captions=captions,
@@ -167,201 +179,177 @@ def median_ns(model: str, scenario: str, level: Level) -> float:
     return service_ns * (1 + (0.2 if scenario == "wait" else 1.0) * busy / (1 - busy) / 2)
 
 
-# ---------------------------------------------------------------- the summary of a whole run
+# ---------------------------------------------------------------- its visits
 
 
-def estimate(value: float, cv: float, visits: int, rng: np.random.Generator) -> Estimate:
-    """A value seen in so many visits, with a half-width of about 2 standard errors."""
-    seen = [float(v) for v in value * np.exp(rng.normal(0, cv, visits))]
-    middle = math.exp(sum(map(math.log, seen)) / visits)
-    width = 2.05 * cv / math.sqrt(visits)
-    return Estimate(middle, middle * math.exp(-width), middle * math.exp(width), seen)
+def times(middle_ns: float, count: int, floor_ns: float = 0.0, sigma: float = 0.35) -> Histogram:
+    """So many times around a median, log-normal above a floor, as exact quantiles rather than drawn: smooth and quick."""
+    if count < 1:
+        return Histogram()
+    # Few requests one by one; of many, those of the tail one by one and the rest in bundles.
+    ranks = sorted({*range(1, min(count, 100) + 1), *range(max(count - 100, 1), count + 1), *range(1, count, count // 400 + 1)})
+    values = floor_ns + (middle_ns - floor_ns) * np.exp(sigma * ndtri((np.array(ranks) - 0.5) / count))
+    weights = np.diff([0, *ranks])
+    counts = np.zeros(histogram.BUCKETS, np.int64)
+    np.add.at(counts, [histogram.index_of(int(value)) for value in values], weights)
+    return histogram.pack(counts, int(values @ weights), int(values[0]), int(values[-1]))
 
 
-def quantiles(middle_ns: float, samples: float, at_least: bool = False, sigma: float = 0.35) -> list[Quantile]:
-    """Log-normal percentiles of so many samples, the scarce ones insufficient."""
-    made = []
-    for q, z in zip(QUANTILES, Z, strict=True):
-        wanted = math.log(0.025) / math.log(q)
-        value = middle_ns * math.exp(sigma * z)
-        if samples < wanted:
-            why = f"{samples:.0f} samples; p{100 * q:g} wants {wanted:.0f}"
-            made.append(Quantile(q, "insufficient", None, None, None, why))
-        elif at_least:
-            made.append(Quantile(q, "at least", value, value * 0.97, None, "12% of the requests never finished"))
-        else:
-            made.append(Quantile(q, "ok", value, value * 0.97, value * 1.04))
-    return made
-
-
-def _findings(model: str, scenario: str, level: Level) -> list[Finding]:
-    slots = MODELS[model].slots
-    found = []
-    if level.loop == "closed" and level.connections > slots:
-        found.append(
-            Finding(
-                "more connections than slots",
-                "mark",
-                f"{level.connections} connections for {slots} slots",
-                "the rest wait to be accepted: the closed loop is smaller than it says",
-                f"give the model more slots, or read its levels up to {slots}",
-            )
-        )
-    if overloaded(model, scenario, level):
-        found.append(
-            Finding(
-                "overloaded",
-                "note",
-                f"{served_per_s(model, scenario, level):.0f}/s served of {offered_per_s(model, scenario, level):.0f}/s offered",
-                "the queue grows for as long as one measures: its latency has no value of its own",
-                "compare at a rate that it can carry",
-            )
-        )
-    if (model, scenario, level.label) == ("select_loop", "hello", "closed 256"):
-        found.append(
-            Finding(
-                "engine saturated",
-                "strike",
-                "the load engine was busy 91% of the window in 4 of 5 visits",
-                "above 85% the number is about the engine",
-                "give the engine another core (--driver-cpus)",
-            )
-        )
-    return found
-
-
-def cell(model: str, scenario: str, level: Level, rng: np.random.Generator) -> CellSummary:
-    """One cell of the imagined run, unranked."""
-    facts, visits = MODELS[model], VISITS[scenario]
-    failed = (model, scenario) == FAILS
-    rate = served_per_s(model, scenario, level)
-    seconds = 0.4 if level.loop == "closed" else 0.45
-    over = overloaded(model, scenario, level)
-    middle = median_ns(model, scenario, level)
-    samples = 0 if failed else rate * seconds * visits
-    cpu_us = 1e6 / capacity_per_s(model, "hello") + (2040.0 if scenario == "cpu" else 1.5 if scenario == "wait" else 0.0)
-    threads = 1 + (min(level.connections, facts.slots) if facts.threads_at else 0)
-    response = quantiles(middle, samples, over)
-    return CellSummary(
-        model=model,
-        scenario=scenario,
-        level=level,
-        rate_per_s=None if failed else estimate(rate, facts.cv if level.loop == "closed" else 0.001, visits, rng),
-        offered_per_s=offered_per_s(model, scenario, level),
-        errors={"reset": 14} if (model, level.label) == ("thread_pool", "closed 256") else {},
-        error_share=0.0004 if (model, level.label) == ("thread_pool", "closed 256") else 0.0,
+def load(model: str, scenario: str, level: Level, rng: np.random.Generator, pace: float = 1.0) -> LoadResult:
+    """One window as the engine would see it on a machine that runs at `pace` times its usual speed."""
+    facts, seconds = MODELS[model], 0.4 if level.loop == "closed" else 0.45
+    offered, over = offered_per_s(model, scenario, level), overloaded(model, scenario, level)
+    if offered is not None and not over:
+        rate = offered * math.exp(rng.normal(0, 0.0005))
+    else:
+        rate = served_per_s(model, scenario, level) * pace * math.exp(rng.normal(0, facts.cv))
+    completed = round(rate * seconds)
+    intended = round(offered * seconds) if offered is not None else completed
+    connections = min(level.connections, facts.slots) if offered is not None else level.connections
+    served = min(connections, facts.slots)
+    unfinished = (intended - completed) // 2 if over else 0
+    middle = median_ns(model, scenario, level) / pace * math.exp(rng.normal(0, facts.cv))
+    floor = 9.9e6 if scenario == "wait" else 0.0
+    cpu_ns = min(completed * cpu_us(model, scenario) * 1e3 * math.exp(rng.normal(0, facts.cv / 2)), 0.995e9 * seconds)
+    response = times(max(middle, 1.01 * floor), intended - unfinished, floor)
+    steps = math.ceil(seconds * 10 - 1e-9)
+    whole_ns = round(connections * seconds * 1e9)
+    return LoadResult(
+        seconds=seconds,
+        connections=connections,
+        offered_per_s=offered,
+        intended=intended,
+        completed=completed,
+        in_flight=connections if over or offered is None else 1,
+        drained=0,
+        unfinished=unfinished,
+        errors={"reset": 14} if (model, scenario, level.label) == ("thread_pool", "hello", "closed 256") else {},
+        connections_opened=connections + (completed // 100 if model == "prefork" else 0),
+        fallbacks=0,
+        busy_fraction=0.91 if (model, scenario, level.label) == STRUCK else min(rate * 6.3e-6, 0.8),
         response=response,
-        service=quantiles(middle * 0.93, samples),
-        hiccup=[Quantile(q, "ok", ns, None, None) for q, ns in zip(QUANTILES, (0.0, 0.0, 9e4, 9e5), strict=True)],
-        response_curve=[] if failed else [(q, middle * math.exp(0.35 * z)) for q, z in _curve() if samples * (1 - q) > 3.7],
-        cpu_user_us=None if failed else estimate(cpu_us * 0.62, facts.cv, visits, rng),
-        cpu_system_us=None if failed else estimate(cpu_us * 0.38, facts.cv, visits, rng),
-        switches_per_request=None if failed else (0.9 if facts.threads_at else 0.02),
-        faults_per_request=None if failed else (0.05 if model.startswith("asyncio") else 0.001),
-        server_busy=None if failed else min(rate * cpu_us / 1e6, 1.0),
-        engine_busy=None if failed else min(rate * 6.3e-6, 0.95),
-        engine_cpu_us=None if failed else 6.3,
-        rss_bytes=None if failed else (30_000_000 + threads * 90_000) * (16 if model == "prefork" else 1),
-        uss_bytes=None if failed else (16_000_000 + threads * 60_000) * (8 if model == "prefork" else 1),
-        threads=None if failed else threads,
-        processes=None if failed else (17 if model == "prefork" else 1),
-        descriptors=None if failed else 8 + min(level.connections, facts.slots),
-        fairness=None if failed or level.loop == "open" else (0.25 if level.connections > facts.slots else 0.997),
-        findings=_findings(model, scenario, level),
-        rank=None,
-        ranked_by="",
-        relative=None,
+        service=times(max(middle * 0.93, 1.01 * floor), intended - unfinished, floor),
+        send_lag=times(2_000, intended - unfinished),
+        connect=times(40_000, connections),
+        censored=times(0.3e9, unfinished),
+        series=Series(100_000_000, _by_step(completed, seconds), [0] * steps, [int(middle * rng.uniform(2, 5))] * steps),
+        gaps=[(int(at * 1e8), int(rng.uniform(45e3, 280e3))) for at in range(4)],
+        gaps_lost=0,
+        per_connection=[*rng.multinomial(completed, [1 / served] * served).tolist(), *[0] * (connections - served)],
+        ledger=Ledger(whole_ns * 9 // 10, 0, whole_ns // 20, 0, whole_ns - whole_ns * 9 // 10 - whole_ns // 20),
+        cost=EngineCost(int(completed * 2.3e3), int(completed * 4e3), 3, 5, 12, 180_000_000),
+        server_cpu_ns=int(cpu_ns),
+        server_user_ns=int(cpu_ns * rng.uniform(0.60, 0.64)),
+        all_requests=round(completed * 1.2),
     )
 
 
-def _curve() -> list[tuple[float, float]]:
-    """(q, z) along the percentile axis; z by the logistic approximation of the normal quantile, good to 0.02."""
-    qs = [1 - 10 ** (-k / 10) for k in range(1, 40)]
-    return [(q, 4.91 * (q**0.14 - (1 - q) ** 0.14)) for q in qs]
+def _by_step(completed: int, seconds: float) -> list[int]:
+    """Completions of each 100 ms at an even pace; the last step may be short."""
+    edges = [*np.arange(0, seconds - 1e-9, 0.1), seconds]
+    return [round(completed * (end - start) / seconds) for start, end in itertools.pairwise(edges)]
 
 
-def _ranked(cells: list[CellSummary], by: str) -> list[CellSummary]:
-    """The cells of one level with ranks; within 3% is a tie."""
-
-    def value(c: CellSummary) -> float:
-        estimated = c.rate_per_s.value if c.rate_per_s else 0.0
-        return estimated if by == "goodput" else 1 / (c.response[0].value_ns or 1e12)
-
-    able = [c for c in cells if c.rate_per_s and not c.struck and all(f.check != "overloaded" for f in c.findings)]
-    best = max(map(value, able))
-    ranked = []
-    for c in cells:
-        if c not in able:
-            ranked.append(c)
-            continue
-        ratio = value(c) / best if by == "goodput" else best / value(c)
-        rank = 1 + sum(value(other) > 1.03 * value(c) for other in able)
-        relative = Estimate(ratio, ratio * 0.98, ratio * 1.02, [ratio] * 3)
-        ranked.append(replace(c, rank=rank, ranked_by="goodput" if by == "goodput" else "p50", relative=relative))
-    return ranked
+def cpu_us(model: str, scenario: str) -> float:
+    """CPU time of a request."""
+    return 0.97e6 / capacity_per_s(model, "hello") + {"hello": 0.0, "wait": 1.5, "cpu": 2040.0}[scenario]
 
 
-def _standing(model: str, cells: list[CellSummary]) -> Standing:
-    if cells[0].rate_per_s is None:
-        return Standing(model, None, None, "", None, None, ["failed"], FAILURE, "")
-    peak = max((c for c in cells if c.level.loop == "closed"), key=lambda c: c.rate_per_s.value if c.rate_per_s else 0.0)
-    half = next(c for c in cells if c.level.share == 0.5)
-    marked = [c.level.connections for c in cells if any(f.check == "more connections than slots" for f in c.findings)]
-    marks = [f"more connections than slots from {marked[0]}"] if marked else []
-    return Standing(model, None, peak.rate_per_s, peak.level.label, None, half.response[2], marks, "", "")
+def server_cost(model: str, level: Level, seen: LoadResult) -> ServerCost:
+    """The server's bill for a window."""
+    facts = MODELS[model]
+    held = min(level.connections, facts.slots)
+    threads = 1 + (held if facts.threads_at else 0)
+    processes = 17 if model == "prefork" else 1
+    counted = seen.all_requests
+    return ServerCost(
+        cpu_user_ns=seen.server_user_ns,
+        cpu_system_ns=seen.server_cpu_ns - seen.server_user_ns,
+        voluntary_switches=int(counted * (0.9 if facts.threads_at else 0.02)),
+        involuntary_switches=counted // 1000,
+        minor_faults=counted // 20 if model.startswith("asyncio") else 3,
+        counted_requests=counted,
+        rss_bytes=30_000_000 * processes + threads * 90_000,
+        uss_bytes=16_000_000 + 8_000_000 * (processes - 1) + threads * 60_000,
+        threads=threads * processes,
+        processes=processes,
+        descriptors=8 + held,
+    )
 
 
-def _scenario(name: str, cells: list[CellSummary]) -> ScenarioSummary:
-    standings = [_standing(model, [c for c in cells if c.model == model]) for model in MODELS]
-    standings.sort(key=lambda s: -s.peak_per_s.value if s.peak_per_s else 0.0)
-    best = standings[0].peak_per_s
-    assert best is not None
-    placed = []
-    for s in standings:
-        if s.peak_per_s is None:
-            placed.append(s)
-            continue
-        ratio = s.peak_per_s.value / best.value
-        above = sum(o.peak_per_s is not None and o.peak_per_s.value > 1.03 * s.peak_per_s.value for o in standings)
-        placed.append(replace(s, rank=1 + above, relative=Estimate(ratio, ratio * 0.98, min(ratio * 1.02, 1.0), [ratio] * 3)))
-    winners = [s.model for s in placed if s.rank == 1]
-    told = f"; {', '.join(winners[1:])} cannot be told apart from it" if winners[1:] else ""
-    verdict = f"{winners[0]} serves most: {best.value:,.0f}/s{told}."
-    return ScenarioSummary(name, "", SCENARIOS[name].question, placed, 0.019, verdict)
+def window(model: str, scenario: str, level: Level, seed: int = 0, pace: float = 1.0) -> Window:
+    """One level of one visit."""
+    seen = load(model, scenario, level, np.random.default_rng([seed, *f"{model} {scenario} {level.label}".encode()]), pace)
+    return Window(level, seen, server_cost(model, level, seen))
 
 
-def _timeline(model: str, scenario: str, rng: np.random.Generator) -> Timeline:
-    points: list[TimelinePoint] = []
-    for level in levels(scenario):
-        for _ in range(4):
-            rate = served_per_s(model, scenario, level) * float(rng.normal(1, 0.03))
-            worst_ms = median_ns(model, scenario, level) / 1e6 * float(rng.lognormal(1.2, 0.4))
-            points.append(TimelinePoint(round(0.1 * len(points), 1), level.label, rate, worst_ms))
-    return Timeline(model, scenario, 0, points)
-
-
-def summary() -> RunSummary:
-    """A whole run: 8 models × 3 scenarios, with ties, a failed model, marks, overload and scarce percentiles."""
-    rng = np.random.default_rng(7)
-    cells: list[CellSummary] = []
-    for scenario in SCENARIOS:
-        for level in levels(scenario):
-            made = [cell(model, scenario, level, rng) for model in MODELS]
-            if level.share is None:
-                made = _ranked(made, "goodput" if level.loop == "closed" else "p50")
-            cells += made
-    return RunSummary(
+def record(model: str, scenario: str, block: int = 0, **changes: object) -> VisitRecord:
+    """One visit in calm weather: every level of the scenario. The changes are those of the record."""
+    made = VisitRecord(
         schema=SCHEMA,
-        name="imagined",
-        conditions="Imagined CPU, 2 cores (1 for the server), 3–5 visits of 0.4 s a level, 2026-01-02, servebench run",
-        comparable=True,
-        captions=run().captions,
-        scenarios=[_scenario(name, [c for c in cells if c.scenario == name]) for name in SCENARIOS],
-        cells=cells,
-        timelines=[_timeline(m, s, rng) for s in SCENARIOS for m in MODELS if (m, s) != FAILS],
-        visits_made=93,
-        visits_failed=3,
-        visits_requeued=2,
-        weather=[(2.5 * i, Weather(float(rng.normal(345 if 30 < i < 45 else 60, 2)), 41.0)) for i in range(90)],
-        findings=[],
+        plan=VisitPlan(model, scenario, block, block),
+        started_at=_time(block * 60.0),
+        seconds=4.5,
+        server=ServerFacts(4242, 40000, MODELS[model].slots, ["python", "-m", "servers", model], 0.2, 0.05, 0),
+        digest="cafe",
+        warmup=Warmup(0.6, [9e4, 9.1e4], True),
+        before=CALM,
+        after=CALM,
+        weather_changed=False,
+        windows=[window(model, scenario, level, block) for level in levels(scenario)],
+        failure=None,
     )
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def failed_record(model: str, scenario: str, block: int = 0) -> VisitRecord:
+    """A visit whose server never came up."""
+    failure = Failure("launch", "no ready line within 10 s", "Traceback: imagined\n")
+    return record(model, scenario, block, server=None, digest="", warmup=None, after=None, windows=[], failure=failure)
+
+
+def slow_record(model: str, scenario: str, block: int) -> VisitRecord:
+    """A visit of the other weather: everything 15% slower."""
+    windows = [window(model, scenario, level, block, pace=0.85) for level in levels(scenario)]
+    return record(model, scenario, block, before=STORM, after=STORM, windows=windows)
+
+
+def changed_record(model: str, scenario: str, block: int) -> VisitRecord:
+    """A visit on whose way the weather changed."""
+    windows = [window(model, scenario, level, block, pace=0.93) for level in levels(scenario)]
+    return record(model, scenario, block, after=STORM, weather_changed=True, windows=windows)
+
+
+def _time(after_s: float) -> str:
+    start = datetime.datetime.fromisoformat(STARTED_AT)
+    return (start + datetime.timedelta(seconds=after_s)).isoformat()
+
+
+@functools.cache
+def records() -> tuple[VisitRecord, ...]:
+    """All visits of a run, in order: the last block of hello in other weather, three visits disturbed, some failed."""
+    made: list[VisitRecord] = []
+    for scenario, visits in VISITS.items():
+        for block in range(visits):
+            for model in MODELS:
+                made += _attempts(model, scenario, block)
+    return tuple(replace(one, started_at=_time(5.0 * at)) for at, one in enumerate(made))
+
+
+def _attempts(model: str, scenario: str, block: int) -> list[VisitRecord]:
+    if (model, scenario) == FAILS or (model, scenario, block) == FAILS_ONCE:
+        return [failed_record(model, scenario, block)]
+    if (model, scenario, block) == CHANGED_ONCE:
+        again = record(model, scenario, block)
+        return [changed_record(model, scenario, block), replace(again, plan=replace(again.plan, attempt=1))]
+    if (model, scenario, block) == CHANGED_ALWAYS:
+        return [changed_record(model, scenario, block)]
+    if scenario == "hello" and block == VISITS["hello"] - 1:
+        return [slow_record(model, scenario, block)]
+    return [record(model, scenario, block)]
+
+
+@functools.cache
+def summary() -> RunSummary:
+    """A whole run: 8 models × 3 scenarios, with ties, a failed model, marks, overload, strikes and scarce percentiles."""
+    return summarise(run(), records(), {"cpu_model": "Imagined CPU at 3 GHz"})

@@ -1,0 +1,160 @@
+"""From the records of a run to its summary: a pure function of what is in its files.
+
+In order: which visits count, and in what weather (`selection`); what each cell says (`cells`, with percentiles from `tails`,
+intervals from `intervals` and doubts from `validity`); who is better than whom (`standings`, by `ranking`); one sentence
+for each scenario (`verdict`). Nothing is measured, read or drawn here: the same records always give the same summary.
+"""
+
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
+
+from benchmarks.cells import Cell, cells_of_level
+from benchmarks.nouns import (
+    SCHEMA,
+    Level,
+    RunFacts,
+    RunSummary,
+    ScenarioSummary,
+    Timeline,
+    TimelinePoint,
+    VisitRecord,
+    Weather,
+    Window,
+)
+from benchmarks.selection import Visit, failures, usable
+from benchmarks.standings import ranked, standings
+from benchmarks.validity import check_run, shares_a_core
+from benchmarks.verdict import verdict
+
+
+def summarise(run: RunFacts, records: Sequence[VisitRecord], environment: Mapping[str, object]) -> RunSummary:
+    """Everything that a chart or a table of this run shows.
+
+    `records` may be incomplete, as after an interrupted run; models and scenarios of the options appear all the same. Of
+    `environment` only the machine's name in the small print is used.
+    """
+    visits = usable(records)
+    summaries, cells = [], []
+    for scenario in run.options.scenarios:
+        levels = _cells_by_level(run, scenario, visits, records)
+        summaries.append(_scenario_summary(run, scenario, levels, records))
+        cells += [summary for of_level in levels.values() for summary in ranked(of_level[0].summary.level, of_level)]
+    return RunSummary(
+        schema=SCHEMA,
+        name=run.options.name,
+        conditions=conditions(run, environment),
+        comparable=not shares_a_core(run.options),
+        captions=dict(run.captions),
+        scenarios=summaries,
+        cells=cells,
+        timelines=_timelines(visits),
+        visits_made=len(records),
+        visits_failed=sum(record.failure is not None for record in records),
+        visits_requeued=sum(record.plan.attempt > 0 for record in records),
+        weather=_weather(run, records),
+        findings=check_run(run.options),
+    )
+
+
+def _cells_by_level(
+    run: RunFacts, scenario: str, visits: Iterable[Visit], records: Iterable[VisitRecord]
+) -> dict[str, list[Cell]]:
+    """The cells of each level of a scenario, levels in the order of a visit, models in the order of the options."""
+    of_scenario = [visit for visit in visits if visit.record.plan.scenario == scenario]
+    by_model = {
+        model: [visit for visit in of_scenario if visit.record.plan.model == model] for model in run.options.models
+    }
+    taken = _levels(record for record in records if record.plan.scenario == scenario)
+    return {level.label: cells_of_level(run, scenario, level, by_model) for level in taken}
+
+
+def _levels(records: Iterable[VisitRecord]) -> list[Level]:
+    """The levels that were measured, closed ones first: a model without open levels must not push them to the end."""
+    taken: dict[str, Level] = {}
+    for record in records:
+        for window in record.windows:
+            taken.setdefault(window.level.label, window.level)
+    return sorted(taken.values(), key=_level_order)
+
+
+def _level_order(level: Level) -> tuple[int, float]:
+    if level.loop == "closed":
+        return 0, level.connections
+    return (1, level.share) if level.share is not None else (2, level.rate_per_s or 0.0)
+
+
+def _scenario_summary(
+    run: RunFacts, scenario: str, levels: Mapping[str, Sequence[Cell]], records: Iterable[VisitRecord]
+) -> ScenarioSummary:
+    failed = {model: made for (model, where), made in failures(records).items() if where == scenario}
+    found, spread = standings(run.options.models, levels, failed, run.options.visits.get(scenario, 0))
+    caption = run.captions.get(scenario, scenario)
+    asked = run.scenarios.get(scenario)
+    return ScenarioSummary(
+        scenario=scenario,
+        caption=caption,
+        question=(asked.question if asked else "") or caption,
+        standings=found,
+        spread=spread,
+        verdict=verdict(found, not shares_a_core(run.options)),
+    )
+
+
+def conditions(run: RunFacts, environment: Mapping[str, object]) -> str:
+    """The small print: machine, cores, visits, seconds, date, command."""
+    options = run.options
+    machine = environment.get("cpu_model") or environment.get("machine")
+    visits = sorted(set(options.visits.values()))
+    between = f"{visits[0]}–{visits[-1]}" if len(visits) > 1 else f"{visits[0]}" if visits else "0"
+    python = run.versions.get("python")
+    said = [
+        str(machine) if machine else "",
+        f"Python {python}" if python else "",
+        f"{_cores(options.server_cpus)} for the server, {len(options.driver_cpus)} for the load",
+        f"{between} visit{'s' if between != '1' else ''} of each model",
+        f"windows of {options.closed_s:g} s closed, {options.open_s:g} s open",
+        run.started_at[:10],
+        run.command,
+    ]
+    return " · ".join(part for part in said if part)
+
+
+def _cores(cpus: Sequence[int]) -> str:
+    return f"{len(cpus)} core" + ("s" if len(cpus) != 1 else "")
+
+
+# ---------------------------------------------------------------- over time
+
+
+def _timelines(visits: Iterable[Visit]) -> list[Timeline]:
+    """The first visit of each model and scenario that counts, in time."""
+    first: dict[tuple[str, str], VisitRecord] = {}
+    for visit in visits:
+        first.setdefault((visit.record.plan.model, visit.record.plan.scenario), visit.record)
+    return [Timeline(model, scenario, made.plan.number, timeline(made.windows)) for (model, scenario), made in first.items()]
+
+
+def timeline(windows: Iterable[Window]) -> list[TimelinePoint]:
+    """The windows of one visit one after the other, the time between them left out; the last step of a window may be short."""
+    points, began_s = [], 0.0
+    for window in windows:
+        series, seconds = window.load.series, window.load.seconds
+        step_s = series.step_ns / 1e9
+        for step, (completed, worst_ns) in enumerate(zip(series.completed, series.worst_ns, strict=True)):
+            lasted_s = min(step_s, seconds - step * step_s)
+            if lasted_s < step_s / 10:  # a sliver at the end of the window: too short for a rate
+                break
+            points.append(TimelinePoint(began_s + step * step_s, window.level.label, completed / lasted_s, worst_ns / 1e6))
+        began_s += seconds
+    return points
+
+
+def _weather(run: RunFacts, records: Iterable[VisitRecord]) -> list[tuple[float, Weather]]:
+    """Every probe of the run by its time: before a visit at its start, after it at its end."""
+    start = datetime.datetime.fromisoformat(run.started_at)
+    probes = []
+    for record in records:
+        at_s = (datetime.datetime.fromisoformat(record.started_at) - start).total_seconds()
+        probes += [(at_s, record.before)] if record.before else []
+        probes += [(at_s + record.seconds, record.after)] if record.after else []
+    return sorted(probes, key=lambda probe: probe[0])

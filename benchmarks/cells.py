@@ -1,0 +1,211 @@
+"""From the visits of one model at one level to what is known about that cell.
+
+A cell's means are over its visits in one weather, its percentiles over the requests of those visits together, its costs per
+request over what the counters covered. Its noise is pooled with that of the other models at the level, so the cells of a
+level are made together; nothing else here compares models: that is `benchmarks.standings`.
+"""
+
+import collections
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks.intervals import Spread, mean_estimate, pooled_spread
+from benchmarks.nouns import CellSummary, Estimate, Finding, Level, Quantile, RunFacts, Window
+from benchmarks.selection import Visit, of_one_weather, prevailing_weather
+from benchmarks.tails import QUANTILES, Pauses, Sample, Tail, hiccup_ns, pauses, spreads
+from benchmarks.validity import check_visit, check_window, over_visits
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One window of one visit that counts."""
+
+    visit: Visit
+    window: Window
+
+    @property
+    def rate_per_s(self) -> float:
+        """Goodput: valid responses that ended in the window, by its length."""
+        return self.window.load.completed / self.window.load.seconds
+
+    @property
+    def response(self) -> Sample:
+        """Its response times."""
+        return Sample(self.window.load.response, self.window.load.censored)
+
+    @property
+    def service(self) -> Sample:
+        """Its service times."""
+        return Sample(self.window.load.service, self.window.load.censored)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell's summary as far as it stands alone, and all its windows that count, whatever their weather, for comparisons."""
+
+    summary: CellSummary
+    measured: list[Measured]
+
+
+Quantity = Callable[[Measured], float]
+
+
+def cells_of_level(run: RunFacts, scenario: str, level: Level, visits: Mapping[str, Sequence[Visit]]) -> list[Cell]:
+    """The cells of all models at one level. `visits` has every model of the run, one that failed with no visits."""
+    prevailing = prevailing_weather(visit for of_model in visits.values() for visit in of_model)
+    inside = {model: windows_of(of_one_weather(of_model, prevailing), level) for model, of_model in visits.items()}
+    pooling = _Pooling([measured for measured in inside.values() if measured and measured[0].visit.weather == prevailing])
+    return [
+        Cell(_summary(run, (model, scenario, level), measured, pooling, prevailing), windows_of(visits[model], level))
+        for model, measured in inside.items()
+    ]
+
+
+def windows_of(visits: Iterable[Visit], level: Level) -> list[Measured]:
+    """The windows at a level, in the visits' order."""
+    return [
+        Measured(visit, window) for visit in visits for window in visit.record.windows if window.level.label == level.label
+    ]
+
+
+class _Pooling:
+    """Estimates whose noise is that of all cells of the level in the prevailing weather."""
+
+    def __init__(self, cells: Sequence[Sequence[Measured]]) -> None:
+        self.cells = cells
+        self.response = spreads([_response_tail(cell) for cell in cells])
+        self.service = spreads([_service_tail(cell) for cell in cells])
+
+    def spread(self, quantity: Quantity) -> Spread | None:
+        """The noise of a quantity; cells in which it is 0 somewhere have no logarithms to give."""
+        values = [[quantity(measured) for measured in cell] for cell in self.cells]
+        return pooled_spread(cell for cell in values if min(cell) > 0)
+
+    def estimate(self, quantity: Quantity, measured: Sequence[Measured]) -> Estimate | None:
+        """The quantity's mean over these visits with its interval."""
+        return mean_estimate([quantity(one) for one in measured], self.spread(quantity))
+
+
+def _summary(
+    run: RunFacts, where: tuple[str, str, Level], measured: Sequence[Measured], pooling: _Pooling, prevailing: int | None
+) -> CellSummary:
+    model, scenario, level = where
+    loads = [one.window.load for one in measured]
+    servers = [one.window.server for one in measured]
+    errors = sum((collections.Counter(load.errors) for load in loads), collections.Counter[str]())
+    completed = sum(load.completed for load in loads)
+    counted = sum(server.counted_requests for server in servers)
+    offered = [load.offered_per_s for load in loads if load.offered_per_s is not None]
+    response, service = _response_tail(measured), _service_tail(measured)
+    # The cheapest windows served nothing and have no cost per request.
+    serving = [one for one in measured if one.window.load.completed]
+    return CellSummary(
+        model=model,
+        scenario=scenario,
+        level=level,
+        rate_per_s=pooling.estimate(_goodput, measured),
+        offered_per_s=_mean(offered),
+        errors=dict(errors),
+        error_share=errors.total() / (errors.total() + completed) if errors else 0.0,
+        response=[response.quantile(q, pooling.response[q]) for q in QUANTILES],
+        service=[service.quantile(q, pooling.service[q]) for q in QUANTILES],
+        hiccup=_hiccup(response.paused),
+        response_curve=response.curve(),
+        cpu_user_us=pooling.estimate(_user_us, serving),
+        cpu_system_us=pooling.estimate(_system_us, serving),
+        switches_per_request=_share(sum(s.voluntary_switches + s.involuntary_switches for s in servers), counted),
+        faults_per_request=_share(sum(s.minor_faults for s in servers), counted),
+        server_busy=_mean([_busy(one, len(run.options.server_cpus)) for one in measured]),
+        engine_busy=_mean([load.busy_fraction for load in loads]),
+        engine_cpu_us=_share(sum(load.cost.cpu_user_ns + load.cost.cpu_system_ns for load in loads) / 1e3, completed),
+        rss_bytes=_median([server.rss_bytes for server in servers]),
+        uss_bytes=_median([server.uss_bytes for server in servers]),
+        threads=_median([server.threads for server in servers]),
+        processes=_median([server.processes for server in servers]),
+        descriptors=_median([server.descriptors for server in servers]),
+        fairness=_mean([jain(load.per_connection) for load in loads if any(load.per_connection)]) if _closed(level) else None,
+        findings=_findings(run, measured, prevailing),
+        rank=None,
+        ranked_by="",
+        relative=None,
+    )
+
+
+def _response_tail(measured: Sequence[Measured]) -> Tail:
+    return Tail([one.response for one in measured], pauses([one.window.load for one in measured]))
+
+
+def _service_tail(measured: Sequence[Measured]) -> Tail:
+    return Tail([one.service for one in measured], pauses([one.window.load for one in measured]))
+
+
+def _goodput(measured: Measured) -> float:
+    return measured.rate_per_s
+
+
+def _user_us(measured: Measured) -> float:
+    return measured.window.server.cpu_user_ns / 1e3 / max(measured.window.load.completed, 1)
+
+
+def _system_us(measured: Measured) -> float:
+    return measured.window.server.cpu_system_ns / 1e3 / max(measured.window.load.completed, 1)
+
+
+def _busy(measured: Measured, cores: int) -> float:
+    cpu_ns = measured.window.server.cpu_user_ns + measured.window.server.cpu_system_ns
+    return cpu_ns / 1e9 / measured.window.load.seconds / max(cores, 1)
+
+
+def _closed(level: Level) -> bool:
+    return level.loop == "closed"
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return statistics.fmean(values) if values else None
+
+
+def _median(values: Sequence[int]) -> int | None:
+    return round(statistics.median(values)) if values else None
+
+
+def _share(amount: float, requests: int) -> float | None:
+    return amount / requests if requests else None
+
+
+def _hiccup(paused: Pauses) -> list[Quantile]:
+    if not paused.window_ns:
+        return []
+    return [Quantile(q, "ok", hiccup_ns(q, paused), None, None) for q in QUANTILES]
+
+
+def jain(completions: Sequence[int]) -> float:
+    """Jain's index of fairness: 1 when all connections were served alike, 1/n when one of n got everything.
+
+    R. Jain, D. Chiu, W. Hawe, "A Quantitative Measure of Fairness", DEC-TR-301, 1984. Raises ZeroDivisionError when nobody
+    was served.
+    """
+    return sum(completions) ** 2 / (len(completions) * sum(count * count for count in completions))
+
+
+def _findings(run: RunFacts, measured: Sequence[Measured], prevailing: int | None) -> list[Finding]:
+    """What the checks say of the visits that made the cell, and of their weather."""
+    cores = max(len(run.options.server_cpus), 1)
+    by_visit = []
+    for one in measured:
+        record = one.visit.record
+        slots = record.server.max_connections if record.server else 0
+        found = check_visit(record) + check_window(one.window, slots, cores)
+        if one.visit.weather not in (prevailing, None):
+            found.append(_OTHER_WEATHER)
+        by_visit.append(found)
+    return over_visits(by_visit)
+
+
+_OTHER_WEATHER = Finding(
+    "other weather",
+    "mark",
+    "none of its visits saw the weather that most of the others saw",
+    "its rate is of a machine of another speed; its ratio to the others is not, being taken within blocks of one weather",
+    "run again, or with more visits",
+)

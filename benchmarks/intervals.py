@@ -1,0 +1,98 @@
+"""How far a mean over a few visits, or a percentile of many requests, can be trusted: 95% intervals.
+
+**Means.** Visits are few (3 to 5), and an interval from one cell's visits alone would be four times as wide as needed, or,
+by bootstrap, cover 74% instead of 95%. But cells measured side by side share their noise: so the spread of the logarithms is
+pooled over the cells of one weather, and Student's t takes the degrees of freedom of all of them. Logarithms, since speeds
+vary by factors: an interval of a ratio is then as natural as one of a rate (Box, Hunter & Hunter, "Statistics for
+Experimenters", 2nd ed., ch. 4; coverage 94-95% in the simulation of tests/test_intervals.py).
+
+**Percentiles.** Between the l-th and the u-th smallest of n values lies the quantile q with a probability that only the
+binomial distribution of (n, q) decides, whatever the values' own distribution (David & Nagaraja, "Order Statistics", 3rd
+ed., §7.1). That holds for requests of one kind; but those of one visit resemble each other more than those of the next, so
+`benchmarks.tails` widens the interval to what the visits' own percentiles leave open, by the rule for means.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from scipy.special import bdtr, bdtrik, stdtrit
+
+from benchmarks.nouns import Estimate
+
+CONFIDENCE = 0.95
+TAIL = (1 - CONFIDENCE) / 2  # on either side
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A standard deviation of logarithms and the degrees of freedom it stands on. Below 0.3, `sd` is nearly the CV."""
+
+    sd: float
+    freedom: int
+
+
+def pooled_spread(cells: Iterable[Sequence[float]]) -> Spread | None:
+    """The common spread within cells: of the logarithms about each cell's own mean. None when no cell has two values.
+
+    Raises ValueError (math domain) for a value that is not positive.
+    """
+    squares, freedom = 0.0, 0
+    for values in cells:
+        if len(values) < 2:
+            continue
+        logs = [math.log(value) for value in values]
+        middle = math.fsum(logs) / len(logs)
+        squares += math.fsum((log - middle) ** 2 for log in logs)
+        freedom += len(logs) - 1
+    return Spread(math.sqrt(squares / freedom), freedom) if freedom else None
+
+
+def student(freedom: float) -> float:
+    """How many standard errors the interval reaches to either side, with so many degrees of freedom."""
+    return float(stdtrit(freedom, 1 - TAIL))
+
+
+def mean_estimate(values: Sequence[float], spread: Spread | None) -> Estimate | None:
+    """The geometric mean of a cell's visits with its interval under a pooled spread. None without values.
+
+    Without a spread (one visit each) there is no interval. Values that may be 0, such as the CPU time of a short window in
+    user mode, have no logarithm: they get their arithmetic mean and no interval.
+    """
+    if not values:
+        return None
+    if min(values) <= 0:
+        return Estimate(math.fsum(values) / len(values), None, None, list(values))
+    middle = math.fsum(math.log(value) for value in values) / len(values)
+    if spread is None:
+        return Estimate(math.exp(middle), None, None, list(values))
+    reach = student(spread.freedom) * spread.sd / math.sqrt(len(values))
+    return Estimate(math.exp(middle), math.exp(middle - reach), math.exp(middle + reach), list(values))
+
+
+def samples_wanted(q: float) -> int:
+    """The fewest samples that bound the quantile q on both sides: 5 for the median, 367 for p99, 3,687 for p99.9.
+
+    All n values lie on one side of it with probability max(q, 1-q) ** n; where that exceeds the 2.5% of a tail, not even the
+    largest of them is an upper bound. So n = ln 0.025 / ln max(q, 1-q), rounded.
+    """
+    return round(math.log(TAIL) / math.log(max(q, 1 - q)))
+
+
+def quantile_ranks(count: int, q: float) -> tuple[int | None, int | None]:
+    """The ranks, from 1, of the order statistics that enclose the quantile q of `count` values; None where there is none."""
+    if count < 1:
+        return None, None
+    low = _binomial_point(TAIL, count, q)
+    high = _binomial_point(1 - TAIL, count, q) + 1
+    # Wanted samples are rounded: at 367, p99's upper rank would be 368 by a hair.
+    if high > count and count >= samples_wanted(q):
+        high = count
+    return (low if low >= 1 else None), (high if high <= count else None)
+
+
+def _binomial_point(probability: float, count: int, q: float) -> int:
+    """The smallest k for which Binomial(count, q) is at most k with this probability."""
+    k = max(math.ceil(float(bdtrik(probability, count, q))), 0)
+    # The inverse is continuous and its last digit unsure: one step back where that suffices.
+    return k - 1 if k and float(bdtr(k - 1, count, q)) >= probability else k

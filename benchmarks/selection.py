@@ -1,0 +1,84 @@
+"""Which visits count, and which may be compared with which.
+
+A visit during which the machine's weather changed is made again; of its attempts the last one in steady weather counts, or,
+when there was none, the first, with a note. A failed visit is a failure and never a number. What counts is then labelled by its
+weather: visits whose probes lie within 20% of each other saw the same machine.
+"""
+
+import collections
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks.nouns import VisitRecord
+
+SAME_WEATHER = 1.2  # largest ratio between neighbouring probes of one weather
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A visit that counts. `weather` is a label, the same for visits that may be compared; None when it changed on the way."""
+
+    record: VisitRecord
+    weather: int | None
+
+    @property
+    def pairing(self) -> tuple[int, int | None] | None:
+        """What another model's visit must share with it to be compared: block and weather; None when nothing can."""
+        return None if self.weather is None else (self.record.plan.block, self.weather)
+
+
+def usable(records: Iterable[VisitRecord]) -> list[Visit]:
+    """The visits that count, one for each model, scenario and block at most, in order of blocks."""
+    attempts: dict[tuple[str, str, int], list[VisitRecord]] = collections.defaultdict(list)
+    for record in records:
+        if record.failure is None:
+            attempts[record.plan.model, record.plan.scenario, record.plan.block].append(record)
+    chosen = [_best_attempt(made) for made in attempts.values()]
+    labels = weather_labels([_probe_ns(record) for record in chosen])
+    visits = [Visit(made, None if made.weather_changed else label) for made, label in zip(chosen, labels, strict=True)]
+    return sorted(visits, key=lambda visit: visit.record.plan.block)
+
+
+def _best_attempt(made: Sequence[VisitRecord]) -> VisitRecord:
+    in_order = sorted(made, key=lambda record: (record.plan.attempt, record.plan.number))
+    steady = [record for record in in_order if not record.weather_changed]
+    return steady[-1] if steady else in_order[0]
+
+
+def _probe_ns(record: VisitRecord) -> float | None:
+    """The cache-line round trip around a visit; None with a single core, where there is none to measure."""
+    probes = [weather.pingpong_ns for weather in (record.before, record.after) if weather and weather.pingpong_ns]
+    return math.exp(math.fsum(map(math.log, probes)) / len(probes)) if probes else None
+
+
+def weather_labels(probes_ns: Sequence[float | None]) -> list[int]:
+    """A number for each probe, the same for those of one weather; those without a probe share one.
+
+    Sorted probes are cut wherever the next is more than 20% slower: at gaps, since a boundary at a fixed distance would fall
+    into the middle of what is one cluster.
+    """
+    ordered = sorted(probe for probe in probes_ns if probe is not None)
+    starts = [low for before, low in zip([0.0, *ordered], ordered, strict=False) if low > before * SAME_WEATHER]
+    return [-1 if probe is None else sum(start <= probe for start in starts) - 1 for probe in probes_ns]
+
+
+def prevailing_weather(visits: Iterable[Visit]) -> int | None:
+    """The weather that most visits saw, the earlier label at equal numbers; None when it always changed."""
+    counts = collections.Counter(visit.weather for visit in visits if visit.weather is not None)
+    return min(counts, key=lambda label: (-counts[label], label), default=None)
+
+
+def of_one_weather(visits: Sequence[Visit], prevailing: int | None) -> list[Visit]:
+    """The visits of a cell that belong in one mean: those of the prevailing weather, else of its own commonest, else all."""
+    own = prevailing if any(visit.weather == prevailing for visit in visits) else prevailing_weather(visits)
+    return [visit for visit in visits if visit.weather == own]
+
+
+def failures(records: Iterable[VisitRecord]) -> Mapping[tuple[str, str], list[VisitRecord]]:
+    """The failed visits by model and scenario."""
+    failed: dict[tuple[str, str], list[VisitRecord]] = collections.defaultdict(list)
+    for record in records:
+        if record.failure is not None:
+            failed[record.plan.model, record.plan.scenario].append(record)
+    return failed

@@ -1,0 +1,162 @@
+"""Percentiles that may be believed: from merged histograms, with what never finished counted in, or refused with a reason.
+
+Three things make a percentile a fiction, and each is asked first:
+
+- **too few requests**: fewer than `intervals.samples_wanted(q)` and not even the slowest one bounds it;
+- **the engine's own pauses**: while the load engine is not running it sends late and sees answers late, which ends up in the
+  tail as if the server had done it. Where pauses over 200 µs hold a third of the tail's share of time, the tail is theirs;
+- **requests that never finished**: all that is known of them is their age. While they are no more than the tail holds, their
+  place is above the percentile; beyond, the answer is "at least" (censoring: Klein & Moeschberger, "Survival Analysis", §3.2).
+
+Percentiles of visits are never averaged: histograms are merged, and the percentile is taken from all requests together.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks import histogram
+from benchmarks.intervals import Spread, pooled_spread, quantile_ranks, samples_wanted, student
+from benchmarks.nouns import Histogram, LoadResult, Quantile
+
+QUANTILES = (0.5, 0.9, 0.99, 0.999)
+STALL_NS = 200_000  # a pause of the engine that a tail would notice
+STALL_SHARE = 1 / 3  # of the tail's share of the time, at which it is drowned
+
+# From the first fifth to where 10,000 requests have one left: ten points to each factor of ten, as HDR charts draw it.
+CURVE = tuple(1 - 10 ** (-step / 10) for step in range(1, 41))
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What one visit says of one kind of time: those measured, and the ages of those that never finished."""
+
+    finished: Histogram
+    censored: Histogram
+
+
+@dataclass(frozen=True, slots=True)
+class Pauses:
+    """The engine's own gaps over some windows: their lengths and the windows' length, ns."""
+
+    lengths_ns: tuple[int, ...]
+    window_ns: float
+
+    @property
+    def stalled_share(self) -> float:
+        """The share of time in pauses long enough to spoil a tail."""
+        return sum(length for length in self.lengths_ns if length > STALL_NS) / self.window_ns if self.window_ns else 0.0
+
+
+def pauses(loads: Sequence[LoadResult]) -> Pauses:
+    """The engine's pauses in these windows together."""
+    return Pauses(tuple(length for load in loads for _, length in load.gaps), sum(load.seconds for load in loads) * 1e9)
+
+
+def name(q: float) -> str:
+    """A quantile as people call it: p50, p99, p99.9."""
+    return f"p{100 * q:g}"
+
+
+def refusal(q: float, samples: int, paused: Pauses) -> str:
+    """Why the quantile q of so many samples cannot be told; empty when it can."""
+    if samples < samples_wanted(q):
+        return f"{samples:,} samples, {name(q)} wants {samples_wanted(q):,}"
+    bearable = (1 - q) * STALL_SHARE
+    if paused.stalled_share >= bearable:
+        return f"the engine itself stood still for {paused.stalled_share:.2%} of the time, {name(q)} bears {bearable:.2%}"
+    return ""
+
+
+class Ordered:
+    """A histogram's values in order, to be asked many times: cumulative counts, found by bisection."""
+
+    def __init__(self, values: Histogram) -> None:
+        self.values = values
+        self.reached = np.cumsum(values.count, dtype=np.int64)
+        self.total = int(self.reached[-1]) if values.count else 0
+
+    def value_at_rank(self, rank: int) -> int:
+        """The rank-th smallest value, 1 <= rank <= total, as `histogram.value_at_rank` has it."""
+        bucket = self.values.index[int(np.searchsorted(self.reached, rank))]
+        return min(histogram.bounds_ns(bucket)[1], self.values.max_ns)
+
+    def quantile_ns(self, q: float) -> int:
+        """The smallest value that a share q of all do not exceed."""
+        return self.value_at_rank(max(math.ceil(q * self.total - 1e-9), 1))
+
+
+class Tail:
+    """All visits' requests of one cell together, to be asked for several quantiles."""
+
+    def __init__(self, visits: Sequence[Sample], paused: Pauses) -> None:
+        merged = [histogram.merge([visit.finished, visit.censored]) for visit in visits]
+        self.visits = [Ordered(visit) for visit in merged]
+        self.all = Ordered(histogram.merge(merged))
+        self.finished = sum(histogram.total(visit.finished) for visit in visits)
+        self.paused = paused
+
+    @property
+    def unfinished_share(self) -> float:
+        """The share of requests of which only the age is known."""
+        return 1 - self.finished / self.all.total if self.all.total else 0.0
+
+    def quantile(self, q: float, spread: Spread | None = None) -> Quantile:
+        """The quantile q with its 95% interval, "at least" so much, or why not.
+
+        The interval is what the requests alone would allow, or what the spread of visits' own quantiles does, if that is wider.
+        """
+        why = refusal(q, self.all.total, self.paused)
+        if why:
+            return Quantile(q, "insufficient", None, None, None, why)
+        value = self.all.quantile_ns(q)
+        reach = math.exp(student(spread.freedom) * spread.sd / math.sqrt(len(self.visits))) if spread else 1.0
+        low, high = quantile_ranks(self.all.total, q)
+        low_ns = min(self.all.value_at_rank(low), value / reach) if low else None
+        if self._censored(q):
+            why = f"{self.unfinished_share:.1%} of the requests never finished"
+            return Quantile(q, "at least", value, low_ns, None, why)
+        # Those that never finished may have taken for ever: no upper bound may rest on their age.
+        bounded = high is not None and high <= self.finished
+        return Quantile(q, "ok", value, low_ns, max(self.all.value_at_rank(high or 1), value * reach) if bounded else None)
+
+    def of_visits(self, q: float) -> list[float]:
+        """The quantile q of each visit that has the requests to know its own: what shows how far visits differ."""
+        told = (visit.quantile_ns(q) for visit in self.visits if visit.total >= samples_wanted(q))
+        return [float(value) for value in told if value > 0]
+
+    def curve(self) -> list[tuple[float, float]]:
+        """(q, ns) up to the last quantile that can be told, for the chart of response time by percentile."""
+        told = itertools.takewhile(lambda q: not refusal(q, self.all.total, self.paused) and not self._censored(q), CURVE)
+        return [(q, float(self.all.quantile_ns(q))) for q in told]
+
+    def _censored(self, q: float) -> bool:
+        """Whether the quantile lies among those that never finished. The slack is for 1 - 0.9, which is not 0.1."""
+        return self.unfinished_share > 1 - q + 1e-12
+
+
+def spreads(tails: Sequence[Tail]) -> dict[float, Spread | None]:
+    """For each quantile the noise of a visit's own, pooled over cells."""
+    return {q: pooled_spread(tail.of_visits(q) for tail in tails) for q in QUANTILES}
+
+
+def hiccup_ns(q: float, paused: Pauses) -> float:
+    """What the engine's pauses alone would cost: the quantile q of the delay of requests that arrive at any moment alike.
+
+    A request that arrives inside a pause of length g waits for its end, anything from 0 to g; outside it waits nothing. So a
+    share sum(max(g - x, 0)) / window of all requests waits longer than x, and the quantile is the x where that share is 1-q
+    (after Gil Tene's jHiccup, which measures the same with a sleeping thread).
+    """
+    allowed_ns = (1 - q) * paused.window_ns
+    longest_first = sorted(paused.lengths_ns, reverse=True)
+    reached_ns = 0
+    for count, length in enumerate(longest_first, start=1):
+        reached_ns += length
+        delay = (reached_ns - allowed_ns) / count  # if exactly these pauses are longer than the delay
+        following = longest_first[count] if count < len(longest_first) else 0
+        if delay >= following:
+            return max(delay, 0.0)
+    return 0.0
