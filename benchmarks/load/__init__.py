@@ -1,0 +1,24 @@
+"""The load engine: Python compiled by numba over libc, stronger than the servers it measures.
+
+Read it in this order: `libc` (the system calls), `recorder` (histograms), `reader` (responses, validated), `loop` (closed and
+open loops over epoll), `engine` (threads, edges, results), `process` and `remote` (the same in a pinned process of its own),
+`command` (`servebench load`).
+
+numba keeps compiled functions in files, but it does not notice when a function that another one calls has changed. So the
+cache has a folder for each state of these sources.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+
+
+def _cache_folder() -> Path:
+    """Where the compiled code for exactly these sources is kept."""
+    here = Path(__file__).parent
+    sources = [*sorted(here.glob("*.py")), here.parent / "histogram.py"]
+    digest = hashlib.sha256(b"".join(p.read_bytes() for p in sources)).hexdigest()[:16]
+    return here / "__pycache__" / f"compiled-{digest}"
+
+
+os.environ.setdefault("NUMBA_CACHE_DIR", str(_cache_folder()))

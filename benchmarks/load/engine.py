@@ -1,0 +1,323 @@
+"""The load engine as an object: open connections, drive them for a window, read the result, close them.
+
+A `Session` holds the connections of one level. It has one lane per driver thread, each with its own epoll, connections,
+schedule, random stream and histograms; lanes share nothing while they run, and are merged at the end.
+"""
+
+import os
+import resource
+import select
+import threading
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from benchmarks import histogram
+from benchmarks.load import libc, loop, reader, recorder
+from benchmarks.nouns import Arrivals, EngineCost, Histogram, Ledger, LoadResult, Poll, Series
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where to send what, and what must come back. `body` None: any body of the right length will do."""
+
+    host: str  # numeric
+    port: int
+    request: bytes
+    expect_status: int = 200
+    body: bytes | None = None
+    bodiless: bool = False  # the answer to HEAD
+
+
+@dataclass(frozen=True, slots=True)
+class Drive:
+    """One window of load. `rate_per_s` None is the closed loop."""
+
+    seconds: float
+    rate_per_s: float | None = None
+    arrivals: Arrivals = "poisson"
+    think_s: float = 0.0
+    ramp_s: float = 0.0
+    drain_s: float = 1.0
+    timeout_s: float = 10.0
+    connect_timeout_s: float = 5.0
+    keepalive: bool = True
+    poll: Poll = "busy"
+    seed: int = 1
+    watch: tuple[int, ...] = ()  # processes whose CPU clocks are read at the window's edges
+
+
+def request_bytes(host: str, path: str, method: str = "GET", body: bytes = b"", keepalive: bool = True) -> bytes:
+    """An HTTP/1.1 request. `host` is the value of its Host field."""
+    lines = [f"{method} {path} HTTP/1.1", f"Host: {host}"]
+    if body or method in ("POST", "PUT", "PATCH"):
+        lines.append(f"Content-Length: {len(body)}")
+    if not keepalive:
+        lines.append("Connection: close")
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+class _Lane:
+    """One driver thread's share: the arrays that the compiled loop works on."""
+
+    def __init__(self, target: Target, connections: int, control: Any) -> None:
+        self.control = control
+        self.epoll = select.epoll()
+        family, self.address = libc.socket_address(target.host, target.port)
+        self.request = np.frombuffer(target.request, np.uint8).copy()
+        self.body = np.frombuffer(target.body or b"\0", np.uint8)[: len(target.body or b"")].copy()
+        self.engine = np.zeros(1, loop.ENGINE)
+        e = self.engine[0]
+        e["epoll"], e["family"], e["address"] = self.epoll.fileno(), family, self.address.ctypes.data
+        e["address_bytes"] = 16 if family == 2 else 28
+        e["request"], e["request_bytes"] = self.request.ctypes.data, len(self.request)
+        e["expect_status"], e["bodiless"] = target.expect_status, target.bodiless
+        e["body_known"], e["keepalive"] = target.body is not None, True
+        self.connections = np.zeros(connections, reader.CONNECTION)
+        self.connections["fd"] = -1
+        self.asides = np.zeros((connections, reader.HEAD_LIMIT), np.uint8)  # touched only where a head comes in pieces
+        self.ring = np.zeros(connections, np.int64)
+        self.later = np.zeros(connections, np.int64)
+        self.retired = np.zeros(max(connections, 64), np.int64)
+        self.template = np.zeros(reader.TEMPLATE_LIMIT, np.uint8)
+        self.buffer = np.zeros(loop.BUFFER_BYTES, np.uint8)
+        self.gaps = np.zeros((loop.MAX_GAPS, 2), np.int64)
+        self.usage = np.zeros((2, libc.RUSAGE_WORDS + 1), np.int64)
+        self.clear(1, ())
+
+    def clear(self, steps: int, watch: tuple[int, ...]) -> None:
+        """Forget what was counted."""
+        for name in _COUNTS:
+            self.engine[0][name] = 0
+        self.ledger = np.zeros(len(loop.LEDGER), np.int64)
+        self.errors = np.zeros(len(loop.ERROR_KINDS), np.int64)
+        self.series = np.zeros((3, steps), np.int64)
+        self.recorder = recorder.Recorder()
+        self.connections["completed"] = 0
+        self.clocks = np.array([libc.process_clocks(pid) for pid in watch], np.int32).reshape(-1, 3)
+        self.meters = np.zeros((2, len(watch), 3), np.int64)
+
+    def open(self, deadline_ns: int, burst: int) -> int:
+        return int(
+            loop.open_all(
+                self.engine, self.connections, self.ring, self.later, self.ledger, self.errors, self.series,
+                self.recorder.counts, self.recorder.moments, self.buffer, self.control, deadline_ns, burst,
+            )  # fmt: skip
+        )
+
+    def drive(self, seed: int) -> None:
+        loop.drive(
+            self.engine, self.connections, self.asides, self.ring, self.later, self.retired, self.ledger, self.errors, self.series,
+            self.recorder.counts, self.recorder.moments, self.body, self.template, self.buffer, self.gaps, self.clocks,
+            self.meters, self.usage, self.control, seed,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        retired = self.retired[: int(self.engine[0]["retired_count"])]
+        for fd in [*self.connections["fd"], *retired]:
+            if fd >= 0:
+                os.close(int(fd))
+        self.connections["fd"] = -1
+        self.engine[0]["retired_count"] = 0
+        self.epoll.close()
+
+
+_COUNTS = (
+    "intended", "completed", "answered", "in_flight_at_end", "drained", "unfinished", "opened", "fallbacks", "gap_count",
+    "gaps_lost", "idle_ns", "error_number", "later_head", "later_count", "ring_head", "ring_count", "in_flight", "connecting",
+)  # fmt: skip
+
+
+class Session:
+    """The connections of one level. Use it as a context manager, or call `close`.
+
+    Raises ValueError for numbers that make no load.
+    """
+
+    def __init__(self, target: Target, connections: int, threads: int = 1, cpus: tuple[int, ...] = ()) -> None:
+        if connections < 1 or threads < 1:
+            raise ValueError("a load needs at least one connection and one thread")
+        threads = min(threads, connections)
+        self.connections = connections
+        self.cpus = cpus
+        self.control = np.zeros(1, np.int64)
+        shares = [connections // threads + (i < connections % threads) for i in range(threads)]
+        self.lanes = [_Lane(target, share, self.control) for share in shares]
+        self.connect = Histogram()
+        self.opened = 0
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def open(self, timeout_s: float = 5.0, burst: int = 128) -> dict[str, int]:
+        """Open all connections. Returns the errors by kind; those connections are tried again while the load runs."""
+        deadline_ns = time.monotonic_ns() + int(timeout_s * 1e9)
+        self._each(lambda lane, _: lane.open(deadline_ns, burst))
+        self.connect = histogram.merge(lane.recorder.row(recorder.CONNECT) for lane in self.lanes)
+        self.opened = sum(int(lane.engine[0]["opened"]) for lane in self.lanes)
+        return _errors(self.lanes)
+
+    def stop(self) -> None:
+        """End the window now: what is under way may finish within the drain. Safe to call from a signal handler."""
+        self.control[0] = 1
+
+    def run(self, drive: Drive) -> LoadResult:
+        """Drive the load and return what was seen. Blocks; `stop` from a signal handler ends it early."""
+        steps = max(int(np.ceil(drive.seconds * 1e9 / loop.STEP_NS)), 1) + 1
+        begins_ns = time.monotonic_ns() + 1_000_000
+        for number, lane in enumerate(self.lanes):
+            lane.clear(steps, drive.watch if number == 0 else ())
+            self._plan(lane, number, drive, begins_ns)
+        self._each(lambda lane, number: lane.drive(drive.seed * 1000 + number))
+        return self._result(drive)
+
+    def _plan(self, lane: _Lane, number: int, drive: Drive, begins_ns: int) -> None:
+        e = lane.engine[0]
+        e["starts_ns"] = begins_ns + int(drive.ramp_s * 1e9)
+        e["ends_ns"] = e["starts_ns"] + int(drive.seconds * 1e9)
+        e["drain_ns"], e["think_ns"] = int(drive.drain_s * 1e9), int(drive.think_s * 1e9)
+        e["timeout_ns"], e["connect_timeout_ns"] = int(drive.timeout_s * 1e9), int(drive.connect_timeout_s * 1e9)
+        e["keepalive"], e["sleepy"] = drive.keepalive, drive.poll == "sleep"
+        e["open"], e["poisson"] = drive.rate_per_s is not None, drive.arrivals == "poisson"
+        if drive.rate_per_s is not None:
+            # Each lane offers its connections' share. Constant arrivals of several lanes interleave evenly.
+            share = len(lane.connections) / self.connections
+            e["interval_ns"] = 1e9 / (drive.rate_per_s * share)
+            e["next_ns"] = begins_ns + e["interval_ns"] * number / len(self.lanes)
+        lane.connections["ringed"] = 0
+        lane.connections["owes"] = 0
+
+    def _each(self, work: Any) -> None:
+        """Run every lane in a thread of its own, pinned if CPUs were given, and wait, so that signals are still handled."""
+        failures: list[BaseException] = []
+
+        def one(number: int, lane: _Lane) -> None:
+            try:
+                if self.cpus:
+                    os.sched_setaffinity(0, {self.cpus[number % len(self.cpus)]})
+                work(lane, number)
+            except BaseException as failure:
+                failures.append(failure)
+
+        threads = [threading.Thread(target=one, args=pair) for pair in enumerate(self.lanes)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if failures:
+            raise failures[0]
+
+    def _result(self, drive: Drive) -> LoadResult:
+        lanes, engines = self.lanes, [lane.engine[0] for lane in self.lanes]
+        lengths = [int(e["ends_ns"] - e["starts_ns"]) for e in engines]
+        seconds = max(sum(lengths) / len(lengths) / 1e9, 1e-9)
+
+        def add(name: str) -> int:
+            return sum(int(e[name]) for e in engines)
+
+        def row(kind: int) -> Histogram:
+            return histogram.merge(lane.recorder.row(kind) for lane in lanes)
+
+        ledger = sum(lane.ledger for lane in lanes)
+        return LoadResult(
+            seconds=seconds,
+            connections=self.connections,
+            offered_per_s=drive.rate_per_s,
+            intended=add("intended"),
+            completed=add("completed"),
+            in_flight=add("in_flight_at_end"),
+            drained=add("drained"),
+            unfinished=add("unfinished"),
+            errors=_errors(lanes),
+            connections_opened=self.opened + add("opened"),
+            fallbacks=add("fallbacks"),
+            busy_fraction=_busy_fraction(lanes, drive, sum(lengths)),
+            response=row(recorder.RESPONSE),
+            service=row(recorder.SERVICE),
+            send_lag=row(recorder.SEND_LAG),
+            connect=histogram.merge([self.connect, row(recorder.CONNECT)]),
+            censored=row(recorder.CENSORED),
+            series=_series(lanes),
+            gaps=sorted(
+                (int(start - e["starts_ns"]), int(length))
+                for lane, e in zip(lanes, engines, strict=True)
+                for start, length in lane.gaps[: int(e["gap_count"])]
+            ),
+            gaps_lost=add("gaps_lost"),
+            per_connection=[int(n) for lane in lanes for n in lane.connections["completed"]],
+            ledger=Ledger(**{name: int(value) for name, value in zip(loop.LEDGER, ledger, strict=True)}),
+            cost=_cost(lanes),
+            server_cpu_ns=_watched(lanes)[0],
+            server_user_ns=_watched(lanes)[1],
+            all_requests=add("answered"),
+        )
+
+    def close(self) -> None:
+        """Close every connection, with a FIN."""
+        for lane in self.lanes:
+            lane.close()
+
+
+def _errors(lanes: list[_Lane]) -> dict[str, int]:
+    counts = sum(lane.errors for lane in lanes)
+    return {kind: int(count) for kind, count in zip(loop.ERROR_KINDS, counts, strict=True) if count}
+
+
+def _series(lanes: list[_Lane]) -> Series:
+    together = np.array([lane.series for lane in lanes])
+    return Series(
+        step_ns=loop.STEP_NS,
+        completed=together[:, 0].sum(0).tolist(),
+        errors=together[:, 1].sum(0).tolist(),
+        worst_ns=together[:, 2].max(0).tolist(),
+    )
+
+
+def _busy_fraction(lanes: list[_Lane], drive: Drive, length_ns: int) -> float:
+    """How much of the window the engine had something to do.
+
+    Busy polling: one less the time spent in turns that found nothing, each counted up to 40 µs, for in a longer one the engine
+    was kept from its work. Sleeping: CPU time over time.
+    """
+    if drive.poll == "sleep":
+        spent = sum(int(lane.usage[1, -1] - lane.usage[0, -1]) for lane in lanes)
+        return min(spent / max(length_ns, 1), 1.0)
+    return max(1.0 - sum(int(lane.engine[0]["idle_ns"]) for lane in lanes) / max(length_ns, 1), 0.0)
+
+
+def _cost(lanes: list[_Lane]) -> EngineCost:
+    """The driver threads' bill from edge to edge. The kernel samples the split of user and system; the total is exact."""
+    usage = sum(lane.usage[1] - lane.usage[0] for lane in lanes)
+    user, system, exact = usage[0] * 10**6 + usage[1], usage[2] * 10**6 + usage[3], int(usage[-1])
+    share = user / (user + system) if user + system else 0.0
+    return EngineCost(
+        cpu_user_ns=int(exact * share),
+        cpu_system_ns=exact - int(exact * share),
+        voluntary_switches=int(usage[libc.RUSAGE_VOLUNTARY]),
+        involuntary_switches=int(usage[libc.RUSAGE_INVOLUNTARY]),
+        minor_faults=int(usage[libc.RUSAGE_FAULTS]),
+        rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    )
+
+
+def _watched(lanes: list[_Lane]) -> tuple[int, int]:
+    """The watched processes' CPU between the edges in ns: the exact total, and the user part of it."""
+    meters = lanes[0].meters
+    if not meters.size or not (meters[1] > 0).all():
+        alive = (meters[1] > 0).all(axis=1) if meters.size else np.zeros(0, bool)
+        meters = meters[:, alive]
+    total, user, sampled = (meters[1] - meters[0]).sum(0) if meters.size else (0, 0, 0)
+    return int(total), int(total * user / sampled) if sampled else 0
+
+
+def warm(session: Session, rounds: int = 1) -> None:
+    """Compile, or load from the cache, everything that a run calls, by running it for an instant."""
+    for _ in range(rounds):
+        session.open(0.2)
+        session.run(replace(Drive(seconds=0.01), drain_s=0.01))
+        session.run(Drive(seconds=0.01, rate_per_s=100.0, drain_s=0.01))

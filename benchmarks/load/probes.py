@@ -1,0 +1,107 @@
+"""Two probes of the machine's weather: a cache line bounced between two cores, and a pure-Python loop.
+
+On shared machines everything slows by 11-25% for seconds at a time, by a different factor for each model, invisible to steal
+time. What shows it is the round trip of one cache line between the server's core and the driver's, probably because virtual
+CPUs move between physical ones. Both probes together take about 50 ms.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from benchmarks.load.libc import load_acquire, now, store_release
+from benchmarks.nouns import Weather
+
+PINGPONG_NS = 25_000_000
+_PYTHON_TURNS = 100_000
+_PYTHON_REPEATS = 5
+_BALL, _OVER = 0, 64  # words of the shared array, on cache lines of their own
+_TURNS_BETWEEN_LOOKS = 2048
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def serve_ball(shared: Any, length_ns: int) -> tuple[int, int]:
+    """Hit the ball to the other core and wait for it, until the time is over. Returns round trips and ns."""
+    pair = np.zeros(2, np.int64)
+    begins = now(pair)
+    trips, ball, t = 0, 0, begins
+    while t - begins < length_ns:
+        store_release(shared, _BALL, ball + 1)
+        turns = 0
+        while load_acquire(shared, _BALL) != ball + 2:
+            turns += 1
+            if turns % _TURNS_BETWEEN_LOOKS == 0 and now(pair) - begins >= length_ns:
+                store_release(shared, _OVER, 1)
+                return trips, now(pair) - begins
+        ball += 2
+        trips += 1
+        if trips % 64 == 0:
+            t = now(pair)
+    store_release(shared, _OVER, 1)
+    return trips, now(pair) - begins
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def return_ball(shared: Any, length_ns: int) -> None:
+    """The other core: hit every ball back."""
+    pair = np.zeros(2, np.int64)
+    begins = now(pair)
+    ball, turns = 1, 0
+    while load_acquire(shared, _OVER) == 0:
+        if load_acquire(shared, _BALL) == ball:
+            store_release(shared, _BALL, ball + 1)
+            ball += 2
+        turns += 1
+        if turns % _TURNS_BETWEEN_LOOKS == 0 and now(pair) - begins >= 2 * length_ns:
+            return
+
+
+def _on_cpu(cpu: int, work: Callable[[], Any], results: list[Any]) -> threading.Thread:
+    def run() -> None:
+        os.sched_setaffinity(0, {cpu})
+        results.append(work())
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread
+
+
+def pingpong_ns(one_cpu: int, other_cpu: int, length_ns: int = PINGPONG_NS) -> float | None:
+    """One round trip of a cache line between two CPUs in ns; None if they are the same, or the line never came back."""
+    if one_cpu == other_cpu:
+        return None
+    shared = np.zeros(128, np.int64)
+    found: list[tuple[int, int]] = []
+    threads = [
+        _on_cpu(other_cpu, lambda: return_ball(shared, length_ns), []),
+        _on_cpu(one_cpu, lambda: serve_ball(shared, length_ns), found),
+    ]
+    for thread in threads:
+        thread.join()
+    trips, spent_ns = found[0]
+    return spent_ns / trips if trips else None
+
+
+def _python_loop() -> float:
+    """The fastest of a few pure-Python loops, in ns a turn."""
+    best = float("inf")
+    for _ in range(_PYTHON_REPEATS):
+        begins = time.perf_counter_ns()
+        total = 0
+        for i in range(_PYTHON_TURNS):
+            total += i & 7
+        best = min(best, (time.perf_counter_ns() - begins) / _PYTHON_TURNS)
+    return best
+
+
+def weather(server_cpu: int, driver_cpu: int) -> Weather:
+    """Probe the machine: the ping-pong between the two CPUs, then the Python loop on the server's."""
+    found: list[float] = []
+    trip = pingpong_ns(driver_cpu, server_cpu)
+    _on_cpu(server_cpu, _python_loop, found).join()
+    return Weather(pingpong_ns=trip, python_ns=found[0])
