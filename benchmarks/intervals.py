@@ -71,12 +71,12 @@ def mean_estimate(values: Sequence[float], spread: Spread | None) -> Estimate | 
 
 
 def samples_wanted(q: float) -> int:
-    """The fewest samples that bound the quantile q on both sides: 5 for the median, 367 for p99, 3,687 for p99.9.
+    """The fewest samples that bound the quantile q on both sides: 6 for the median, 367 for p99, 3,687 for p99.9.
 
     All n values lie on one side of it with probability max(q, 1-q) ** n; where that exceeds the 2.5% of a tail, not even the
-    largest of them is an upper bound. So n = ln 0.025 / ln max(q, 1-q), rounded.
+    largest of them is an upper bound. So n >= ln 0.025 / ln max(q, 1-q); a tenth of a sample is forgiven, for 367.04 is 367.
     """
-    return round(math.log(TAIL) / math.log(max(q, 1 - q)))
+    return math.ceil(math.log(TAIL) / math.log(max(q, 1 - q)) - 0.1)
 
 
 def quantile_ranks(count: int, q: float) -> tuple[int | None, int | None]:
@@ -85,7 +85,7 @@ def quantile_ranks(count: int, q: float) -> tuple[int | None, int | None]:
         return None, None
     low = _binomial_point(TAIL, count, q)
     high = _binomial_point(1 - TAIL, count, q) + 1
-    # Wanted samples are rounded: at 367, p99's upper rank would be 368 by a hair.
+    # By the tenth of a sample that was forgiven, p99's upper rank of 367 would be 368.
     if high > count and count >= samples_wanted(q):
         high = count
     return (low if low >= 1 else None), (high if high <= count else None)

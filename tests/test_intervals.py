@@ -1,0 +1,145 @@
+"""Intervals: the arithmetic, what holds for any data, and whether 95% means 95%."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from benchmarks.intervals import (
+    Spread,
+    mean_estimate,
+    pooled_spread,
+    quantile_ranks,
+    samples_wanted,
+    student,
+)
+
+rates = st.floats(0.1, 1e6)
+cells = st.lists(st.lists(rates, min_size=1, max_size=6), min_size=1, max_size=8)
+
+
+def test_pooled_spread_is_that_of_deviations_from_each_cells_own_mean():
+    e = math.e
+    found = pooled_spread([[e**1, e**3], [e**10, e**10, e**10], [5.0]])
+    assert found is not None
+    assert found.freedom == 3  # 1 + 2 + 0
+    assert found.sd == pytest.approx(math.sqrt(2 / 3))
+
+
+def test_one_visit_each_shows_no_noise_and_gets_no_interval():
+    assert pooled_spread([[1.0], [2.0], []]) is None
+    found = mean_estimate([100.0], None)
+    assert found is not None
+    assert found.value == pytest.approx(100)
+    assert (found.low, found.high) == (None, None)
+
+
+def test_a_single_visit_borrows_the_noise_of_the_other_cells():
+    found = mean_estimate([100.0], Spread(0.02, 10))
+    assert found is not None
+    assert found.low is not None
+    assert found.low == pytest.approx(100 * math.exp(-student(10) * 0.02))
+
+
+def test_student_is_the_two_sided_point_of_the_textbook():
+    assert student(4) == pytest.approx(2.776, abs=5e-4)
+    assert student(28) == pytest.approx(2.048, abs=5e-4)
+
+
+def test_values_without_a_logarithm_have_a_mean_and_no_interval():
+    found = mean_estimate([0.0, 4.0], Spread(0.02, 10))
+    assert found is not None
+    assert (found.value, found.low) == (2.0, None)
+    assert mean_estimate([], Spread(0.02, 10)) is None
+
+
+@given(cells, st.floats(1e-3, 1e3))
+def test_intervals_scale_with_the_unit(values, factor):
+    """A rate per minute has the same relative interval as one per second."""
+    spread, scaled = pooled_spread(values), pooled_spread([[v * factor for v in cell] for cell in values])
+    if spread is None or scaled is None:
+        assert spread is scaled
+        return
+    assert scaled.sd == pytest.approx(spread.sd, rel=1e-6, abs=1e-9)
+    one = mean_estimate(values[0], spread)
+    other = mean_estimate([v * factor for v in values[0]], scaled)
+    assert one is not None
+    assert other is not None
+    assert other.high == pytest.approx(one.high * factor, rel=1e-6)
+
+
+@given(cells)
+def test_an_interval_holds_its_value_and_is_no_narrower_for_fewer_visits(values):
+    spread = pooled_spread(values)
+    for cell in values:
+        found = mean_estimate(cell, spread)
+        assert found is not None
+        if spread is None:
+            continue
+        assert found.low <= found.value <= found.high
+        fewer = mean_estimate([found.value], spread)
+        assert fewer is not None
+        assert fewer.high >= found.high * (1 - 1e-12)
+
+
+@pytest.mark.parametrize(("q", "wanted"), [(0.5, 6), (0.9, 35), (0.99, 367), (0.999, 3687), (0.01, 367)])
+def test_samples_wanted(q, wanted):
+    assert samples_wanted(q) == wanted
+    # The probability that all samples fall on one side: 2.5% at most, and more with one sample fewer.
+    assert max(q, 1 - q) ** wanted < 0.02505 < max(q, 1 - q) ** (wanted - 1)
+
+
+@given(st.integers(1, 5_000), st.sampled_from([0.5, 0.9, 0.99, 0.999]))
+def test_quantile_ranks_cover_by_the_binomial(count, q):
+    """The probability that the interval misses on a side, computed afresh, is at most 2.5%."""
+    low, high = quantile_ranks(count, q)
+    distribution = stats.binom(count, q)
+    if low is not None:
+        assert 1 <= low <= count
+        assert distribution.cdf(low - 1) <= 0.025 + 1e-9
+        assert low == count or distribution.cdf(low) > 0.025  # and no wider than it must be
+    if high is not None:
+        assert (low or 1) <= high <= count
+        assert 1 - distribution.cdf(high - 1) <= 0.02505  # 0.025, but for the tenth of a sample
+    else:
+        assert count < samples_wanted(q)
+
+
+@pytest.mark.parametrize(("count", "bounded"), [(366, False), (367, True)])
+def test_p99_is_bounded_above_from_367_samples_on(count, bounded):
+    assert (quantile_ranks(count, 0.99)[1] is not None) == bounded
+
+
+def test_nothing_encloses_a_quantile_of_nothing():
+    assert quantile_ranks(0, 0.5) == (None, None)
+
+
+def test_a_95_percent_interval_covers_95_percent():
+    """Simulated: 8 models, 3 visits each, 3% noise that is not even normal; how often does the interval hold the truth?
+
+    Seeded, so that the answer is always the same; a bootstrap of three visits would cover 74%.
+    """
+    rng = np.random.default_rng(20)
+    covered = asked = 0
+    for _ in range(500):
+        noise = rng.standard_t(6, (8, 3)) * 0.03 * math.sqrt(4 / 6)
+        visits = 1000 * np.exp(noise)
+        spread = pooled_spread(visits.tolist())
+        for cell in visits.tolist():
+            found = mean_estimate(cell, spread)
+            covered += found.low <= 1000 <= found.high
+            asked += 1
+    assert 0.93 <= covered / asked <= 0.97
+
+
+def test_quantile_ranks_cover_95_percent_of_the_time():
+    rng = np.random.default_rng(21)
+    count, q = 1000, 0.99
+    truth = stats.lognorm(0.5).ppf(q)
+    low, high = quantile_ranks(count, q)
+    samples = np.sort(stats.lognorm(0.5).rvs((2000, count), random_state=rng), axis=1)
+    covered = np.mean((samples[:, low - 1] <= truth) & (truth <= samples[:, high - 1]))
+    assert 0.94 <= covered <= 0.985  # ranks are whole numbers: they cover a little more
