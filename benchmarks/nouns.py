@@ -67,7 +67,7 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One question: a request and the levels at which it is asked. `service_s` is what one request must take at least."""
+    """One question: a request and the levels at which it is asked."""
 
     request: Request
     closed: tuple[int, ...]  # connections
@@ -75,6 +75,7 @@ class Scenario:
     open_rates_per_s: tuple[float, ...]  # the same for all
     open_connections: int = 64
     wait_s: float = 0.0  # time a request spends waiting whatever the model: the lower bound of any answer
+    extra_visits: int = 0  # beyond the profile's, where differences are small
     question: str = ""  # the title of its charts; the caption of the catalogue if empty
 
 

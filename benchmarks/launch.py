@@ -1,0 +1,136 @@
+"""From a visit to a live server, or its stderr.
+
+The server is started pinned to its cores, in a session of its own, and its readiness is a line on its stdout; nothing here
+waits by sleeping. Linux kills it if the harness dies (PR_SET_PDEATHSIG), so that no run leaves a server behind.
+"""
+
+import ctypes
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from types import TracebackType
+
+import msgspec
+
+from benchmarks.nouns import ServerFacts
+
+READY_WITHIN_S = 15.0
+STOPPED_WITHIN_S = 12.0
+_STDERR_BYTES = 8000
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class LaunchError(RuntimeError):
+    """The server did not get ready. `stderr` is the end of what it said."""
+
+    def __init__(self, message: str, stderr: str) -> None:
+        super().__init__(message)
+        self.stderr = stderr
+
+
+class ReadyLine(msgspec.Struct, frozen=True):
+    """What a server says on stdout once it accepts."""
+
+    port: int
+    pid: int
+    model: str
+    max_connections: int
+
+
+class Server:
+    """A live server. Use it as a context manager: it is stopped at the end, by its pid."""
+
+    def __init__(self, model: str, cpus: Sequence[int], options: Sequence[str] = ()) -> None:
+        """Start it and wait for the ready line. Raises LaunchError."""
+        command = [sys.executable, "-m", "servers", model, "--port", "0", *options]
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  # closed in stop()
+        begins = time.monotonic()
+        parent = os.getpid()
+
+        def settle() -> None:
+            os.sched_setaffinity(0, set(cpus))
+            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != parent:  # it died in between
+                os._exit(1)
+
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=self._stderr, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=settle
+        )  # fmt: skip
+        try:
+            ready = self._wait_ready()
+        except BaseException:
+            self._kill()
+            raise
+        self.facts = ServerFacts(
+            pid=ready.pid,
+            port=ready.port,
+            max_connections=ready.max_connections,
+            command=["python", *command[1:]],
+            ready_s=time.monotonic() - begins,
+            stop_s=None,
+            exit_status=None,
+        )
+
+    def __enter__(self) -> "Server":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def stderr(self) -> str:
+        """The end of what it has said on stderr."""
+        size = self._stderr.seek(0, os.SEEK_END)
+        self._stderr.seek(max(size - _STDERR_BYTES, 0))
+        return self._stderr.read().decode(errors="replace").strip()
+
+    def stop(self) -> ServerFacts:
+        """SIGTERM, and SIGKILL for the whole session if it does not drain in time. Returns the facts, completed."""
+        if self._stderr.closed:
+            return self.facts
+        begins = time.monotonic()
+        stopped: float | None = None
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(STOPPED_WITHIN_S)
+                stopped = time.monotonic() - begins
+            except subprocess.TimeoutExpired:
+                pass
+        self._kill()
+        self.facts = replace(self.facts, stop_s=stopped, exit_status=self._process.returncode)
+        return self.facts
+
+    def _wait_ready(self) -> ReadyLine:
+        assert self._process.stdout is not None
+        ends, line = time.monotonic() + READY_WITHIN_S, b""
+        while not line.endswith(b"\n"):
+            left = ends - time.monotonic()
+            if left <= 0 or not select.select([self._process.stdout], [], [], left)[0]:
+                raise LaunchError(f"no ready line within {READY_WITHIN_S:.0f} s", self.stderr())
+            piece = os.read(self._process.stdout.fileno(), 4096)
+            if not piece:
+                status = self._process.wait()
+                raise LaunchError(f"it ended with status {status} before it was ready", self.stderr())
+            line += piece
+        try:
+            return msgspec.json.decode(line, type=ReadyLine)
+        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+            raise LaunchError(f"its ready line is not what it should be ({error}): {line[:200]!r}", self.stderr()) from None
+
+    def _kill(self) -> None:
+        """End whatever is left of the session it was started in, and let go of the files."""
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self._stderr.close()

@@ -1,0 +1,161 @@
+"""The engine in a process of its own: one line of JSON asks, one line answers.
+
+It is started once for a block of visits, so that nothing is imported or compiled between them, and pinned to the driver's
+cores. It ends when its standard input does, so it cannot outlive the harness.
+"""
+
+import os
+import sys
+import time
+from typing import Any
+
+import msgspec
+
+from benchmarks.load import probes
+from benchmarks.load.engine import Drive, Session, Target, warm
+from benchmarks.nouns import LoadResult, Warmup, Weather
+
+
+class Compile(msgspec.Struct, tag=True, frozen=True):
+    """Load all compiled code by driving a target for an instant. Answered by Done."""
+
+    target: Target
+
+
+class Probe(msgspec.Struct, tag=True, frozen=True):
+    """Probe the weather between the server's CPU and the first of the driver's. Answered by Weather."""
+
+    server_cpu: int
+
+
+class WarmUp(msgspec.Struct, tag=True, frozen=True):
+    """Rounds of load, each on new connections, until three in a row agree. Answered by Warmup."""
+
+    target: Target
+    connections: int
+    round_s: float
+    limit_s: float
+    steady_within: float
+
+
+class Open(msgspec.Struct, tag=True, frozen=True):
+    """Open the connections of a level. Answered by Opened."""
+
+    target: Target
+    connections: int
+
+
+class Run(msgspec.Struct, tag=True, frozen=True):
+    """Drive the open connections. Answered by LoadResult."""
+
+    drive: Drive
+
+
+class Close(msgspec.Struct, tag=True, frozen=True):
+    """Close the connections. Answered by Done."""
+
+
+Question = Compile | Probe | WarmUp | Open | Run | Close
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """Errors by kind of connections that could not be opened."""
+
+    errors: dict[str, int]
+
+
+class Done(msgspec.Struct, frozen=True):
+    """Nothing to tell."""
+
+
+class Trouble(msgspec.Struct, frozen=True):
+    """The engine could not do it."""
+
+    message: str
+
+
+class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One answer; one field is set."""
+
+    opened: Opened | None = None
+    load: LoadResult | None = None
+    warmup: Warmup | None = None
+    weather: Weather | None = None
+    trouble: Trouble | None = None
+
+
+def is_steady(rates_per_s: list[float], within: float) -> bool:
+    """Whether the last three rounds agree: none is further than `within` from their mean, and they do not go on rising."""
+    if len(rates_per_s) < 3:
+        return False
+    last = rates_per_s[-3:]
+    mean = sum(last) / 3
+    return mean > 0 and max(abs(rate - mean) for rate in last) <= within * mean and not (
+        last[0] < last[1] < last[2] and last[2] - last[0] > within * mean
+    )
+
+
+class Engine:
+    """What the process remembers between lines: the CPUs it has, and the level that is open."""
+
+    def __init__(self, cpus: tuple[int, ...]) -> None:
+        self.cpus = cpus
+        self.session: Session | None = None
+
+    def answer(self, question: Question) -> Reply:
+        """Do what is asked. Raises ValueError and OSError, which become Trouble."""
+        match question:
+            case Compile(target):
+                with Session(target, 2, 1, self.cpus) as session:
+                    warm(session)
+                probes.weather(self.cpus[0], self.cpus[0])
+                return Reply()
+            case Probe(server_cpu):
+                return Reply(weather=probes.weather(server_cpu, self.cpus[0]))
+            case WarmUp():
+                return Reply(warmup=self._warm_up(question))
+            case Open(target, connections):
+                self._close()
+                self.session = Session(target, connections, len(self.cpus), self.cpus)
+                return Reply(opened=Opened(self.session.open()))
+            case Run(drive):
+                if self.session is None:
+                    raise ValueError("no connections are open")
+                return Reply(load=self.session.run(drive))
+            case Close():
+                self._close()
+                return Reply()
+
+    def _close(self) -> None:
+        if self.session is not None:
+            self.session.close()
+            self.session = None
+
+    def _warm_up(self, plan: WarmUp) -> Warmup:
+        begins = time.monotonic()
+        rates: list[float] = []
+        while not is_steady(rates, plan.steady_within) and time.monotonic() - begins < plan.limit_s:
+            with Session(plan.target, plan.connections, len(self.cpus), self.cpus) as session:
+                session.open()
+                load = session.run(Drive(seconds=plan.round_s, drain_s=0.05))
+                rates.append(load.completed / load.seconds)
+        return Warmup(time.monotonic() - begins, rates, is_steady(rates, plan.steady_within))
+
+
+def main() -> None:
+    """Answer lines until standard input ends."""
+    cpus = tuple(int(cpu) for cpu in sys.argv[1].split(","))
+    os.sched_setaffinity(0, set(cpus))
+    engine = Engine(cpus)
+    decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Question)
+    for line in sys.stdin.buffer:
+        try:
+            reply = engine.answer(decoder.decode(line))
+        except (ValueError, OSError, msgspec.ValidationError) as trouble:
+            reply = Reply(trouble=Trouble(f"{type(trouble).__name__}: {trouble}"))
+        sys.stdout.buffer.write(msgspec.json.encode(reply) + b"\n")
+        sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""From options to visits: which levels a scenario is taken through, and who is visited when.
+
+A block holds every model once, in an order shuffled by the seed. The blocks of different scenarios are interleaved, so that each
+scenario's visits are spread over the whole run and over its weathers.
+"""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from benchmarks.nouns import Level, RunOptions, Scenario, VisitPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """How much time a run takes. `largest` bounds the closed levels, so that a short profile stays short."""
+
+    visits: int
+    extra: bool  # whether scenarios get their extra visits
+    closed_s: float
+    open_s: float
+    requeue_budget_s: float
+
+
+PROFILES: Mapping[str, Profile] = {
+    "smoke": Profile(visits=1, extra=False, closed_s=0.15, open_s=0.2, requeue_budget_s=0.0),
+    "quick": Profile(visits=3, extra=True, closed_s=0.35, open_s=0.35, requeue_budget_s=20.0),
+    "standard": Profile(visits=10, extra=True, closed_s=1.0, open_s=1.5, requeue_budget_s=300.0),
+    "full": Profile(visits=20, extra=True, closed_s=2.0, open_s=4.0, requeue_budget_s=1200.0),
+}
+
+RAMP_S = 0.04  # of each level, uncounted
+DRAIN_S = 0.15  # after each level, at most
+WARM_ROUND_S = 0.04
+WARM_LIMIT_S = 0.6
+STEADY_WITHIN = 0.08
+FIXED_S = 0.75  # of a visit: launch, two probes, verification, warm-up, memory, stop; measured
+BLOCK_S = 0.9  # of a block: a fresh engine
+
+
+def levels(scenario: Scenario, options: RunOptions) -> list[Level]:
+    """The levels of a visit in the order they are taken: closed ones ascending, then open ones, lightest first."""
+    closed = [Level("closed", n) for n in sorted(set(options.connections or scenario.closed))]
+    shares = [Level("open", scenario.open_connections, share=share) for share in sorted(scenario.open_shares)]
+    rates = [Level("open", scenario.open_connections, rate_per_s=rate) for rate in sorted(scenario.open_rates_per_s)]
+    return [*closed, *shares, *rates]
+
+
+def visits(options: RunOptions) -> list[VisitPlan]:
+    """Every visit of the run, block after block. The same options give the same plan."""
+    shuffle = random.Random(options.seed)
+    blocks: list[tuple[float, str, int]] = []
+    for scenario in options.scenarios:
+        count = options.visits[scenario]
+        blocks += [((number + 0.5) / count, scenario, number) for number in range(count)]
+    plan = []
+    for _, scenario, number in sorted(blocks, key=lambda block: block[0]):
+        models = list(options.models)
+        shuffle.shuffle(models)
+        plan += [VisitPlan(model, scenario, number, number) for model in models]
+    return plan
+
+
+def repeat(visit: VisitPlan, taken: int) -> VisitPlan:
+    """The visit again, in the same block. `taken` is how many records its model and scenario have already."""
+    return replace(visit, number=taken, attempt=visit.attempt + 1)
+
+
+def visit_s(scenario: Scenario, options: RunOptions) -> float:
+    """How long a visit takes, about."""
+    chosen = levels(scenario, options)
+    spent = sum(options.closed_s if level.loop == "closed" else options.open_s for level in chosen)
+    return FIXED_S + spent + len(chosen) * (RAMP_S + scenario.wait_s + 0.03)
+
+
+def run_s(options: RunOptions, scenarios: Mapping[str, Scenario]) -> float:
+    """How long the run takes, about, requeued visits apart."""
+    return sum(
+        options.visits[name] * (len(options.models) * visit_s(scenario, options) + BLOCK_S)
+        for name, scenario in scenarios.items()
+    )
