@@ -1,0 +1,87 @@
+"""Numbers and names as people say them: three digits at most, a unit, no 1e5."""
+
+from collections.abc import Sequence
+
+_TIMES = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
+
+
+def digits(value: float) -> str:
+    """Three significant digits at most, no trailing zeros, thousands with a comma: "0.034", "9.8", "98.1", "1,240"."""
+    if value == 0:
+        return "0"
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    text = f"{value:.3g}"
+    if "e" in text:  # below 0.0001, where nobody counts digits
+        return "0"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def short(value: float) -> str:
+    """A count in at most five characters: "480", "9.8k", "98.1k", "1.2M"."""
+    for unit, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= 0.9995 * unit:
+            return digits(value / unit) + letter
+    return digits(value)
+
+
+def rate(per_s: float) -> str:
+    """Requests per second, with their third digit even if it is a zero, so that a column of them lines up: "72.0k/s"."""
+    for unit, letter in ((1e6, "M"), (1e3, "k")):
+        if per_s >= 0.9995 * unit:
+            value = per_s / unit
+            return f"{value:,.0f}{letter}/s" if value >= 99.95 else f"{value:.1f}{letter}/s"
+    return digits(per_s) + "/s"
+
+
+def asked(per_s: float) -> str:
+    """A rate that was asked for and so is a round number: "20k/s"."""
+    return short(per_s) + "/s"
+
+
+def time(ns: float) -> str:
+    """A time given in nanoseconds, in the unit people would use: "85 µs", "1.3 ms", "2.1 s"."""
+    for size, unit in _TIMES:
+        if abs(ns) >= 0.9995 * size:
+            return f"{digits(ns / size)} {unit}"
+    return "0 µs"
+
+
+def size(number_of_bytes: float) -> str:
+    """Memory: "14.2 MiB", "5.1 KiB"."""
+    for unit, word in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
+        if abs(number_of_bytes) >= unit:
+            return f"{digits(number_of_bytes / unit)} {word}"
+    return f"{number_of_bytes:.0f} bytes"
+
+
+def times(ratio: float) -> str:
+    """A ratio: "1.04×", "1.3×", "12×"."""
+    return f"{ratio:.2f}×" if ratio < 1.1 else f"{ratio:.1f}×" if ratio < 10 else f"{ratio:.0f}×"
+
+
+def percent(share: float) -> str:
+    """A share in per cent, whole ones from 1% up: "83%", "0.4%"."""
+    return f"{share:.0%}" if share >= 0.0095 or share == 0 else f"{100 * share:.1g}%" if share >= 0.0005 else "<0.1%"
+
+
+def percentile(q: float) -> str:
+    """The name of a quantile: "50", "99", "99.9"."""
+    return f"{100 * q:.6g}"
+
+
+def listing(names: Sequence[str], most: int = 3) -> str:
+    """Names in a sentence: "a", "a and b", "a, b and 3 others"."""
+    if len(names) <= 1:
+        return "".join(names)
+    if len(names) <= most:
+        return ", ".join(names[:-1]) + " and " + names[-1]
+    return ", ".join(names[: most - 1]) + f" and {len(names) - most + 1} others"
+
+
+def clipped(name: str, most: int = 24) -> str:
+    """A name of at most `most` characters: its middle left out, as both ends are what tells long names apart."""
+    if len(name) <= most:
+        return name
+    tail = (most - 1) // 2
+    return name[: most - 1 - tail] + "…" + name[-tail:]

@@ -1,0 +1,232 @@
+"""One visit of each model in time: throughput, the worst response times, the levels and the server's CPU."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import groupby
+from statistics import fmean, median
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmarks.charts import _cells as cells
+from benchmarks.charts import _words as words
+from benchmarks.charts._page import ANSWER, HEAD, LABEL, SMALL, Box, Page, clip_to, width_px
+from benchmarks.charts._style import Theme, family_rank, look
+from benchmarks.nouns import RunSummary, ScenarioSummary, Timeline, TimelinePoint
+
+QUESTION = "Was it steady? What happened then?"
+HEAD_PX = 92.0
+NAMES_PX = 210.0
+KEY = (
+    "filled: requests per second",
+    "black line: server CPU, full height: all its cores",
+    "below: worst response, each 0.1 s",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One level of a visit: its points and when it began and ended."""
+
+    level: str
+    points: list[TimelinePoint]
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ruler:
+    """The scales that all rows of a scenario share."""
+
+    seconds: float
+    rate_per_s: float
+    low_ms: float
+    high_ms: float
+
+
+def draw(summary: RunSummary, theme: Theme) -> Figure:
+    """A row for each model, a column for each scenario: throughput above, the worst response time in each step below."""
+    page = Page(theme, QUESTION, answer(summary), summary.conditions)
+    chosen = {s.scenario: typical(summary.timelines, s.scenario) for s in summary.scenarios}
+    order = sorted({model for visits in chosen.values() for model in visits}, key=family_rank)
+    if not order:
+        page.text(page.body.left, page.body.top + 40, "No visit left a series to draw.", ANSWER)
+        return page.figure
+    table = page.body.inset(left=NAMES_PX, bottom=8)
+    row_px = min((table.height - HEAD_PX) / len(order), 200.0)
+    rows = Box(page.body.left, table.top + HEAD_PX, page.body.width, row_px * len(order)).rows(len(order))
+    y = table.top + 6
+    for line in KEY:
+        y = page.paragraph(page.body.left, y, line, SMALL - 1, NAMES_PX - 14, colour=theme.muted)
+    for model, row in zip(order, rows, strict=True):
+        name = clip_to(words.clipped(model), LABEL, NAMES_PX - 14)
+        page.text(row.left, row.top + row.height * 0.45, name, LABEL, colour=look(model, theme).text, vertical="center")
+    for scenario, column in zip(summary.scenarios, table.columns(len(summary.scenarios), 34.0), strict=True):
+        _column(page, summary, scenario, column, chosen[scenario.scenario], order, rows)
+    return page.figure
+
+
+def typical(timelines: Iterable[Timeline], scenario: str) -> dict[str, Timeline]:
+    """Of each model the visit whose mean throughput is the median of its visits: neither its best nor its worst."""
+    visits: dict[str, list[Timeline]] = {}
+    for timeline in timelines:
+        if timeline.scenario == scenario and timeline.points:
+            visits.setdefault(timeline.model, []).append(timeline)
+    chosen = {}
+    for model, found in visits.items():
+        found.sort(key=lambda t: (fmean(p.rate_per_s for p in t.points), t.number))
+        chosen[model] = found[(len(found) - 1) // 2]
+    return chosen
+
+
+def spans(timeline: Timeline) -> list[Span]:
+    """The levels of a visit in order. A step's point stands at its start, so a level ends one step after its last."""
+    gaps = [b.at_s - a.at_s for a, b in zip(timeline.points, timeline.points[1:], strict=False) if b.level == a.level]
+    step = median(gaps) if gaps else 0.1
+    levels = [(level, list(points)) for level, points in groupby(timeline.points, key=lambda p: p.level)]
+    return [Span(level, points, points[0].at_s, points[-1].at_s + step) for level, points in levels]
+
+
+# ---------------------------------------------------------------- the answer
+
+
+def answer(summary: RunSummary) -> str:
+    """Whose steps stay nearest to their level's mean, whose stray furthest, and the worst response of all."""
+
+    def say(scenario: ScenarioSummary) -> str:
+        visits = typical(summary.timelines, scenario.scenario)
+        if not visits:
+            return "no series"
+        strays = sorted((stray, model) for model, t in visits.items() if (stray := unsteadiness(t)) is not None)
+        worst, model, level = max((p.worst_ms, model, p.level) for model, t in visits.items() for p in t.points)
+        clauses = []
+        if strays:
+            clauses.append(f"{words.clipped(strays[0][1])} is steadiest (±{words.percent(strays[0][0])})")
+        if len(strays) > 1:
+            clauses.append(f"{words.clipped(strays[-1][1])} least (±{words.percent(strays[-1][0])})")
+        clauses.append(f"worst response {words.time(worst * 1e6)}, {words.clipped(model)} at {_level_words(level)}")
+        return ", ".join(clauses)
+
+    return cells.by_scenario(summary, say)
+
+
+def unsteadiness(timeline: Timeline) -> float | None:
+    """How far a step typically strays from the mean of its level, as a share of it: the median level's mean deviation."""
+    strays = []
+    for span in spans(timeline):
+        rates = [p.rate_per_s for p in span.points]
+        mean = fmean(rates)
+        if len(rates) >= 3 and mean > 0:
+            strays.append(fmean(abs(rate - mean) for rate in rates) / mean)
+    return median(strays) if strays else None
+
+
+def _level_words(label: str) -> str:
+    """A level's label without what its place already says: "closed 64" is "64 connections"."""
+    kind, _, amount = label.partition(" ")
+    return f"{amount} connections" if kind == "closed" else f"{_offered(amount)} offered"
+
+
+def _offered(amount: str) -> str:
+    """The amount of an open level: "80%" as it is, "20000/s" as "20k/s"."""
+    number = amount.removesuffix("/s")
+    return words.asked(float(number)) if amount.endswith("/s") and number.replace(".", "", 1).isdigit() else amount
+
+
+# ---------------------------------------------------------------- the picture
+
+
+def _column(
+    page: Page,
+    summary: RunSummary,
+    scenario: ScenarioSummary,
+    column: Box,
+    visits: dict[str, Timeline],
+    order: list[str],
+    rows: list[Box],
+) -> None:
+    """One scenario: all its rows on the same scales, drawn in one axes whose data coordinates are the page's pixels."""
+    page.text(column.left, column.top + 16, clip_to(scenario.scenario, HEAD, column.width, "bold"), HEAD, weight="bold")
+    if not visits:
+        box = Box(column.left, rows[0].top, column.width, rows[-1].bottom - rows[0].top)
+        page.hatch(box, edge=True)
+        page.text(box.left + 14, box.top + box.height / 2, "no visit left a series", SMALL, vertical="center", boxed=True)
+        return
+    ruler = _ruler(visits.values())
+    area = Box(column.left, column.top + HEAD_PX - 8, column.width, rows[-1].bottom - column.top - HEAD_PX + 12)
+    axes = page.axes(area)
+    axes.spines["bottom"].set_visible(False)
+    axes.set_xlim(-0.01 * ruler.seconds, ruler.seconds)
+    axes.set_ylim(area.bottom, area.top)
+    low, high = words.time(ruler.low_ms * 1e6), words.time(ruler.high_ms * 1e6)
+    scale = f"heights: {words.rate(ruler.rate_per_s)} above, {low} to {high} below"
+    page.text(column.left, column.top + 38, clip_to(scale, SMALL, column.width), SMALL, colour=page.theme.muted)
+    for model, row in zip(order, rows, strict=True):
+        timeline = visits.get(model)
+        if timeline is None:
+            page.hatch(Box(column.left, row.top + row.height * 0.3, column.width, row.height * 0.4))
+            reason = next((s.failed for s in scenario.standings if s.model == model and s.failed), "no series")
+            text = clip_to(reason, SMALL, column.width - 28)
+            page.text(column.left + 14, row.top + row.height / 2, text, SMALL, vertical="center", boxed=True)
+        else:
+            busy = {c.level.label: c.server_busy for c in summary.cells if (c.scenario, c.model) == (scenario.scenario, model)}
+            _row(axes, page.theme, timeline, busy, row, ruler)
+    _name_levels(page, axes, visits[next(model for model in order if model in visits)], column.top + HEAD_PX - 16)
+
+
+def _ruler(visits: Iterable[Timeline]) -> Ruler:
+    found = list(visits)
+    points = [point for timeline in found for point in timeline.points]
+    worst = [p.worst_ms for p in points if p.worst_ms > 0] or [1.0]
+    low, high = 10.0 ** math.floor(math.log10(min(worst))), 10.0 ** math.ceil(math.log10(max(worst)))
+    return Ruler(
+        seconds=max(spans(t)[-1].end_s - t.points[0].at_s for t in found),
+        rate_per_s=max(p.rate_per_s for p in points) or 1.0,
+        low_ms=low,
+        high_ms=high if high > low else low * 10,
+    )
+
+
+def _row(axes: Axes, theme: Theme, timeline: Timeline, busy: dict[str, float | None], row: Box, ruler: Ruler) -> None:
+    """One visit: throughput in the upper two thirds, the worst response times in the lower one."""
+    style = look(timeline.model, theme)
+    floor, tall = row.top + row.height * 0.58, row.height * 0.54
+    foot, low_tall = row.top + row.height * 0.92, row.height * 0.26
+    began = timeline.points[0].at_s
+    decades = math.log10(ruler.high_ms / ruler.low_ms)
+    axes.hlines([floor, foot], 0, ruler.seconds, color=theme.grid, linewidth=1.0, zorder=1)
+    for span in spans(timeline):
+        start, end = span.start_s - began, span.end_s - began
+        xs = [p.at_s - began for p in span.points] + [end]
+        rates = [floor - p.rate_per_s / ruler.rate_per_s * tall for p in span.points]
+        axes.fill_between(xs, floor, [*rates, rates[-1]], step="post", color=style.colour, alpha=0.55, linewidth=0, zorder=2)
+        used = busy.get(span.level)
+        if used is not None:
+            y = floor - min(used, 1.0) * tall
+            axes.plot([start, end], [y, y], color=theme.ink, linewidth=1.1, zorder=3)
+        worst = [(p.at_s - began, max(math.log10(p.worst_ms / ruler.low_ms), 0.0)) for p in span.points if p.worst_ms > 0]
+        middle = (end - start) / len(span.points) / 2
+        axes.plot(
+            [x + middle for x, _ in worst],
+            [foot - part / decades * low_tall for _, part in worst],
+            color=style.colour,
+            linewidth=1.2,
+            marker=".",
+            markersize=4.5,
+            zorder=3,
+        )
+        axes.vlines(start, floor - tall, foot, color=theme.hatch, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
+
+
+def _name_levels(page: Page, axes: Axes, timeline: Timeline, y: float) -> None:
+    """The levels above the first row, each where it begins; a name that would touch the one before is left out."""
+    edge = -1.0
+    began = timeline.points[0].at_s
+    for span in spans(timeline):
+        x, _ = page.pixel(axes, span.start_s - began, y)
+        kind, _, amount = span.level.partition(" ")
+        name = amount if kind == "closed" else _offered(amount)
+        if x >= edge:
+            page.text(x, y, name, SMALL, weight="bold")
+            edge = x + width_px(name, SMALL, "bold") + 8
