@@ -24,6 +24,7 @@ METHODS = {method.encode(): method for method in ("GET", "HEAD", "POST", "PUT", 
 
 HEAD_END = b"\r\n\r\n"
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HTTP_1 = re.compile(rb"HTTP/1\.[0-9]\r\n")
 _VERSION = re.compile(rb"HTTP/[0-9]\.[0-9]")
 # uri-host [":" port] of RFC 3986, 3.2.2: a name or IPv4 address of unreserved, sub-delims and escapes, or an IP literal.
 _HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.vV]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?")
@@ -73,12 +74,14 @@ class _Findings:
 class HeadParser:
     """Heads in, requests out; bodies pass through it too, so that llhttp sees the whole stream."""
 
-    __slots__ = ("_findings", "_host", "_limits", "_small_bytes", "feed")
+    __slots__ = ("_findings", "_host", "_limits", "_small_bytes", "_target", "feed")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._findings = _Findings()
-        self._host: bytes | None = None  # the last one that was found valid: on one connection it hardly ever changes
+        # The last ones found valid: on one connection they seldom change, and comparing costs less than checking.
+        self._host: bytes | None = None
+        self._target = b""
         # No head this short can break a limit, so the others are the only ones measured.
         self._small_bytes = min(limits.line_bytes, limits.head_bytes, _SMALLEST_FIELD_BYTES * limits.fields)
         self.feed: Callable[[bytes], None]
@@ -88,22 +91,18 @@ class HeadParser:
         parser = httptools.HttpRequestParser(self._findings)
         # Versions are checked and closing is decided here; with both left to llhttp too, a stray Proxy-Connection would
         # make it refuse a request that we promised to serve.
-        parser.set_dangerous_leniencies(lenient_version=True, lenient_data_after_close=True)
+        parser.set_dangerous_leniencies(lenient_version=True, lenient_keep_alive=True)
         self.feed = parser.feed_data
 
     def parse(self, head: bytes) -> Request:
         """The request that begins with `head`, which ends with the empty line; raises Refusal."""
         if len(head) > self._small_bytes:
             self.check_sizes(head)
-        minor = 1
         try:
             method, target, rest = head.split(b" ", 2)
         except ValueError:
             refuse_line(head)
-        if not rest.startswith(b"HTTP/1.1\r\n"):
-            if not rest.startswith(b"HTTP/1.0\r\n"):
-                refuse_line(head)
-            minor = 0
+        minor = 1 if rest.startswith(b"HTTP/1.1\r\n") else _minor(head, rest)
         known = METHODS.get(method)
         if known is None:
             refuse_line(head)
@@ -114,6 +113,8 @@ class HeadParser:
             self._ignore_upgrade(fields)
         except httptools.HttpParserError as error:
             raise Refusal(400, str(error)) from None
+        if target != self._target:
+            self._check_target(known, target)
         host = fields.get(b"host")
         if host is None or host != self._host:
             self._check_host(host, minor)
@@ -140,6 +141,13 @@ class HeadParser:
         if head.count(b"\r\n") - 2 > limits.fields:
             raise Refusal(431, f"there may be {limits.fields} header fields")
 
+    def _check_target(self, method: str, target: bytes) -> None:
+        """RFC 9112, 3.2: no fragment, and the asterisk is for OPTIONS; llhttp has seen to the rest."""
+        if b"#" in target or (target == b"*" and method != "OPTIONS"):
+            raise Refusal(400, "the request target is none for this method")
+        if target != b"*":
+            self._target = target
+
     def _check_host(self, host: bytes | None, minor: int) -> None:
         """RFC 9112, 3.2: one valid Host in every HTTP/1.1 request. Repeated ones were joined by ", ", which fits in no host."""
         if host is None:
@@ -159,12 +167,19 @@ class HeadParser:
                 self.feed(b"POST / HTTP/1.1\r\n%b: %b\r\n\r\n" % (name, fields[name]))
 
 
+def _minor(head: bytes, rest: bytes) -> int:
+    """The minor version of a request line whose third part begins `rest`; later ones of HTTP/1 count as 1 (RFC 9110, 2.5)."""
+    if not _HTTP_1.match(rest):
+        refuse_line(head)
+    return 0 if rest.startswith(b"HTTP/1.0") else 1
+
+
 def refuse_line(head: bytes) -> NoReturn:
     """Say what is wrong with a request line (RFC 9112, 3): raises Refusal with 400, 501 or 505."""
     parts = head.partition(b"\r\n")[0].split(b" ")
     if not _TOKEN.fullmatch(parts[0]):
         raise Refusal(400, "the request line does not begin with a method")
-    if len(parts) == 3 and _VERSION.fullmatch(parts[2]) and parts[2] not in (b"HTTP/1.1", b"HTTP/1.0"):
+    if len(parts) == 3 and _VERSION.fullmatch(parts[2]) and not parts[2].startswith(b"HTTP/1."):
         raise Refusal(505, "this server speaks HTTP/1.1 and HTTP/1.0")
     if parts[0] not in METHODS:
         raise Refusal(501, "this server does not know the method")
@@ -178,7 +193,8 @@ def receive_head(head: bytes, parser: HeadParser, limits: Limits, clock: Callabl
     shown to a parser of its own, so that a client which speaks another protocol is told at once and not after the deadline.
     Raises Refusal: 408 after `head_s` in all, 414 or 431 for what is too long already, 400 for what cannot become a request.
     """
-    end_s = clock() + limits.head_s
+    left_s = limits.head_s
+    end_s = clock() + left_s
     probe = httptools.HttpRequestParser(None)
     probe.set_dangerous_leniencies(lenient_version=True)
     piece = head
@@ -195,11 +211,12 @@ def receive_head(head: bytes, parser: HeadParser, limits: Limits, clock: Callabl
                 refuse_line(head)
             except httptools.HttpParserError as error:
                 raise Refusal(400, str(error)) from None
-            left_s = end_s - clock()
             try:
-                piece = (yield Receive(left_s)) if left_s > 0 else b""
+                piece = yield Receive(left_s)
             except TimeoutError:
                 left_s = 0
+            else:
+                left_s = end_s - clock()
             if left_s <= 0:
                 raise Refusal(408, f"the head took longer than {limits.head_s:g} s", 0)
             if not piece:

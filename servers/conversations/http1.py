@@ -92,7 +92,7 @@ def http1(
                 if close:
                     break
                 if at < size:
-                    queued_bytes += len(answer.head) + len(answer.body)
+                    queued_bytes += len(answer.head) + len(last_lines.plain) + len(answer.body)
                     if queued_bytes >= _JOIN_BYTES:
                         yield _flushed(queue)
                         queued_bytes = 0

@@ -17,6 +17,8 @@ TEXT = "text/plain; charset=utf-8"
 JSON = "application/json"
 BINARY = "application/octet-stream"
 
+_BODILESS = (204, 304)  # RFC 9110, 8.6
+
 
 class Request:
     """One whole request.
@@ -36,18 +38,16 @@ class Request:
     @property
     def path(self) -> str:
         """The target's path, percent-decoded, without scheme, authority and query (RFC 9112, 3.2)."""
-        target = self.target
-        if not target.startswith(b"/") and b"://" in target:
-            rest = target.split(b"://", 1)[1]
-            slash = rest.find(b"/")
-            target = rest[slash:] if slash >= 0 else b"/"
-        return unquote(target.partition(b"?")[0].decode("latin-1"), errors="replace")
+        path = self.target.partition(b"?")[0]
+        if not path.startswith(b"/") and b"://" in path:
+            path = b"/" + path.split(b"://", 1)[1].partition(b"/")[2]
+        return unquote(path.decode("latin-1"), errors="replace")
 
 
 class Response:
     """An answer with its body at hand. `head` is the part of its head that is the same each time it is sent.
 
-    `fields` are further header fields; ValueError if one could break out of its line.
+    `fields` are further header fields; ValueError if one could break out of its line, or for a body where the status has none.
     """
 
     __slots__ = ("body", "head")
@@ -77,7 +77,12 @@ Handler = Callable[[Request], Answer | Generator[Step, Any, Answer]]
 
 def _head(status: int, content_type: str, length_bytes: int, fields: Iterable[tuple[str, str]]) -> bytes:
     """Status line and header fields, each line ended; the empty line that ends a head is still missing."""
-    head = _head_start(status, content_type) % length_bytes
+    if status in _BODILESS:
+        if length_bytes:
+            raise ValueError(f"a {status} has no body")
+        head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode("ascii")
+    else:
+        head = _head_start(status, content_type) % length_bytes
     for name, value in fields:
         line = f"{name}: {value}"
         if not line.isprintable() or not line.isascii():

@@ -1,0 +1,206 @@
+"""The routes: statuses, methods, bodies. Handlers are called as the codec calls them; nobody sleeps."""
+
+import json
+import zlib
+from typing import Any
+
+import pytest
+
+from servers._steps import Offload, Step, Wait
+from servers.conversations import app
+from servers.conversations.messages import Request, Response, Streamed
+
+
+def ask(target: str, method: str = "GET", body: bytes = b"", **fields: str) -> tuple[Response | Streamed, list[Step]]:
+    """The answer, and the steps it took. Offloaded functions are not called."""
+    named = {name.replace("_", "-").encode(): value.encode() for name, value in fields.items()}
+    request = Request(method, target.encode(), 1, {b"host": b"a", **named})
+    request.body = body
+    answer: Any = app.respond(request)
+    steps: list[Step] = []
+    if not isinstance(answer, Response | Streamed):
+        try:
+            step = next(answer)
+            while True:
+                steps.append(step)
+                step = answer.send(((), ()) if isinstance(step, Wait) else None)
+        except StopIteration as stop:
+            answer = stop.value
+    return answer, steps
+
+
+def status(answer: Response | Streamed) -> int:
+    return int(answer.head.split(b" ")[1])
+
+
+def fields(answer: Response | Streamed) -> dict[str, str]:
+    return dict(line.lower().split(": ", 1) for line in answer.head.decode().split("\r\n")[1:-1])
+
+
+def said(answer: Response | Streamed) -> Any:
+    assert fields(answer)["content-type"] == "application/json"
+    return json.loads(answer.body)
+
+
+# ---------------------------------------------------------------- routes
+
+
+@pytest.mark.parametrize("target", ["/hello", "/hello?x=1", "http://a/hello", "/%68ello"])
+def test_hello(target: str) -> None:
+    answer, steps = ask(target)
+    assert (status(answer), answer.body, steps) == (200, b"Hello, World!", [])
+    assert fields(answer)["content-type"].startswith("text/plain")
+
+
+@pytest.mark.parametrize("ms", [0, 10, 60_000])
+def test_wait_asks_for_time_and_nothing_else(ms: int) -> None:
+    answer, steps = ask(f"/wait/{ms}")
+    assert said(answer) == {"waited_ms": ms}
+    (step,) = steps
+    assert isinstance(step, Wait)
+    assert (step.readable, step.writable, step.timeout_s) == ((), (), ms / 1000)
+
+
+def test_offload_hands_its_sleep_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(app.time, "sleep", slept.append)
+    answer, steps = ask("/offload/20")
+    assert said(answer) == {"offloaded_ms": 20}
+    (step,) = steps
+    assert isinstance(step, Offload)
+    assert slept == []
+    step.function()
+    assert slept == [0.02]
+
+
+def test_block_sleeps_where_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(app.time, "sleep", slept.append)
+    answer, steps = ask("/block/20")
+    assert (said(answer), slept, steps) == ({"blocked_ms": 20}, [0.02], [])
+
+
+@pytest.mark.parametrize(("units", "checksum"), [(0, 1), (1, pow(75, 25_000, 65537)), (3, pow(75, 75_000, 65537))])
+def test_cpu_does_all_of_its_work(units: int, checksum: int) -> None:
+    answer, steps = ask(f"/cpu/{units}")
+    assert said(answer) == {"units": units, "checksum": checksum}
+    assert steps == []
+
+
+@pytest.mark.parametrize("body", [b"", b"x", bytes(range(256)) * 1000])
+def test_echo(body: bytes) -> None:
+    answer, _ = ask("/echo", "POST", body)
+    assert (status(answer), answer.body) == (200, body)
+    assert fields(answer)["content-type"] == "application/octet-stream"
+
+
+@pytest.mark.parametrize("declared", ["application/json", "text/plain; charset=utf-8", "image/svg+xml"])
+def test_echo_keeps_the_type(declared: str) -> None:
+    answer, _ = ask("/echo", "POST", b"{}", content_type=declared)
+    assert fields(answer)["content-type"] == declared
+
+
+@pytest.mark.parametrize("declared", ["%d", "a", "a/b\tc", "text/html; x=%s", "a/" + "b" * 999, "ä/ö"])
+def test_echo_distrusts_odd_types(declared: str) -> None:
+    answer, _ = ask("/echo", "POST", b"{}", content_type=declared)
+    assert fields(answer)["content-type"] == "application/octet-stream"
+
+
+@pytest.mark.parametrize("n", [0, 1, 65_535, 65_536, 65_537, 200_000])
+def test_bytes_come_in_pieces(n: int) -> None:
+    answer, _ = ask(f"/bytes/{n}")
+    assert isinstance(answer, Streamed)
+    assert fields(answer)["content-length"] == str(n)
+    pieces = list(answer.pieces)
+    assert all(0 < len(piece) <= 65_536 for piece in pieces)
+    assert zlib.crc32(b"".join(pieces)) == zlib.crc32((bytes(range(256)) * (n // 256 + 1))[:n])
+
+
+def test_many_bytes_cost_no_memory_beforehand() -> None:
+    answer, _ = ask(f"/bytes/{app.BYTES_MOST}")
+    assert isinstance(answer, Streamed)
+    assert len(next(iter(answer.pieces))) == 65_536
+
+
+# ---------------------------------------------------------------- methods, limits and unknown places
+
+GETTABLE = ["/hello", "/wait/1", "/cpu/1", "/bytes/1", "/offload/0", "/block/0"]
+
+
+@pytest.mark.parametrize("target", GETTABLE)
+def test_head_has_the_head_of_get(target: str) -> None:
+    assert ask(target, "HEAD")[0].head == ask(target)[0].head
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize("target", GETTABLE)
+def test_other_methods_are_405_with_allow(target: str, method: str) -> None:
+    answer, steps = ask(target, method)
+    assert said(answer)["status"] == status(answer) == 405
+    assert fields(answer)["allow"] == "get, head, options"
+    assert steps == []
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])
+def test_echo_is_for_post_only(method: str) -> None:
+    answer, _ = ask("/echo", method)
+    assert status(answer) == 405
+    assert fields(answer)["allow"] == "options, post"
+
+
+@pytest.mark.parametrize(("target", "allow"), [("/echo", "options, post"), ("*", "get, head, options, post")])
+def test_options_says_what_is_allowed(target: str, allow: str) -> None:
+    answer, _ = ask(target, "OPTIONS")
+    assert (status(answer), answer.body) == (200, b"")
+    assert fields(answer)["allow"] == allow
+    assert fields(answer)["content-length"] == "0"
+
+
+@pytest.mark.parametrize("target", GETTABLE)
+def test_options_does_not_do_the_work(target: str) -> None:
+    answer, steps = ask(target, "OPTIONS")
+    assert (status(answer), fields(answer)["allow"], steps) == (200, "get, head, options", [])
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/",
+        "/hell",
+        "/hello/",
+        "/hello/1",
+        "/HELLO",
+        "/echo/1",
+        "/wait",
+        "/wait/",
+        "/wait/x",
+        "/wait/-1",
+        "/wait/1.5",
+        "/wait/1/2",
+    ]
+    + [
+        "/wait/60001",
+        "/cpu/10001",
+        "/bytes/1073741825",
+        "/cpu/1_0",
+        "/cpu/%31%20",
+        "/cpu/٣",
+        "/cpu/²",
+        "/wait/9999999999999999999",
+    ],
+)
+def test_not_found(target: str) -> None:
+    answer, steps = ask(target)
+    assert said(answer)["status"] == status(answer) == 404
+    assert steps == []
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
+def test_an_unknown_place_has_no_methods(method: str) -> None:
+    assert status(ask("/nowhere", method)[0]) == 404
+
+
+def test_errors_repeat_paths_safely() -> None:
+    answer, _ = ask('/"\r\n%0d%0a<')
+    assert said(answer)["detail"] == 'there is nothing at /"\r\n\r\n<'
+    assert answer.head.count(b"\r\n") == 3

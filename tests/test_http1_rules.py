@@ -1,0 +1,167 @@
+"""HTTP/1.1 rule by rule, as data: these bytes are served, served and closed after, or refused with this status."""
+
+import pytest
+from talking import HELLO, App, answers, chunked, get, only, post, talk
+
+HELLO_CLOSE = get("Connection: close")
+
+SERVED = {
+    "plain": get(),
+    "HEAD": get(method="HEAD"),
+    "DELETE is for the application to judge": get(method="DELETE"),
+    "lower-case field names": get("host: a", host=False),
+    "host with port": get("Host: example.org:8080", host=False),
+    "host is an IPv6 address": get("Host: [::1]:80", host=False),
+    "empty host": get("Host:", host=False),
+    "absolute form": get(target="http://a/hello"),
+    "asterisk form": get(target="*", method="OPTIONS"),
+    "empty lines before": b"\r\n\r\n" + get(),
+    "white space around a value": get("X: \t y \t"),
+    "a later minor version": get(version="HTTP/1.9"),
+    "upgrade offered": get("Connection: upgrade", "Upgrade: h2c"),
+    "upgrade offered with a body": post("Connection: upgrade", "Upgrade: h2c", "Content-Length: 3", body=b"abc"),
+    "upgrade offered with chunks": post("Connection: upgrade", "Upgrade: h2c", "Transfer-Encoding: chunked", body=b"0\r\n\r\n"),
+    "a stray Proxy-Connection": get("Proxy-Connection: close"),
+    "Connection options that are not close": get("Connection: closed, x-close"),
+    "keep-alive in HTTP/1.0": get("Connection: Keep-Alive", version="HTTP/1.0"),
+    "body": post("Content-Length: 3", body=b"abc"),
+    "empty body": post("Content-Length: 0"),
+    "GET with a body": get("Content-Length: 3") + b"abc",
+    "chunks": chunked(b"3\r\nabc\r\n0\r\n\r\n"),
+    "chunk sizes in capitals and with zeros": chunked(b"000A\r\n0123456789\r\n000\r\n\r\n"),
+    "chunk extensions": chunked(b'3;a=b;c="d e"\r\nabc\r\n0;last\r\n\r\n'),
+    "trailer": chunked(b"3\r\nabc\r\n0\r\nX-Sum: 1\r\nX-More: 2\r\n\r\n"),
+    "Transfer-Encoding in capitals": post("Transfer-Encoding: CHUNKED", body=b"0\r\n\r\n"),
+    "an expectation in HTTP/1.0": get("Expect: miracles", "Connection: keep-alive", version="HTTP/1.0"),
+}
+
+SERVED_THEN_CLOSED = {
+    "Connection: close": get("Connection: close"),
+    "Connection: close among others": get("Connection: Foo, CLOSE"),
+    "Connection: close in a second field": get("Connection: keep-alive", "Connection: close"),
+    "HTTP/1.0": get(version="HTTP/1.0"),
+    "HTTP/1.0 without Host": get(version="HTTP/1.0", host=False),
+}
+
+REFUSED = {
+    "no Host": (400, get(host=False)),
+    "two Hosts": (400, get("Host: a")),
+    "two Hosts in HTTP/1.0": (400, get("Host: b", version="HTTP/1.0")),
+    "Host with a space": (400, get("Host: a b", host=False)),
+    "Host with a path": (400, get("Host: a/b", host=False)),
+    "Host with a user": (400, get("Host: u@a", host=False)),
+    "Host with a bad escape": (400, get("Host: a%zz", host=False)),
+    "two spaces": (400, b"GET  /hello HTTP/1.1\r\nHost: a\r\n\r\n"),
+    "two spaces before the version": (400, b"GET /hello  HTTP/1.1\r\nHost: a\r\n\r\n"),
+    "space in the target": (400, b"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n"),
+    "tab for a space": (400, b"GET\t/hello HTTP/1.1\r\nHost: a\r\n\r\n"),
+    "space after the version": (400, b"GET /hello HTTP/1.1 \r\nHost: a\r\n\r\n"),
+    "space before the method": (400, b" GET /hello HTTP/1.1\r\nHost: a\r\n\r\n"),
+    "no version": (400, b"GET /hello\r\nHost: a\r\n\r\n"),
+    "no target": (400, b"GET HTTP/1.1\r\nHost: a\r\n\r\n"),
+    "version in small letters": (400, get(version="http/1.1")),
+    "version with two digits": (400, get(version="HTTP/1.10")),
+    "another protocol": (400, get(version="ICE/1.1")),
+    "relative target": (400, get(target="hello")),
+    "asterisk for a GET": (400, get(target="*")),
+    "target with NUL": (400, get(target="/\0")),
+    "target with high bytes": (400, get(target="/\xe4")),
+    "fragment in the target": (400, get(target="/hello#top")),
+    "HTTP/2 preface": (505, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+    "HTTP/2.0": (505, get(version="HTTP/2.0")),
+    "HTTP/0.9": (505, get(version="HTTP/0.9")),
+    "unknown method": (501, get(method="BREW")),
+    "method in small letters": (501, get(method="get")),
+    "CONNECT": (501, get(target="a:80", method="CONNECT")),
+    "TRACE": (501, get(method="TRACE")),
+    "method with a forbidden character": (400, get(method="G@T")),
+    "TLS": (400, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"),
+    "space before the colon": (400, get("X : y")),
+    "no colon": (400, get("X")),
+    "no name": (400, get(": y")),
+    "folded line": (400, get("X: y", " z")),
+    "folded first line": (400, b"GET /hello HTTP/1.1\r\n Host: a\r\n\r\n"),
+    "NUL in a value": (400, get("X: \0")),
+    "control character in a value": (400, get("X: \x01")),
+    "CR in a value": (400, get("X: y\rz")),
+    "LF alone ends a field": (400, get("X: y\nZ: z")),
+    "LF alone ends the request line": (400, b"GET /hello HTTP/1.1\nHost: a\r\n\r\n"),
+    "signed length": (400, post("Content-Length: +3", body=b"abc")),
+    "negative length": (400, post("Content-Length: -3", body=b"abc")),
+    "empty length": (400, post("Content-Length:")),
+    "lengths in a list": (400, post("Content-Length: 3, 3", body=b"abc")),
+    "two lengths": (400, post("Content-Length: 3", "Content-Length: 4", body=b"abcd")),
+    "length beyond 64 bits": (400, post("Content-Length: 99999999999999999999")),
+    "length and coding": (400, post("Content-Length: 3", "Transfer-Encoding: chunked", body=b"0\r\n\r\n")),
+    "coding before length": (400, post("Transfer-Encoding: chunked", "Content-Length: 3", body=b"0\r\n\r\n")),
+    "coding in HTTP/1.0": (400, post("Transfer-Encoding: chunked", body=b"0\r\n\r\n", version="HTTP/1.0")),
+    "coding that is not last": (400, post("Transfer-Encoding: chunked, gzip", body=b"0\r\n\r\n")),
+    "another coding": (501, post("Transfer-Encoding: gzip, chunked", body=b"0\r\n\r\n")),
+    "no length": (411, post()),
+    "no length in HTTP/1.0": (411, post(version="HTTP/1.0")),
+    "unknown expectation": (417, post("Expect: miracles", "Content-Length: 3", body=b"abc")),
+    "body too large": (413, post("Content-Length: 16777217")),
+    "chunk too large": (413, chunked(b"1000001\r\n")),
+    "chunk size with a sign": (400, chunked(b"+3\r\nabc\r\n0\r\n\r\n")),
+    "chunk size with 0x": (400, chunked(b"0x3\r\nabc\r\n0\r\n\r\n")),
+    "chunk size with an underscore": (400, chunked(b"0_3\r\nabc\r\n0\r\n\r\n")),
+    "chunk size with a space": (400, chunked(b"3 \r\nabc\r\n0\r\n\r\n")),
+    "chunk size overflow": (400, chunked(b"fffffffffffffffff\r\n")),
+    "no chunk size": (400, chunked(b"\r\nabc\r\n0\r\n\r\n")),
+    "chunk ended by LF": (400, chunked(b"3\nabc\r\n0\r\n\r\n")),
+    "chunk longer than it says": (400, chunked(b"3\r\nabcd\r\n0\r\n\r\n")),
+    "bad trailer": (400, chunked(b"0\r\nX y\r\n\r\n")),
+    "length in the trailer": (400, chunked(b"0\r\nContent-Length: 3\r\n\r\n")),
+    "trailer too large": (431, chunked(b"0\r\n" + b"X: %b\r\n" % (b"y" * 2000) * 9 + b"\r\n")),
+    "chunk line too long": (431, chunked(b"3;" + b"x" * 5000 + b"\r\nabc\r\n0\r\n\r\n")),
+    "long request line": (414, get(target="/" + "x" * 8192)),
+    "long field": (431, get("X: " + "y" * 16384)),
+    "long unfinished request line": (414, b"GET /" + b"x" * 9000),
+    "long unfinished field": (431, get("X: " + "y" * 20000)[:-4]),
+    "many fields": (431, get(*["X: y"] * 100)),
+    "ends in the head": (400, b"GET /hello HTTP/1.1\r\nHost: a\r\n"),
+    "ends in the body": (400, post("Content-Length: 3", body=b"ab")),
+    "ends in a chunk": (400, chunked(b"3\r\nab")),
+}
+
+
+@pytest.mark.parametrize("received", SERVED.values(), ids=SERVED)
+def test_served_and_kept_open(received: bytes) -> None:
+    conversation = talk(received + HELLO_CLOSE)
+    first, second = answers(conversation.sent, [received.lstrip().split(b" ")[0].decode()])
+    assert first.status == 200
+    assert not first.closes
+    assert second.body == b"Hello, World!"
+
+
+@pytest.mark.parametrize("received", SERVED_THEN_CLOSED.values(), ids=SERVED_THEN_CLOSED)
+def test_served_then_closed(received: bytes) -> None:
+    conversation = talk(received + HELLO, then_end=False)
+    assert only(conversation).status == 200
+    assert only(conversation).closes
+    assert conversation.ended
+
+
+@pytest.mark.parametrize(("status", "received"), REFUSED.values(), ids=REFUSED)
+def test_refused(status: int, received: bytes) -> None:
+    app = App()
+    conversation = talk(received, app=app)
+    assert only(conversation).status == status
+    assert only(conversation).closes
+    assert only(conversation).fields["content-type"] == "application/json"
+    assert app.requests == []
+
+
+@pytest.mark.parametrize(("status", "received"), REFUSED.values(), ids=REFUSED)
+def test_answers_to_whole_requests_come_before_a_refusal(status: int, received: bytes) -> None:
+    conversation = talk(HELLO + HELLO + received)
+    assert [answer.status for answer in answers(conversation.sent)] == [200, 200, status]
+
+
+@pytest.mark.parametrize(("status", "received"), REFUSED.values(), ids=REFUSED)
+def test_refused_byte_by_byte(status: int, received: bytes) -> None:
+    """Fewer bytes may tell less, but never something else than a refusal."""
+    app = App()
+    conversation = talk(*(received[i : i + 1] for i in range(len(received))), app=app)
+    assert only(conversation).status in (status, 400)
+    assert app.requests == []
