@@ -1,0 +1,152 @@
+"""`python -m servers MODEL`: one execution model, serving the application until SIGTERM or SIGINT.
+
+A model is a file of this folder whose name does not begin with an underscore; the first line of its docstring is its caption.
+Nothing is imported to find that out, so a model whose runtime is missing hurts nobody else.
+"""
+
+import argparse
+import ast
+import functools
+import importlib
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from servers._listening import open_listener, raise_descriptor_limit
+from servers._options import Options
+from servers._stopping import Stop
+from servers.conversations.app import respond
+from servers.conversations.http1 import Limits, http1
+
+Record = TypeVar("Record")
+
+
+def models() -> dict[str, str]:
+    """Every model's name and caption, sorted by name."""
+    files = sorted(Path(__file__).parent.glob("[!_]*.py"))
+    return {file.stem: (ast.get_docstring(ast.parse(file.read_bytes())) or "").partition("\n")[0] for file in files}
+
+
+def main(argv: list[str], prog: str = "python -m servers") -> int:
+    """Serve as the command line asks; returns the exit status: 0 after a drain, 2 for what cannot be served (said on stderr).
+
+    Raises SystemExit for `--help` (0) and for bad options (2). Prints one line of JSON on stdout when connections are accepted:
+    `port`, `pid`, `model`, and `max_connections`, how many conversations the model serves at once.
+    """
+    parser = make_parser(prog)
+    arguments = vars(parser.parse_args(argv))
+    name, host, port, backlog = (arguments.pop(key) for key in ("model", "host", "port", "backlog"))
+    if name not in models():
+        parser.error(f"there is no model {name!r}; the models are {', '.join(models())}")
+    room = raise_descriptor_limit()
+    try:
+        model = importlib.import_module(f"servers.{name}")
+    except ModuleNotFoundError as missing:
+        return refuse(prog, f"{name} needs {missing.name}, which is not installed")
+    chosen = {"connections": room} | getattr(model, "DEFAULTS", {})
+    chosen |= {field: value for field, value in arguments.items() if value is not None}
+    chosen["connections"] = min(chosen["connections"], room)
+    options, limits = pick(Options, chosen), pick(Limits, chosen)
+    try:
+        listener = open_listener(host, port, backlog)
+    except socket.gaierror as error:
+        return refuse(prog, f"cannot resolve the host {host!r}: {error.strerror}")
+    except OSError as error:
+        return refuse(prog, f"cannot listen on {host} port {port}: {error.strerror}")
+    stop = Stop()
+    stop.install()
+    most = model.max_connections(options) if hasattr(model, "max_connections") else options.connections
+    ready = {"port": listener.getsockname()[1], "pid": os.getpid(), "model": name, "max_connections": most}
+    print(json.dumps(ready), flush=True)
+    model.serve(listener, functools.partial(http1, respond, stop, limits), options, stop)
+    return 0
+
+
+def pick(record: type[Record], chosen: dict[str, Any]) -> Record:
+    """A record with those of its fields chosen that the command line knows."""
+    return record(**{field: chosen[field] for _, of, field, _, _ in SETTINGS if of is record and field in chosen})
+
+
+def refuse(prog: str, reason: str) -> int:
+    """Say in a line why nothing is served; returns the exit status."""
+    print(f"{prog}: {reason}", file=sys.stderr)
+    return 2
+
+
+# ---------------------------------------------------------------- the command line
+
+
+def number(low: int, high: int = 2**31) -> Callable[[str], int]:
+    """A parser of whole numbers within these bounds."""
+
+    def parse(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high}")
+        return int(text)
+
+    return parse
+
+
+def seconds(text: str) -> float:
+    """A parser of times; a day is the most."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 86_400:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 to 86400")
+    return value
+
+
+SETTINGS: tuple[tuple[str, type, str, Callable[[str], Any], str], ...] = (
+    ("--workers", Options, "workers", number(1, 10_000), "processes of prefork"),
+    ("--threads", Options, "threads", number(1, 100_000), "threads of thread_pool; in loops those for blocking functions"),
+    ("--connections", Options, "connections", number(1), "most open connections; later clients wait in the kernel's queue"),
+    ("--keepalive-requests", Limits, "keepalive_requests", number(0), "requests until a connection is closed, 0: no limit"),
+    ("--keepalive-idle", Limits, "keepalive_idle_s", seconds, "seconds a connection may be silent between requests"),
+    ("--head-timeout", Limits, "head_s", seconds, "seconds for a request's head, from its first byte"),
+    ("--body-timeout", Limits, "body_s", seconds, "seconds between two reads of a request's body"),
+    ("--send-timeout", Options, "send_s", seconds, "seconds in which a client must take some of a response"),
+    ("--linger", Options, "linger_s", seconds, "seconds after a stop until idle connections are closed"),
+    ("--drain", Options, "drain_s", seconds, "seconds after a stop until all connections are"),
+)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and exit with 2."""
+        self.exit(refuse(self.prog, f"{message} (--help lists the options)"))
+
+
+def make_parser(prog: str) -> Parser:
+    """The options. Those without a default here have one in Options or Limits, which a model's DEFAULTS may override."""
+    captions = "\n".join(f"  {name:24}{caption}" for name, caption in models().items())
+    parser = Parser(
+        prog=prog,
+        description="Serve the application with one execution model, until SIGTERM or SIGINT.",
+        epilog=f"models:\n{captions}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="one of the models below")
+    add("--host", default="127.0.0.1", help="name or address to listen on, IPv4 or IPv6 (127.0.0.1)")
+    add("--port", type=number(0, 65535), default=8080, metavar="N", help="0: a free one, said in the ready line (8080)")
+    add("--backlog", type=number(1, 65535), default=4096, metavar="N", help="clients the kernel may queue (4096)")
+    for flag, record, field, kind, meaning in SETTINGS:
+        usual = "what the limit of open files leaves" if field == "connections" else getattr(record(), field)
+        add(flag, dest=field, type=kind, metavar="S" if kind is seconds else "N", help=f"{meaning} ({usual})")
+    return parser
+
+
+if __name__ == "__main__":
+    status = main(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # threads whose conversations outlived the drain must not hold the process

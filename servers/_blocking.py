@@ -1,0 +1,105 @@
+"""The interpreter of all models that may block: each step is the system call of the same name, and the kernel waits.
+
+Timeouts cost nothing per read: they are options of the socket (SO_RCVTIMEO, socket(7)), set when a step asks for another one
+than the last step did. A timed-out call fails with EAGAIN, which Python raises as BlockingIOError.
+"""
+
+import socket
+import struct
+import time
+from collections.abc import Callable
+from typing import Any
+
+from servers._conversing import ENDS, RECEIVE_BYTES, end, release, report
+from servers._steps import Conversation, Offer, Offload, Receive, Send, Step, Wait
+from servers._stopping import Drain
+from servers._waiting import wait
+
+
+class BlockingTalk:
+    """One connection and the thread of control that has nothing else to do.
+
+    `listening` is true while it waits for a request that has not begun: then another thread, or a signal handler, may
+    release it by way of its socket. Only `run` touches the conversation.
+    """
+
+    __slots__ = ("client", "listening")
+
+    def __init__(self, client: socket.socket) -> None:
+        self.client = client
+        self.listening = False
+
+    def release_if_idle(self) -> None:
+        """Let the conversation end if no request is under way."""
+        if self.listening:
+            release(self.client)
+
+    def run(self, conversation: Conversation, send_s: float) -> None:
+        """Hold the conversation from its first step to its last, then close the connection. `send_s` bounds each send."""
+        client = self.client
+        resume: Callable[[Any], Step] = conversation.send
+        argument: Any = None
+        timeout_s: float | None = None
+        try:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(send_s))
+            while True:
+                step = resume(argument)
+                resume = conversation.send
+                try:
+                    if type(step) is Receive:
+                        if step.timeout_s != timeout_s:
+                            timeout_s = step.timeout_s
+                            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(timeout_s))
+                        self.listening = step.idle
+                        argument = client.recv(RECEIVE_BYTES)
+                        self.listening = False
+                    elif type(step) is Send:
+                        client.sendall(step.data)
+                        argument = None
+                    elif type(step) is Wait:
+                        argument = wait(step, client.fileno())
+                    elif type(step) is Offer:
+                        argument = _offer(client, step)
+                    elif type(step) is Offload:
+                        argument = step.function()
+                    else:
+                        raise TypeError(f"not a step: {step!r}")
+                except Exception as failure:
+                    self.listening = False
+                    timed_out = type(failure) is BlockingIOError and type(step) in (Receive, Send)
+                    resume, argument = conversation.throw, TimeoutError() if timed_out else failure
+        except ENDS:
+            pass
+        except Exception as failure:
+            report(failure)
+        finally:
+            self.listening = False
+            end(conversation)
+            client.close()
+
+
+def drain(talks: set[BlockingTalk], timetable: Drain) -> None:
+    """Wait until other threads have ended these conversations, releasing the idle ones when their time has come.
+
+    The threads are daemons: those still busy at the end of the timetable die with the process.
+    """
+    while talks and (now_s := time.monotonic()) < timetable.end_at_s:
+        if timetable.releasing(now_s):
+            for talk in list(talks):
+                talk.release_if_idle()
+        time.sleep(0.01)
+
+
+def _offer(client: socket.socket, step: Offer) -> int:
+    try:
+        return client.send(step.data, socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return 0
+
+
+def _timeval(seconds: float | None) -> bytes:
+    """struct timeval. The kernel takes 0 for "no timeout", so the least that can be asked for is a microsecond."""
+    if seconds is None:
+        return struct.pack("ll", 0, 0)
+    microseconds = max(1, round(seconds * 1e6))
+    return struct.pack("ll", *divmod(microseconds, 1_000_000))

@@ -1,0 +1,137 @@
+"""The door: the listener, who is let in, and what happens when there is no room.
+
+A model that has no room stops accepting: the kernel's queue (`listen`'s backlog) holds the clients, and they wait instead of
+being refused. There is no room when the model holds as many connections as it may, or when the process has run out of
+descriptors. The second case is the trap: the listener stays readable, `accept` fails, and a naive loop spins at 100% CPU; here
+the door stays shut for a quarter of a second.
+"""
+
+import errno
+import resource
+import select
+import socket
+import time
+from collections.abc import Callable, Iterator, Sized
+
+from servers._options import Options
+from servers._steps import Stopping
+from servers._stopping import Drain
+from servers._waiting import READ, Poller
+
+RETRY_S = 0.25
+DESCRIPTORS_RESERVED = 64  # for the listener, pipes, epolls, and what a conversation opens itself
+_NO_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_NO_LISTENER = frozenset({errno.EBADF, errno.EINVAL, errno.ENOTSOCK})
+
+
+def open_listener(host: str, port: int, backlog: int) -> socket.socket:
+    """A listening TCP socket, non-blocking. Raises OSError (in use, not ours, unresolvable: socket.gaierror).
+
+    What it accepts inherits TCP_NODELAY on Linux: without it Nagle's algorithm and delayed acknowledgements together hold
+    back the second of two small writes for 40 ms (RFC 1122, 4.2.3.4).
+    """
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener.setblocking(False)
+        listener.bind(address)
+        listener.listen(backlog)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def raise_descriptor_limit() -> int:
+    """Raise the soft limit of open descriptors to the hard one; returns how many connections that leaves room for."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY:
+        hard = 1 << 20  # fs.nr_open, which the kernel does not let anybody exceed, unless somebody raised it
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return max(1, hard - DESCRIPTORS_RESERVED)
+
+
+class Door:
+    """Lets clients in while there is room. `inside` is whatever holds the model's connections: its length counts them."""
+
+    def __init__(self, listener: socket.socket, inside: Sized, most: int) -> None:
+        self.listener = listener
+        self.closed = False
+        self.queue_empty = False  # what the last accept() found
+        self._inside = inside
+        self._most = most
+        self._retry_at_s = 0.0
+
+    @property
+    def open(self) -> bool:
+        """Whether there is room for one more, as far as is known."""
+        return len(self._inside) < self._most and time.monotonic() >= self._retry_at_s
+
+    def pause(self) -> None:
+        """Something that a connection needs has run out: let nobody in for RETRY_S."""
+        self._retry_at_s = time.monotonic() + RETRY_S
+
+    def accept(self) -> socket.socket | None:
+        """The next client, its socket blocking; None when nobody is waiting or there is no room. Never waits itself."""
+        while self.open and not self.closed:
+            try:
+                client, _ = self.listener.accept()
+            except BlockingIOError:
+                self.queue_empty = True
+                return None
+            except OSError as error:
+                if error.errno in _NO_LISTENER:
+                    raise
+                if error.errno in _NO_RESOURCES:
+                    self.pause()
+                continue  # any other error is of one client that gave up in the queue: accept(2), "Error handling"
+            self.queue_empty = False
+            return client
+        self.queue_empty = False
+        return None
+
+    def last_call(self) -> None:
+        """The server is stopping: let the kernel queue (almost) nobody new. Those queued already can still be accepted."""
+        self.listener.listen(0)
+
+    def close(self) -> None:
+        """No more clients."""
+        self.closed = True
+        self.listener.close()
+
+    def wait_for_room(self, stop: Stopping, poller: Callable[[], Poller] = select.poll) -> None:
+        """Sleep for RETRY_S, or until the stop."""
+        waiting = poller()
+        waiting.register(stop.fileno(), READ)
+        waiting.poll(RETRY_S * 1000)
+
+    def clients(
+        self,
+        stop: Stopping,
+        options: Options,
+        poller: Callable[[], Poller] = select.poll,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> Iterator[socket.socket]:
+        """For models whose accepting thread (or greenlet) can block: client after client until the stop, then those queued."""
+        waiting = poller()
+        waiting.register(stop.fileno(), READ)
+        waiting.register(self.listener.fileno(), READ)
+        while not stop.requested:
+            if (client := self.accept()) is not None:
+                yield client
+            elif self.queue_empty:
+                waiting.poll(None)
+            else:
+                self.wait_for_room(stop, poller)
+        self.last_call()
+        drain = Drain(options)
+        while not drain.releasing(time.monotonic()):
+            if (client := self.accept()) is not None:
+                yield client
+            elif self.queue_empty:
+                break
+            else:
+                sleep(0.02)
+        self.close()

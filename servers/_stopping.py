@@ -1,0 +1,60 @@
+"""How a server learns that it shall stop, and the timetable of its end.
+
+A signal handler may do very little, and threads, loops and forks all wait for descriptors anyway: so the handler writes one
+byte into a pipe that nobody ever reads, and the pipe stays readable for everybody, for ever (D. J. Bernstein's self-pipe).
+"""
+
+import os
+import signal
+import time
+from types import FrameType
+
+from servers._options import Options
+
+
+class Stop:
+    """The request to stop. `requested` is for conversations, which say `Connection: close`; `fileno()` is for models."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._reader, self._writer = os.pipe()
+
+    def fileno(self) -> int:
+        """A descriptor that becomes readable at the request and stays so: wait for it, never read it."""
+        return self._reader
+
+    def request(self, signum: int, _frame: FrameType | None = None) -> None:
+        """The signal handler: the first signal asks for a graceful end, the second one ends the process at once."""
+        if self.requested:
+            os._exit(128 + signum)
+        self.requested = True
+        os.write(self._writer, b"!")
+
+    def install(self) -> None:
+        """Listen to SIGTERM and SIGINT. Only the main thread may call this."""
+        signal.signal(signal.SIGTERM, self.request)
+        signal.signal(signal.SIGINT, self.request)
+
+    def renew(self) -> None:
+        """In a forked child: a request and a pipe of its own, so that stopping one worker does not stop them all."""
+        os.close(self._reader)
+        os.close(self._writer)
+        self.requested = False
+        self._reader, self._writer = os.pipe()
+
+
+class Drain:
+    """The timetable of a graceful end, counted from now.
+
+    Until `release_at_s` open connections are served as ever, so that no request already on its way is lost; from then on
+    those with nothing under way are released; at `end_at_s` the rest is cut. Both are times of `time.monotonic`.
+    """
+
+    def __init__(self, options: Options) -> None:
+        now_s = time.monotonic()
+        self.release_at_s = now_s + options.linger_s
+        self.end_at_s = now_s + max(options.drain_s, options.linger_s)
+
+    def releasing(self, now_s: float) -> bool:
+        """Whether idle connections are to be released."""
+        return now_s >= self.release_at_s

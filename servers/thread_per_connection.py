@@ -1,0 +1,43 @@
+"""A thread per connection: straight-line code; the kernel chooses who runs.
+
+The oldest concurrent server there is. Each conversation has a stack to wait on, so a step is a blocking call and nothing is
+ever turned inside out. What it costs: a thread's start for each connection, a context switch for each wait, memory for each
+stack, and in CPython the global lock: one thread runs Python at a time, and a thread that computes keeps it for up to
+`sys.getswitchinterval()` (5 ms) while others wait.
+
+Offload is simply a call here: a thread that blocks stops nobody else.
+"""
+
+import socket
+import threading
+
+from servers._blocking import BlockingTalk, drain
+from servers._conversing import end
+from servers._listening import Door
+from servers._options import Options
+from servers._steps import Conversation, Converse, Stopping
+from servers._stopping import Drain
+
+
+def serve(listener: socket.socket, converse: Converse, options: Options, stop: Stopping) -> None:
+    """Serve until the stop, then drain."""
+    talks: set[BlockingTalk] = set()
+
+    def hold(talk: BlockingTalk, conversation: Conversation) -> None:
+        try:
+            talk.run(conversation, options.send_s)
+        finally:
+            talks.discard(talk)
+
+    door = Door(listener, talks, options.connections)
+    for client in door.clients(stop, options):
+        talk, conversation = BlockingTalk(client), converse()
+        talks.add(talk)
+        try:
+            threading.Thread(target=hold, args=(talk, conversation), daemon=True).start()
+        except RuntimeError:  # no more threads to be had: refuse this client, and pause as for descriptors
+            talks.discard(talk)
+            end(conversation)
+            client.close()
+            door.pause()
+    drain(talks, Drain(options))

@@ -1,0 +1,51 @@
+"""A pool of threads behind a queue: no more run than are allowed, whoever comes later waits.
+
+The cure for a thread too many: `options.threads` of them start once and serve connection after connection. One thread
+accepts and queues; a worker takes the connection that has waited longest and stays with it to its end. So memory and context
+switches are bounded, and so is what can go on at once: with more clients than threads a keep-alive connection holds its
+thread while others wait in the queue without a word. Hence the short keep-alive below: as in Apache's worker and CherryPy's
+pool, a connection gives its thread back after so many requests or so short a silence, and nobody starves for ever.
+
+Connections in the queue count as open, and their clients see them so; only when descriptors run out does the kernel queue them.
+"""
+
+import queue
+import socket
+import threading
+
+from servers._blocking import BlockingTalk, drain
+from servers._listening import Door
+from servers._options import Options
+from servers._steps import Converse, Stopping
+from servers._stopping import Drain
+
+DEFAULTS = {"keepalive_requests": 100, "keepalive_idle_s": 1.0}
+
+
+def max_connections(options: Options) -> int:
+    """A thread serves one connection at a time."""
+    return min(options.threads, options.connections)
+
+
+def serve(listener: socket.socket, converse: Converse, options: Options, stop: Stopping) -> None:
+    """Serve until the stop, then drain: what is queued by then is served, too."""
+    talks: set[BlockingTalk] = set()
+    queued: queue.SimpleQueue[BlockingTalk] = queue.SimpleQueue()
+
+    def work() -> None:
+        while True:
+            talk = queued.get()
+            try:
+                talk.run(converse(), options.send_s)
+            finally:
+                talks.discard(talk)
+
+    for _ in range(options.threads):
+        threading.Thread(target=work, daemon=True).start()
+
+    door = Door(listener, talks, options.connections)
+    for client in door.clients(stop, options):
+        talk = BlockingTalk(client)
+        talks.add(talk)
+        queued.put(talk)
+    drain(talks, Drain(options))
