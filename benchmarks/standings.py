@@ -12,7 +12,7 @@ from dataclasses import replace
 from benchmarks import histogram
 from benchmarks.cells import Cell, Measured
 from benchmarks.intervals import samples_wanted
-from benchmarks.nouns import CellSummary, Level, Quantile, RankedBy, Standing, VisitRecord
+from benchmarks.nouns import CellSummary, Level, Quantile, RankedBy, Severity, Standing, VisitRecord
 from benchmarks.ranking import Paired, Place, fit, place
 
 SHARE_OF_STANDING = 0.5  # of a model's own peak: where its table shows the p99
@@ -144,14 +144,14 @@ def _failures(failed: Sequence[VisitRecord], visits: int) -> tuple[str, list[str
 
 
 def cell_marks(cells: Sequence[CellSummary]) -> list[str]:
-    """A model's marks and strikes over the levels of a scenario, each with where it was found: "errors at closed 256"."""
-    checks = dict.fromkeys(f.check for cell in cells for f in cell.findings if f.severity != "note")
-    return [f"{check}{_where(check, cells)}" for check in checks]
+    """A model's marks and strikes over the levels of a scenario, each with where it was found: "errors from 256, struck"."""
+    found = dict.fromkeys((f.check, f.severity) for cell in cells for f in cell.findings if f.severity != "note")
+    return [f"{check}{_where(check, severity, cells)}{', struck' * (severity == 'strike')}" for check, severity in found]
 
 
-def _where(check: str, cells: Sequence[CellSummary]) -> str:
+def _where(check: str, severity: Severity, cells: Sequence[CellSummary]) -> str:
     """The levels at which a check found something: none named when it was all, "from 64" when it was 64 and all above."""
-    found = [cell.level for cell in cells if any(f.check == check and f.severity != "note" for f in cell.findings)]
+    found = [cell.level for cell in cells if any((f.check, f.severity) == (check, severity) for f in cell.findings)]
     if len(found) == len(cells):
         return ""
     closed = [cell.level for cell in cells if cell.level.loop == "closed"]

@@ -1,0 +1,179 @@
+"""The end of a run: a table for each scenario, its verdict, and what to know before believing either.
+
+The same sheets become a terminal page (rich; plain where there is no terminal, as in a file or a pipe), `summary.md` and the
+answer to `--json`. Nothing is computed here.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from benchmarks.amounts import percent
+from benchmarks.nouns import Finding, RunSummary
+from benchmarks.sheets import Column, Note, Row, Sheet, sheet
+
+BAR_WIDTH = 12
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+_GAP = 2  # between columns
+WIDEST = 160
+
+
+def show(summary: RunSummary, console: Console | None = None) -> None:
+    """Print the whole report to a terminal, or to whatever stands in its place."""
+    console = console or Console()
+    console.print(page(summary, min(console.width, WIDEST)), highlight=False)
+
+
+def page(summary: RunSummary, width: int) -> RenderableType:
+    """The report for a terminal of this width."""
+    parts: list[RenderableType] = []
+    explained: set[str] = set()
+    for scenario in summary.scenarios:
+        made = sheet(summary, scenario)
+        parts += _scenario(made, width)
+        parts += [Padding(Text(line, style="dim"), (0, 0, 0, 1)) for line in _notes(made.notes, explained)]
+    parts += [Text(line, style="yellow") for line in (_finding(finding) for finding in summary.findings)]
+    parts += [Text(line, style="dim") for line in small_print(summary)]
+    return Group(*parts)
+
+
+def _scenario(made: Sheet, width: int) -> Iterable[RenderableType]:
+    yield Text.assemble("\n", (made.scenario, "bold"), "  ", (made.question, "italic"))
+    yield _table(made, width)
+    yield Padding(Text.assemble(("→ ", "bold green"), (made.verdict, "bold")), (0, 0, 0, 1))
+
+
+def _notes(notes: Iterable[Note], explained: set[str]) -> Iterable[str]:
+    """Notes as lines; what was explained beneath an earlier table is not explained again."""
+    for note in notes:
+        yield note.said if not note.explained or note.explained in explained else f"{note.said} {note.explained}"
+        explained.add(note.explained)
+
+
+def _table(made: Sheet, width: int) -> Table:
+    kept = fitting(made, width)
+    bars = sum(_widths(made, kept)) + BAR_WIDTH + _GAP <= width
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
+    for at in kept:
+        column = made.columns[at]
+        table.add_column(column.title, justify="right" if column.right else "left", no_wrap=True)
+        if bars and column.title == "peak":
+            table.add_column("")
+    for row in made.rows:
+        table.add_row(*_cells(made, row, kept, bars), style=_style(row))
+    return table
+
+
+def _cells(made: Sheet, row: Row, kept: Sequence[int], bars: bool) -> Iterable[Text]:
+    for at in kept:
+        title, words = made.columns[at].title, row.words[at]
+        yield Text(words, style="strike" if row.struck and title in ("peak", "of the best") else "")
+        if bars and title == "peak":
+            yield Text(bar(row.share or 0.0), style="green" if row.first else "blue")
+
+
+def _style(row: Row) -> str:
+    if row.failed:
+        return "red"
+    if row.struck:
+        return "dim"
+    return "bold" if row.first else ""
+
+
+def bar(share: float, width: int = BAR_WIDTH) -> str:
+    """A bar of so many eighths of a character: 1.0 fills the width, what is not nothing shows."""
+    eighths = min(round(share * width * 8), width * 8)
+    if share > 0:
+        eighths = max(eighths, 1)
+    return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
+
+
+def fitting(made: Sheet, width: int) -> list[int]:
+    """The columns that fit into this width, the most easily spared left out first."""
+    kept = list(range(len(made.columns)))
+    while sum(_widths(made, kept)) > width:
+        spare = max(kept, key=lambda at: made.columns[at].spare)
+        if not made.columns[spare].spare:
+            break
+        kept.remove(spare)
+    return kept
+
+
+def _widths(made: Sheet, kept: Iterable[int]) -> list[int]:
+    return [max(len(made.columns[at].title), *(len(row.words[at]) for row in made.rows), 0) + _GAP + 1 for at in kept]
+
+
+# ---------------------------------------------------------------- what holds for all
+
+
+def small_print(summary: RunSummary) -> list[str]:
+    """How much was done, how sure it is, and under what conditions."""
+    spreads = [
+        f"{percent(scenario.spread)} in {scenario.scenario}" for scenario in summary.scenarios if scenario.spread is not None
+    ]
+    visits = f"{summary.visits_made} visits, {summary.visits_failed} failed, {summary.visits_requeued} made again"
+    lines = [f"{visits}." + (f" Noise from visit to visit: {', '.join(spreads)}." if spreads else "")]
+    if spreads:
+        lines.append(
+            "± and ranges are 95% intervals. A rank counts the models that are better beyond doubt, so those that cannot be"
+            " told apart share it (2=); behind a percentile it stands in brackets. Any false difference in a table: at most 5%."
+        )
+    return ["", *lines, summary.conditions]
+
+
+def _finding(finding: Finding) -> str:
+    return f"\n! {finding.check}: {finding.seen}; {finding.why}. To do: {finding.remedy}."
+
+
+# ---------------------------------------------------------------- for files and machines
+
+
+def as_text(summary: RunSummary, width: int = 100) -> str:
+    """The report as plain text of this width."""
+    console = Console(width=width, no_color=True, force_terminal=False, highlight=False)
+    with console.capture() as captured:
+        console.print(page(summary, width))
+    return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
+
+
+def as_json(summary: RunSummary) -> str:
+    """The summary as indented JSON; it comes back through `msgspec.json.decode(text, type=RunSummary)`."""
+    return msgspec.json.format(msgspec.json.encode(summary), indent=2).decode() + "\n"
+
+
+def as_markdown(summary: RunSummary) -> str:
+    """summary.md: the same tables for a page, with every column."""
+    blocks = [f"# {summary.name}"]
+    explained: set[str] = set()
+    blocks += [f"> **{finding.check}**: {finding.seen}; {finding.why}. {finding.remedy}." for finding in summary.findings]
+    for scenario in summary.scenarios:
+        made = sheet(summary, scenario)
+        blocks += [f"## {made.scenario}: {made.question}", f"**{_escaped(made.verdict)}**", _markdown_table(made)]
+        blocks += ["\n".join(f"- {_escaped(line)}" for line in _notes(made.notes, explained))] if made.notes else []
+    blocks += [_escaped(line) for line in small_print(summary) if line]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _markdown_table(made: Sheet) -> str:
+    lines = [[column.title for column in made.columns], ["--:" if column.right else ":--" for column in made.columns]]
+    lines += [[_markdown_cell(*cell, row) for cell in zip(made.columns, row.words, strict=True)] for row in made.rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _markdown_cell(column: Column, words: str, row: Row) -> str:
+    escaped = _escaped(words)
+    if row.struck and column.title in ("peak", "of the best"):
+        return f"~~{escaped}~~"
+    return f"**{escaped}**" if row.first and column.title in ("model", "peak") else escaped
+
+
+def _escaped(words: str) -> str:
+    """Words that markdown would take for a command: names have underscores, messages may have anything."""
+    for special in ("\\", "|", "*", "_", "`", "<"):
+        words = words.replace(special, f"\\{special}")
+    return " ".join(words.split())

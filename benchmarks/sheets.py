@@ -1,0 +1,241 @@
+"""What the table of a scenario says, before anybody decides how it looks: columns, rows of words, notes beneath.
+
+The terminal and the markdown page are made from the same sheet, so they cannot disagree.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from benchmarks.amounts import digits, duration, latency, margin, rate, size
+from benchmarks.nouns import CellSummary, Estimate, Finding, Quantile, RunSummary, ScenarioSummary, Standing
+from benchmarks.tails import name
+
+NOTHING = "–"
+_RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: its title, and how gladly it is left out of a narrow terminal (0: never)."""
+
+    title: str
+    spare: int = 0
+    right: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A model's row. `share` of the best is for a bar, None when there is nothing to compare."""
+
+    words: tuple[str, ...]
+    share: float | None
+    first: bool  # cannot be told apart from the best
+    struck: bool
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a raised number in the table stands for, and why it matters: the same for all tables, so worth reading once."""
+
+    said: str
+    explained: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """The table of one scenario."""
+
+    scenario: str
+    question: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[Note, ...]
+    verdict: str
+
+
+def sheet(summary: RunSummary, scenario: ScenarioSummary) -> Sheet:
+    """The table of one scenario, best first, each mark explained in a note."""
+    cells = [cell for cell in summary.cells if cell.scenario == scenario.scenario]
+    common = _common_rate(cells)
+    columns = [
+        Column("#", right=False),
+        Column("model", right=False),
+        Column("peak"),
+        Column("of the best", right=False),
+        Column("connections", spare=4),
+        Column("p99 at half peak", spare=1),
+        Column("CPU/request", spare=2),
+        Column("memory", spare=5),
+    ]
+    if common:
+        columns.insert(6, Column(f"{_ranking_quantile(common)} at {rate(common[0].level.rate_per_s or 0.0)}", spare=3))
+    raised, notes = _marks(scenario.standings, cells)
+    rows = [_row(standing, scenario.standings, cells, common, raised) for standing in scenario.standings]
+    return Sheet(
+        scenario=scenario.scenario,
+        question=scenario.question,
+        columns=tuple(columns),
+        rows=tuple(rows),
+        notes=(*notes, *_insufficient(scenario.standings, common)),
+        verdict=scenario.verdict,
+    )
+
+
+def _row(
+    standing: Standing,
+    standings: Sequence[Standing],
+    cells: Sequence[CellSummary],
+    common: Sequence[CellSummary],
+    raised: dict[str, str],
+) -> Row:
+    own = [cell for cell in cells if cell.model == standing.model]
+    peak = next((cell for cell in own if cell.level.label == standing.peak_level), None)
+    words = [
+        shared_rank(standing.rank, [other.rank for other in standings]),
+        standing.model + _signs(standing, raised),
+        _peak(standing),
+        _of_the_best(standing.relative, standing.rank),
+        str(peak.level.connections) if peak else NOTHING,
+        latency(standing.p99),
+        _cpu(peak),
+        size(peak.uss_bytes) if peak and peak.uss_bytes else NOTHING,
+    ]
+    if common:
+        words.insert(6, _at_common_rate(next((cell for cell in common if cell.model == standing.model), None), common))
+    return Row(
+        words=tuple(words),
+        share=standing.relative.value if standing.relative else None,
+        first=standing.rank == 1,
+        struck=bool(standing.struck),
+        failed=bool(standing.failed),
+    )
+
+
+def shared_rank(rank: int | None, ranks: Iterable[int | None]) -> str:
+    """ "3", or "3=" when it is shared, as in sports; a dash for none."""
+    if rank is None:
+        return NOTHING
+    return f"{rank}=" if sum(other == rank for other in ranks) > 1 else str(rank)
+
+
+def _peak(standing: Standing) -> str:
+    if standing.peak_per_s is None:
+        return "failed"
+    return f"{rate(standing.peak_per_s.value)} {margin(standing.peak_per_s)}".rstrip()
+
+
+def _of_the_best(relative: Estimate | None, rank: int | None) -> str:
+    if relative is None:
+        return NOTHING
+    if relative.low == relative.high == 1:
+        return "best" if rank else "highest"
+    between = f" ({_ratio(relative.low)}–{_ratio(relative.high)})" if relative.low and relative.high else ""
+    return f"{_ratio(relative.value)}{between}"
+
+
+def _ratio(ratio: float) -> str:
+    """Two decimals, so that they stand below each other; small ones keep two digits."""
+    return f"{ratio:.2f}" if ratio >= 0.1 else digits(ratio, 2)
+
+
+def _cpu(cell: CellSummary | None) -> str:
+    """CPU time per request, user and system together."""
+    if cell is None or cell.cpu_user_us is None or cell.cpu_system_us is None:
+        return NOTHING
+    return duration((cell.cpu_user_us.value + cell.cpu_system_us.value) * 1e3)
+
+
+# ---------------------------------------------------------------- the level at which all are asked the same
+
+
+def _common_rate(cells: Iterable[CellSummary]) -> list[CellSummary]:
+    """The cells of the lowest rate that was offered to all alike: the one that most can carry."""
+    offered = [cell for cell in cells if cell.level.rate_per_s is not None and cell.level.share is None]
+    lowest = min((cell.level.rate_per_s or 0.0 for cell in offered), default=None)
+    return [cell for cell in offered if cell.level.rate_per_s == lowest]
+
+
+def _ranking_quantile(common: Iterable[CellSummary]) -> str:
+    """The percentile by which the level was ranked; the median where nobody was."""
+    return next((cell.ranked_by for cell in common if cell.ranked_by), "p50")
+
+
+def _at_common_rate(cell: CellSummary | None, common: Sequence[CellSummary]) -> str:
+    if cell is None or cell.rate_per_s is None:
+        return NOTHING
+    if any(finding.check == "overloaded" for finding in cell.findings):
+        return "overloaded"
+    place = shared_rank(cell.rank, [other.rank for other in common])
+    said = latency(_asked(cell.response, _ranking_quantile(common)))
+    return said if cell.rank is None else f"{said} ({place})"
+
+
+def _asked(quantiles: Iterable[Quantile], wanted: str) -> Quantile | None:
+    return next((quantile for quantile in quantiles if name(quantile.q) == wanted), None)
+
+
+# ---------------------------------------------------------------- notes
+
+
+def _signs(standing: Standing, raised: dict[str, str]) -> str:
+    """The raised numbers of a model's notes."""
+    return "".join(f" {raised[said]}" for said in _said_of(standing))
+
+
+def _said_of(standing: Standing) -> list[str]:
+    """What needs a note: why there is no number, why it is not believed, what qualifies it."""
+    if standing.failed:
+        return [f"failed: {standing.failed}"]
+    return ([f"struck: {standing.struck}"] if standing.struck else []) + list(standing.marks)
+
+
+def _marks(standings: Sequence[Standing], cells: Sequence[CellSummary]) -> tuple[dict[str, str], list[Note]]:
+    """The raised number of each mark, and a note for each."""
+    said_of: dict[str, list[Standing]] = {}
+    for standing in standings:
+        for said in _said_of(standing):
+            said_of.setdefault(said, []).append(standing)
+    raised = {said: str(number).translate(_RAISED) for number, said in enumerate(said_of, start=1)}
+    return raised, [_note(raised[said], said, of, cells) for said, of in said_of.items()]
+
+
+def _note(sign: str, said: str, of: Sequence[Standing], cells: Sequence[CellSummary]) -> Note:
+    """A mark with what was seen of each of its models; why it matters and what to do."""
+    found = {standing.model: finding for standing in of if (finding := _finding(said, standing.model, cells))}
+    if not found:
+        rest = "" if said.startswith(("failed", "struck")) else ": the others count; the record has the server's last words"
+        return Note(f"{sign} {_sentence(said + rest)}")
+    first = next(iter(found.values()))
+    seen = "; ".join(f"{model} {finding.seen}" if len(found) > 1 else finding.seen for model, finding in found.items())
+    opening = said if said.startswith("struck") else f"{said}: {seen}"
+    return Note(f"{sign} {_sentence(opening)}", f"{_sentence(first.why)} {_sentence(first.remedy)}")
+
+
+def _finding(said: str, model: str, cells: Sequence[CellSummary]) -> Finding | None:
+    """The finding behind a mark: a mark begins with the name of its check."""
+    check = said.removeprefix("struck: ")
+    own = (finding for cell in cells if cell.model == model for finding in cell.findings)
+    return next((finding for finding in own if check.startswith(finding.check)), None)
+
+
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}" + ("" if words.endswith(".") else ".")
+
+
+def _insufficient(standings: Sequence[Standing], common: Sequence[CellSummary]) -> list[Note]:
+    """Why percentiles are missing, those together whose reasons differ in numbers only."""
+    asked = [(standing.model, standing.p99) for standing in standings]
+    asked += [(cell.model, _asked(cell.response, _ranking_quantile(common))) for cell in common if cell.rate_per_s]
+    missing = [(model, q.why) for model, q in asked if q is not None and q.status == "insufficient" and q.why]
+    kinds: dict[str, list[tuple[str, str]]] = {}
+    for model, why in missing:
+        kinds.setdefault(re.sub(r"[\d.,]+", "#", why), []).append((model, why))
+    return [Note(f"Insufficient: {same[0][1]} ({_models(same)}).") for same in kinds.values()]
+
+
+def _models(same: Sequence[tuple[str, str]]) -> str:
+    models = list(dict.fromkeys(model for model, _ in same))
+    others = len(models) - 1
+    return f"{models[0]}; {others} more {'is' if others == 1 else 'are'} like it" if others else models[0]
