@@ -285,7 +285,7 @@ def test_the_lead_is_the_ratio_to_the_next() -> None:
     text = answer("overview", _cells.only(replace(whole(), scenarios=[replace(hello, standings=standings)]), [hello]))
     assert winner.model in text
     changed = replace(whole(), scenarios=[replace(hello, standings=standings)])
-    assert f"2.0× {second.model}" in answer("overview", _cells.only(changed, changed.scenarios))
+    assert f"2.00× {second.model}" in answer("overview", _cells.only(changed, changed.scenarios))
 
 
 def test_ties_are_called_ties() -> None:
@@ -410,10 +410,10 @@ def test_a_strangers_colour_depends_on_its_name_alone() -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0, "0/s"), (6.25, "6.25/s"), (480.2, "480/s"), (999.9, "1.0k/s"), (72_000, "72.0k/s"), (98_123, "98.1k/s")],
+    [(0, "0"), (6.25, "6.25"), (480.2, "480"), (1_000, "1k"), (20_000, "20k"), (25_600, "25.6k"), (2e6, "2M")],
 )
-def test_rates_in_words(value: float, text: str) -> None:
-    assert _words.rate(value) == text
+def test_ticks_are_short(value: float, text: str) -> None:
+    assert _words.short(value) == text
 
 
 @pytest.mark.parametrize(

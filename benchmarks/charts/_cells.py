@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
+from benchmarks import amounts
 from benchmarks.charts import _words as words
 from benchmarks.charts._style import family_rank
 from benchmarks.nouns import CellSummary, Estimate, Finding, Quantile, RunSummary, ScenarioSummary, Standing
@@ -165,7 +166,7 @@ def level_words(cell: CellSummary) -> str:
     if level.loop == "closed":
         return words.digits(level.connections)
     if level.share is not None:
-        return words.percent(level.share)
+        return amounts.percent(level.share)
     return words.asked(level.rate_per_s or 0.0)
 
 

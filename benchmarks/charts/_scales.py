@@ -13,11 +13,11 @@ PERCENTILES = (0.5, 0.9, 0.99, 0.999, 0.9999)
 
 
 def from_zero(page: Page, axes: Axes, highest: float, name: Callable[[float], str]) -> None:
-    """A linear y axis from zero to a little above the highest value, with four or five round ticks."""
+    """A linear y axis from zero to a little above the highest value, with three to seven round ticks."""
     highest = highest if highest > 0 else 1.0
     axes.set_ylim(0, highest * 1.08)
-    step = next(s for s in _round_steps(highest / 5) if highest / s <= 5.2)
-    ticks = [i * step for i in range(6) if i * step <= highest * 1.08]
+    step = next(s for s in _round_steps(highest / 6) if highest / s <= 6.0)
+    ticks = [i * step for i in range(8) if i * step <= highest * 1.08]
     page.ticks(axes, "y", ticks, [name(t) for t in ticks])
 
 

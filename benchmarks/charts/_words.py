@@ -1,4 +1,4 @@
-"""Numbers and names as people say them: three digits at most, a unit, no 1e5."""
+"""Ticks, levels and lists in words: round numbers without trailing zeros. Measured amounts are `benchmarks.amounts`'."""
 
 from collections.abc import Sequence
 
@@ -25,44 +25,17 @@ def short(value: float) -> str:
     return digits(value)
 
 
-def rate(per_s: float) -> str:
-    """Requests per second, with their third digit even if it is a zero, so that a column of them lines up: "72.0k/s"."""
-    for unit, letter in ((1e6, "M"), (1e3, "k")):
-        if per_s >= 0.9995 * unit:
-            value = per_s / unit
-            return f"{value:,.0f}{letter}/s" if value >= 99.95 else f"{value:.1f}{letter}/s"
-    return digits(per_s) + "/s"
-
-
 def asked(per_s: float) -> str:
     """A rate that was asked for and so is a round number: "20k/s"."""
     return short(per_s) + "/s"
 
 
 def time(ns: float) -> str:
-    """A time given in nanoseconds, in the unit people would use: "85 µs", "1.3 ms", "2.1 s"."""
+    """A time on an axis, given in nanoseconds: "85 µs", "1 ms", "2 s"."""
     for size, unit in _TIMES:
         if abs(ns) >= 0.9995 * size:
             return f"{digits(ns / size)} {unit}"
     return "0 µs"
-
-
-def size(number_of_bytes: float) -> str:
-    """Memory: "14.2 MiB", "5.1 KiB"."""
-    for unit, word in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
-        if abs(number_of_bytes) >= unit:
-            return f"{digits(number_of_bytes / unit)} {word}"
-    return f"{number_of_bytes:.0f} bytes"
-
-
-def times(ratio: float) -> str:
-    """A ratio: "1.04×", "1.3×", "12×"."""
-    return f"{ratio:.2f}×" if ratio < 1.1 else f"{ratio:.1f}×" if ratio < 10 else f"{ratio:.0f}×"
-
-
-def percent(share: float) -> str:
-    """A share in per cent, whole ones from 1% up: "83%", "0.4%"."""
-    return f"{share:.0%}" if share >= 0.0095 or share == 0 else f"{100 * share:.1g}%" if share >= 0.0005 else "<0.1%"
 
 
 def percentile(q: float) -> str:

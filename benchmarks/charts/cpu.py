@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks import amounts
 from benchmarks.charts import _cells as cells
 from benchmarks.charts import _panels as panels
 from benchmarks.charts import _words as words
@@ -51,10 +52,10 @@ def answer(summary: RunSummary) -> str:
         if not bills:
             return "no CPU time was recorded"
         least, most = bills[0], bills[-1]
-        cost = f"{words.clipped(least.cell.model)} pays least, {words.digits(least.total_us)} µs a request"
+        cost = f"{words.clipped(least.cell.model)} pays least, {amounts.digits(least.total_us)} µs a request"
         if least is most:
             return cost
-        more = words.times(most.total_us / least.total_us)
+        more = amounts.times(most.total_us / least.total_us)
         return f"{cost}; {words.clipped(most.cell.model)} {more} that{_where(least, most)}"
 
     return cells.by_scenario(summary, say)
@@ -134,7 +135,7 @@ def _bar(page: Page, axes: Axes, bill: Bill, middle: float, thick: float) -> Non
     totals = [u + s for u, s in zip(user.visits, system.visits, strict=False)]
     panels.dots(axes, style, totals, [middle + thick / 2 + 5] * len(totals))
     x, _ = page.pixel(axes, bill.end_us, middle)
-    page.text(x + 7, middle, words.digits(bill.total_us), LABEL, weight="bold", vertical="center")
+    page.text(x + 7, middle, amounts.digits(bill.total_us), LABEL, weight="bold", vertical="center")
 
 
 def _name_parts(page: Page, axes: Axes, bill: Bill, y: float) -> None:

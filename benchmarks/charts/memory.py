@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
+from benchmarks import amounts
 from benchmarks.charts import _cells as cells
 from benchmarks.charts import _panels as panels
 from benchmarks.charts import _scales as scales
@@ -63,14 +64,14 @@ def answer(summary: RunSummary) -> str:
     connections, least = held[0][1].level.connections, held[0][1].uss_bytes or 0
     leanest = [words.clipped(model) for model, cell in held if (cell.uss_bytes or 0) <= 1.03 * least]
     verb = "holds" if len(leanest) == 1 else "hold"
-    text = f"{words.listing(leanest)} {verb} {words.digits(connections)} connections in {words.size(least)}"
+    text = f"{words.listing(leanest)} {verb} {words.digits(connections)} connections in {amounts.size(least)}"
     if len(leanest) < len(held):
-        text += f", {words.clipped(held[-1][0])} in {words.size(held[-1][1].uss_bytes or 0)}"
+        text += f", {words.clipped(held[-1][0])} in {amounts.size(held[-1][1].uss_bytes or 0)}"
     growth = _growth(summary, scenario)
     if growth and growth[0][1] >= 512:
         model, bytes_each, threads_each = growth[0]
         thread = " and a thread" if threads_each > 0.9 else ""
-        text += f"; each costs {words.clipped(model)} most, {words.size(bytes_each)}{thread}"
+        text += f"; each costs {words.clipped(model)} most, {amounts.size(bytes_each)}{thread}"
     return cells.caution(summary, f"{text} (in {scenario.scenario})")
 
 

@@ -5,19 +5,21 @@ import math
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks import amounts
 from benchmarks.charts import _cells as cells
 from benchmarks.charts import _panels as panels
 from benchmarks.charts import _words as words
-from benchmarks.charts._page import ANSWER, HEAD, LABEL, SMALL, Box, Page, clip_to, width_px
+from benchmarks.charts._page import ANSWER, HEAD, LABEL, SMALL, Box, Page, clip_to, width_px, wrapped
 from benchmarks.charts._style import Theme, look
 from benchmarks.nouns import Estimate, RunSummary, ScenarioSummary, Standing
 
 QUESTION = "Which model for which workload?"
 HEAD_PX = 84.0  # the scenario's name and question above its bars
 KEY = (
-    "Bars: peak throughput as a share of the best; whiskers: 95%.",
-    "Solid: the best, and who cannot be told from it.",
-    "Hatched: read with care. p99: response at half the peak.",
+    "bar: peak throughput, as a share of the best",
+    "solid: the best, and who cannot be told from it",
+    "hatched: read with care, or no number",
+    "p99: response time at half of its own peak",
 )
 ROOMY_PX = 340.0  # a column this wide has room for rates and latencies beside the share
 
@@ -29,7 +31,7 @@ def draw(summary: RunSummary, theme: Theme) -> Figure:
     if not summary.scenarios or not order:
         page.text(page.body.left, page.body.top + 40, "No scenario was measured.", ANSWER)
         return page.figure
-    names_px = 360.0 if len(summary.scenarios) <= 3 else 250.0
+    names_px = 360.0 if len(summary.scenarios) <= 3 else 320.0
     grid = page.body.inset(left=names_px)
     row_px = min((grid.height - HEAD_PX) / len(order), 96.0)
     rows = Box(page.body.left, grid.top + HEAD_PX, page.body.width, row_px * len(order)).rows(len(order))
@@ -68,7 +70,7 @@ def _leader(scenario: ScenarioSummary) -> str:
     if not rest:
         return f"{words.clipped(best.model)} alone was ranked"
     share = cells.share_of_best(scenario, rest[0])
-    lead = f", {words.times(1 / share.value)} {words.clipped(rest[0].model)}" if share and share.value else ""
+    lead = f", {amounts.times(1 / share.value)} {words.clipped(rest[0].model)}" if share and share.value else ""
     return f"{words.clipped(best.model)}{lead}"
 
 
@@ -88,14 +90,13 @@ def _by_merit(summary: RunSummary) -> list[str]:
 
 def _name(page: Page, summary: RunSummary, model: str, row: Box, width: float) -> None:
     """The model's name in its colour, and how it waits: the first clause of its caption."""
-    middle = row.top + row.height / 2
     style = look(model, page.theme)
     caption = summary.captions.get(model, "").split(":")[0].split(";")[0].rstrip(".")
     has_room = row.height >= 52 and bool(caption)
-    baseline = middle - 4 if has_room else middle + 6
+    baseline = _middle(row) + 5
     page.text(row.left, baseline, clip_to(model, HEAD, width - 24, "bold"), HEAD, colour=style.text, weight="bold")
     if has_room:
-        page.text(row.left, middle + 19, clip_to(caption, SMALL, width - 24), SMALL, colour=page.theme.muted)
+        page.text(row.left, baseline + 22, clip_to(caption, SMALL, width - 24), SMALL, colour=page.theme.muted)
 
 
 def _head(page: Page, scenario: ScenarioSummary, column: Box) -> None:
@@ -103,7 +104,7 @@ def _head(page: Page, scenario: ScenarioSummary, column: Box) -> None:
     best = max((s.peak_per_s.value for s in scenario.standings if s.peak_per_s and s.rank), default=None)
     name = clip_to(scenario.scenario, ANSWER, column.width, "bold")
     page.text(column.left, column.top + 22, name, ANSWER, weight="bold")
-    size = f"100% = {words.rate(best)}" if best else ""
+    size = f"100% = {amounts.rate(best)}" if best else ""
     if width_px(size, SMALL) + width_px(name, ANSWER, "bold") + 16 <= column.width:
         page.text(column.right, column.top + 22, size, SMALL, colour=page.theme.muted, align="right")
     question = scenario.question or scenario.caption
@@ -119,7 +120,7 @@ def _column(page: Page, scenario: ScenarioSummary, column: Box, order: list[str]
     axes.spines["bottom"].set_visible(False)
     axes.set_xlim(0, max([1.0, *(min(cells.interval(share)[1], 1.3) for share in shares.values())]))
     axes.set_ylim(bars.bottom, bars.top)  # data y is the page's y, so that bars and words share one ruler
-    page.ticks(axes, "x", [0.0, 1.0], ["", ""])
+    page.ticks(axes, "x", [1.0], [""])
     standings = {s.model: s for s in scenario.standings}
     for model, row in zip(order, rows, strict=True):
         standing = standings.get(model)
@@ -166,20 +167,21 @@ def _figures(page: Page, axes: Axes, scenario: ScenarioSummary, standing: Standi
     end = max(share.value, min(cells.interval(share)[1], axes.get_xlim()[1]))
     x = page.pixel(axes, end, 0.0)[0] + 8
     middle = _middle(cell)
-    bold = words.percent(share.value)
+    bold = amounts.percent(share.value)
     page.text(x, middle, bold, LABEL, weight="bold", vertical="center")
     x += width_px(bold, LABEL, "bold") + 8
     tie = standing.rank == 1 and len(cells.winners(scenario)) > 1
-    details = [words.rate(standing.peak_per_s.value)] if cell.width >= ROOMY_PX and standing.peak_per_s else []
+    details = [amounts.rate(standing.peak_per_s.value)] if cell.width >= ROOMY_PX and standing.peak_per_s else []
     doubt = [f"not ranked: {standing.struck}"] if standing.struck else [] if standing.rank else ["not ranked"]
     remarks = doubt + standing.marks
     below = [*_tail(standing), *remarks] if cell.width >= ROOMY_PX else remarks
     after = " ".join([*details, *(["tie"] if tie else [])])
     page.text(x, middle, clip_to(after, SMALL, cell.right - x), SMALL, colour=page.theme.muted, vertical="center")
-    if cell.height >= 50 and below:
+    room = int((cell.bottom - middle - _thick(cell) / 2 - 8) // 17)
+    if room and below:
         y = middle + _thick(cell) / 2 + 18
-        line = clip_to(" · ".join(below), SMALL, cell.width)
-        page.text(cell.left, y, line, SMALL, colour=page.theme.muted, vertical="center", boxed=True)
+        for i, line in enumerate(wrapped(" · ".join(below), SMALL, cell.width, most_lines=min(room, 2))):
+            page.text(cell.left, y + 17 * i, line, SMALL, colour=page.theme.muted, vertical="center", boxed=True)
 
 
 def _tail(standing: Standing) -> list[str]:
@@ -189,12 +191,12 @@ def _tail(standing: Standing) -> list[str]:
         return []
     if p99.status == "insufficient" or p99.value_ns is None:
         return ["p99 insufficient"]
-    return [f"p99 {'≥ ' if p99.status == 'at least' else ''}{words.time(p99.value_ns)}"]
+    return [f"p99 {'≥ ' if p99.status == 'at least' else ''}{amounts.duration(p99.value_ns)}"]
 
 
 def _middle(cell: Box) -> float:
-    """Where the bar lies: a little above the middle when words stand below it."""
-    return cell.top + cell.height / 2 - (9 if cell.height >= 50 else 0)
+    """Where the bar lies: above the middle when there is room for words below it."""
+    return cell.top + cell.height / 2 - (14 if cell.height >= 72 else 9 if cell.height >= 50 else 0)
 
 
 def _thick(cell: Box) -> float:

@@ -5,6 +5,7 @@ import math
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks import amounts
 from benchmarks.charts import _cells as cells
 from benchmarks.charts import _panels as panels
 from benchmarks.charts import _scales as scales
@@ -57,7 +58,7 @@ def _quickest(cells_of_first: list[CellSummary]) -> str:
     """By what they were ranked, and how low it is among the first."""
     q = 0.99 if cells_of_first[0].ranked_by == "p99" else 0.5
     values = [x.value_ns for cell in cells_of_first if (x := cells.quantile(cell.response, q)) and x.value_ns]
-    return f" (p{words.percentile(q)} {words.time(min(values))})" if values else ""
+    return f" (p{words.percentile(q)} {amounts.duration(min(values))})" if values else ""
 
 
 def falls_behind(cell: CellSummary) -> bool:

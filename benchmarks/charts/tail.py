@@ -1,10 +1,12 @@
 """Response time by percentile at half the peak, with what the machine's own pauses would have cost."""
 
+import math
 from statistics import median
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks import amounts
 from benchmarks.charts import _cells as cells
 from benchmarks.charts import _panels as panels
 from benchmarks.charts import _scales as scales
@@ -38,15 +40,15 @@ def answer(summary: RunSummary) -> str:
         found = [cell for cell in _curves(summary, scenario).values() if cells.believable(cell)]
         for q in SHOWN:
             values = [
-                (cell.model, x.value_ns, x.low_ns or x.value_ns, x.high_ns or x.value_ns)
+                (cell.model, x.value_ns, x.low_ns or 0.0, x.high_ns or math.inf)  # None: the samples do not bound it
                 for cell in found
                 if (x := cells.quantile(cell.response, q)) and x.value_ns is not None
             ]
             if values and len(values) * 2 > len(found):
                 names, lowest = cells.lowest(values)
                 worst = max(values, key=lambda v: v[1])
-                contrast = f"; {words.clipped(worst[0])} {words.time(worst[1])}" if worst[0] not in names else ""
-                return f"p{words.percentile(q)} is lowest for {cells.tie_words(names)}, {words.time(lowest)}{contrast}"
+                contrast = f"; {words.clipped(worst[0])} {amounts.duration(worst[1])}" if worst[0] not in names else ""
+                return f"p{words.percentile(q)} is lowest for {cells.tie_words(names)}, {amounts.duration(lowest)}{contrast}"
         return "no percentile can be told"
 
     return cells.by_scenario(summary, say)
@@ -86,7 +88,7 @@ def _panel(
     found = list(curves.values())
     end = scales.percentile_at_or_after(max((q for cell in found for q, _ in _points(cell)), default=0.9))
     machine = [point for point in _machine(found) if point[0] <= end + 1e-9]
-    parts = panels.panel(box, [*curves, MACHINE], most, left=58.0)
+    parts = panels.panel(box, [*curves, MACHINE + ": 99 µs"], most, left=58.0)
     panels.heading(page, box, scenario.scenario, "response time at half of each model's own peak")
     if not curves:
         panels.empty(page, parts, "no open-loop level at half the peak has percentiles")
@@ -95,7 +97,8 @@ def _panel(
     axes = page.axes(parts.plot)
     points = [point for cell in found for point in _points(cell)]
     scales.percentile_axis(page, axes, end)
-    scales.logarithmic(page, axes, "y", [*(ns for _, ns in points), *(middle for _, _, middle, _ in machine)], words.time)
+    floor = min(ns for _, ns in points) / FAR_BELOW
+    scales.logarithmic(page, axes, "y", [*(ns for _, ns in points), *(max(ns, floor) for _, _, ns, _ in machine)], words.time)
     panels.x_name(page, parts.plot, "percentile of requests")
     labels = [_curve(page, axes, model, cell) for model, cell in curves.items()]
     labels += _machine_line(page, axes, machine)
@@ -123,6 +126,7 @@ def _curve(page: Page, axes: Axes, model: str, cell: CellSummary) -> EndLabel:
 # ---------------------------------------------------------------- the machine's own line
 
 MACHINE = "the machine alone"
+FAR_BELOW = 3.0  # a machine's line further below all curves than this is named at the floor instead of squeezing them
 
 
 def _machine(found: list[CellSummary]) -> list[tuple[float, float, float, float]]:
@@ -144,4 +148,7 @@ def _machine_line(page: Page, axes: Axes, machine: list[tuple[float, float, floa
     lowest, highest = [low for _, low, _, _ in machine], [high for *_, high in machine]
     axes.fill_between(xs, lowest, highest, color=grey, alpha=0.12, linewidth=0)
     axes.plot(xs, [middle for _, _, middle, _ in machine], color=grey, linestyle=(0, (5, 2)), linewidth=1.8, marker="_")
-    return [EndLabel(MACHINE, grey, grey, "_", xs[-1], machine[-1][2])]
+    last, floor = machine[-1][2], axes.get_ylim()[0]
+    if last < floor:
+        return [EndLabel(f"{MACHINE}: {words.time(last)}", grey, grey, "v", xs[-1], floor)]
+    return [EndLabel(MACHINE, grey, grey, "_", xs[-1], last)]

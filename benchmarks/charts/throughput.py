@@ -3,6 +3,7 @@
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks import amounts
 from benchmarks.charts import _cells as cells
 from benchmarks.charts import _panels as panels
 from benchmarks.charts import _scales as scales
@@ -36,13 +37,13 @@ def _most(scenario: ScenarioSummary) -> str:
     if not first or first[0].peak_per_s is None:
         return "no model could be ranked"
     top = first[0]
-    amount = words.rate(first[0].peak_per_s.value)
+    amount = amounts.rate(first[0].peak_per_s.value)
     if len(first) > 1:
         return f"{words.listing([words.clipped(s.model) for s in first])} cannot be told apart, about {amount}"
     at = top.peak_level.removeprefix("closed ")
     where = f" at {at} connection{'' if at == '1' else 's'}" if at else ""
     share = cells.share_of_best(scenario, rest[0]) if rest else None
-    lead = f", {words.times(1 / share.value)} {words.clipped(rest[0].model)}" if share and share.value else ""
+    lead = f", {amounts.times(1 / share.value)} {words.clipped(rest[0].model)}" if share and share.value else ""
     return f"{words.clipped(top.model)} serves {'most, ' if rest else ''}{amount}{where}{lead}"
 
 

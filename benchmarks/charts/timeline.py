@@ -9,6 +9,7 @@ from statistics import fmean, median
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks import amounts
 from benchmarks.charts import _cells as cells
 from benchmarks.charts import _words as words
 from benchmarks.charts._page import ANSWER, HEAD, LABEL, SMALL, Box, Page, clip_to, width_px
@@ -20,9 +21,10 @@ HEAD_PX = 92.0
 NAMES_PX = 210.0
 KEY = (
     "filled: requests per second",
-    "black line: server CPU, full height: all its cores",
-    "below: worst response, each 0.1 s",
+    "line: its CPU; full height: all it may use",
+    "below: worst response time",
 )
+STEADY = 0.02  # steps that stray less from their level's mean are called steady
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,12 @@ def spans(timeline: Timeline) -> list[Span]:
     gaps = [b.at_s - a.at_s for a, b in zip(timeline.points, timeline.points[1:], strict=False) if b.level == a.level]
     step = median(gaps) if gaps else 0.1
     levels = [(level, list(points)) for level, points in groupby(timeline.points, key=lambda p: p.level)]
-    return [Span(level, points, points[0].at_s, points[-1].at_s + step) for level, points in levels]
+    nexts = [*(points[0].at_s for _, points in levels[1:]), math.inf]
+    return [
+        # The last step of a level may be short: the next level's start ends it.
+        Span(level, points, points[0].at_s, min(points[-1].at_s + step, following))
+        for (level, points), following in zip(levels, nexts, strict=True)
+    ]
 
 
 # ---------------------------------------------------------------- the answer
@@ -101,11 +108,13 @@ def answer(summary: RunSummary) -> str:
         strays = sorted((stray, model) for model, t in visits.items() if (stray := unsteadiness(t)) is not None)
         worst, model, level = max((p.worst_ms, model, p.level) for model, t in visits.items() for p in t.points)
         clauses = []
-        if strays:
-            clauses.append(f"{words.clipped(strays[0][1])} is steadiest (±{words.percent(strays[0][0])})")
-        if len(strays) > 1:
-            clauses.append(f"{words.clipped(strays[-1][1])} least (±{words.percent(strays[-1][0])})")
-        clauses.append(f"worst response {words.time(worst * 1e6)}, {words.clipped(model)} at {_level_words(level)}")
+        if strays and strays[-1][0] <= STEADY:
+            clauses.append(f"all steady within ±{amounts.percent(STEADY)}" if len(strays) > 1 else "steady")
+        elif strays:
+            clauses.append(f"{words.clipped(strays[0][1])} is steadiest (±{amounts.percent(strays[0][0])})")
+        if len(strays) > 1 and strays[-1][0] > STEADY:
+            clauses.append(f"{words.clipped(strays[-1][1])} least (±{amounts.percent(strays[-1][0])})")
+        clauses.append(f"worst response {amounts.duration(worst * 1e6)}, {words.clipped(model)} at {_level_words(level)}")
         return ", ".join(clauses)
 
     return cells.by_scenario(summary, say)
@@ -159,8 +168,8 @@ def _column(
     axes.spines["bottom"].set_visible(False)
     axes.set_xlim(-0.01 * ruler.seconds, ruler.seconds)
     axes.set_ylim(area.bottom, area.top)
-    low, high = words.time(ruler.low_ms * 1e6), words.time(ruler.high_ms * 1e6)
-    scale = f"heights: {words.rate(ruler.rate_per_s)} above, {low} to {high} below"
+    low, high = amounts.duration(ruler.low_ms * 1e6), amounts.duration(ruler.high_ms * 1e6)
+    scale = f"heights: {amounts.rate(ruler.rate_per_s)} above, {low} to {high} below"
     page.text(column.left, column.top + 38, clip_to(scale, SMALL, column.width), SMALL, colour=page.theme.muted)
     for model, row in zip(order, rows, strict=True):
         timeline = visits.get(model)
