@@ -54,8 +54,10 @@ def at_half_peak(summary: RunSummary, scenario: str, model: str) -> CellSummary 
 
 
 def at_peak(summary: RunSummary, scenario: str, standing: Standing) -> CellSummary | None:
-    """The closed cell at which a model reached its peak."""
-    return next((c for c in closed(summary, scenario, standing.model) if c.level.label == standing.peak_level), None)
+    """The closed cell at which a model reached its peak; where that is not in the summary, the best that is."""
+    found = [cell for cell in closed(summary, scenario, standing.model) if cell.rate_per_s]
+    exact = next((cell for cell in found if cell.level.label == standing.peak_level), None)
+    return exact or max(found, key=lambda cell: cell.rate_per_s.value if cell.rate_per_s else 0.0, default=None)
 
 
 def quantile(quantiles: Iterable[Quantile], q: float) -> Quantile | None:
@@ -124,8 +126,12 @@ def _peak(standing: Standing) -> float:
 
 
 def failures(scenario: ScenarioSummary) -> list[str]:
-    """A remark for each model that has no number at all."""
-    return [f"{words.clipped(s.model)}: {s.failed}" for s in scenario.standings if s.failed]
+    """A remark for each reason why models have no number at all."""
+    reasons: dict[str, list[str]] = {}
+    for standing in scenario.standings:
+        if standing.failed:
+            reasons.setdefault(standing.failed, []).append(words.clipped(standing.model))
+    return [f"{words.listing(names, 2)}: {reason}" for reason, names in reasons.items()]
 
 
 def doubts(cells: Iterable[CellSummary], *, name_levels: bool = True) -> list[str]:

@@ -33,7 +33,7 @@ def draw(summary: RunSummary, theme: Theme) -> Figure:
         return page.figure
     names_px = 360.0 if len(summary.scenarios) <= 3 else 320.0
     grid = page.body.inset(left=names_px)
-    row_px = min((grid.height - HEAD_PX) / len(order), 96.0)
+    row_px = min((grid.height - HEAD_PX) / len(order), 130.0)
     rows = Box(page.body.left, grid.top + HEAD_PX, page.body.width, row_px * len(order)).rows(len(order))
     y = grid.top + 6
     for line in KEY:
@@ -177,7 +177,7 @@ def _figures(page: Page, axes: Axes, scenario: ScenarioSummary, standing: Standi
     below = [*_tail(standing), *remarks] if cell.width >= ROOMY_PX else remarks
     after = " ".join([*details, *(["tie"] if tie else [])])
     page.text(x, middle, clip_to(after, SMALL, cell.right - x), SMALL, colour=page.theme.muted, vertical="center")
-    room = int((cell.bottom - middle - _thick(cell) / 2 - 8) // 17)
+    room = int((cell.bottom - middle - _thick(cell) / 2 - 2) // 17)
     if room and below:
         y = middle + _thick(cell) / 2 + 18
         for i, line in enumerate(wrapped(" · ".join(below), SMALL, cell.width, most_lines=min(room, 2))):
@@ -200,4 +200,4 @@ def _middle(cell: Box) -> float:
 
 
 def _thick(cell: Box) -> float:
-    return min(cell.height * 0.4, 28.0)
+    return min(cell.height * 0.36, 40.0)

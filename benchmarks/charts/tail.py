@@ -88,7 +88,7 @@ def _panel(
     found = list(curves.values())
     end = scales.percentile_at_or_after(max((q for cell in found for q, _ in _points(cell)), default=0.9))
     machine = [point for point in _machine(found) if point[0] <= end + 1e-9]
-    parts = panels.panel(box, [*curves, MACHINE + ": 99 µs"], most, left=58.0)
+    parts = panels.panel(box, [*curves, f"{MACHINE}: 99.9 µs"], most, left=58.0)
     panels.heading(page, box, scenario.scenario, "response time at half of each model's own peak")
     if not curves:
         panels.empty(page, parts, "no open-loop level at half the peak has percentiles")
@@ -125,7 +125,7 @@ def _curve(page: Page, axes: Axes, model: str, cell: CellSummary) -> EndLabel:
 
 # ---------------------------------------------------------------- the machine's own line
 
-MACHINE = "the machine alone"
+MACHINE = "machine alone"
 FAR_BELOW = 3.0  # a machine's line further below all curves than this is named at the floor instead of squeezing them
 
 

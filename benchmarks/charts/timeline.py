@@ -21,7 +21,7 @@ HEAD_PX = 92.0
 NAMES_PX = 210.0
 KEY = (
     "filled: requests per second",
-    "line: its CPU; full height: all it may use",
+    "line: CPU, 100% at the top",
     "below: worst response time",
 )
 STEADY = 0.02  # steps that stray less from their level's mean are called steady
@@ -51,7 +51,7 @@ def draw(summary: RunSummary, theme: Theme) -> Figure:
     """A row for each model, a column for each scenario: throughput above, the worst response time in each step below."""
     page = Page(theme, QUESTION, answer(summary), summary.conditions)
     chosen = {s.scenario: typical(summary.timelines, s.scenario) for s in summary.scenarios}
-    order = sorted({model for visits in chosen.values() for model in visits}, key=family_rank)
+    order = sorted({*cells.models(summary), *(model for visits in chosen.values() for model in visits)}, key=family_rank)
     if not order:
         page.text(page.body.left, page.body.top + 40, "No visit left a series to draw.", ANSWER)
         return page.figure
@@ -157,10 +157,11 @@ def _column(
 ) -> None:
     """One scenario: all its rows on the same scales, drawn in one axes whose data coordinates are the page's pixels."""
     page.text(column.left, column.top + 16, clip_to(scenario.scenario, HEAD, column.width, "bold"), HEAD, weight="bold")
+    for model, row in zip(order, rows, strict=True):
+        if model not in visits:
+            reason = next((x.failed for x in scenario.standings if x.model == model and x.failed), "no visit left a series")
+            _no_series(page, Box(column.left, row.top, column.width, row.height), reason)
     if not visits:
-        box = Box(column.left, rows[0].top, column.width, rows[-1].bottom - rows[0].top)
-        page.hatch(box, edge=True)
-        page.text(box.left + 14, box.top + box.height / 2, "no visit left a series", SMALL, vertical="center", boxed=True)
         return
     ruler = _ruler(visits.values())
     area = Box(column.left, column.top + HEAD_PX - 8, column.width, rows[-1].bottom - column.top - HEAD_PX + 12)
@@ -168,20 +169,21 @@ def _column(
     axes.spines["bottom"].set_visible(False)
     axes.set_xlim(-0.01 * ruler.seconds, ruler.seconds)
     axes.set_ylim(area.bottom, area.top)
-    low, high = amounts.duration(ruler.low_ms * 1e6), amounts.duration(ruler.high_ms * 1e6)
+    low, high = words.time(ruler.low_ms * 1e6), words.time(ruler.high_ms * 1e6)
     scale = f"heights: {amounts.rate(ruler.rate_per_s)} above, {low} to {high} below"
     page.text(column.left, column.top + 38, clip_to(scale, SMALL, column.width), SMALL, colour=page.theme.muted)
     for model, row in zip(order, rows, strict=True):
-        timeline = visits.get(model)
-        if timeline is None:
-            page.hatch(Box(column.left, row.top + row.height * 0.3, column.width, row.height * 0.4))
-            reason = next((s.failed for s in scenario.standings if s.model == model and s.failed), "no series")
-            text = clip_to(reason, SMALL, column.width - 28)
-            page.text(column.left + 14, row.top + row.height / 2, text, SMALL, vertical="center", boxed=True)
-        else:
+        if model in visits:
             busy = {c.level.label: c.server_busy for c in summary.cells if (c.scenario, c.model) == (scenario.scenario, model)}
-            _row(axes, page.theme, timeline, busy, row, ruler)
+            _row(axes, page.theme, visits[model], busy, row, ruler)
     _name_levels(page, axes, visits[next(model for model in order if model in visits)], column.top + HEAD_PX - 16)
+
+
+def _no_series(page: Page, cell: Box, reason: str) -> None:
+    """A hatched row with the reason for being empty."""
+    page.hatch(cell.inset(top=cell.height * 0.3, bottom=cell.height * 0.3))
+    text = clip_to(reason, SMALL, cell.width - 28)
+    page.text(cell.left + 14, cell.top + cell.height / 2, text, SMALL, vertical="center", boxed=True)
 
 
 def _ruler(visits: Iterable[Timeline]) -> Ruler:
