@@ -4,7 +4,7 @@ The same sheets become a terminal page (rich; plain where there is no terminal, 
 answer to `--json`. Nothing is computed here.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 
 import msgspec
 from rich import box
@@ -19,8 +19,9 @@ from benchmarks.sheets import Column, Note, Row, Sheet, sheet
 
 BAR_WIDTH = 12
 _EIGHTHS = " ▏▎▍▌▋▊▉"
-_GAP = 2  # between columns
+BAR_SPARE = 4  # how gladly the bars are left out of a narrow terminal, among the sheet's columns
 WIDEST = 160
+_BETWEEN = 3  # from one column to the next
 
 
 def show(summary: RunSummary, console: Console | None = None) -> None:
@@ -32,19 +33,20 @@ def show(summary: RunSummary, console: Console | None = None) -> None:
 def page(summary: RunSummary, width: int) -> RenderableType:
     """The report for a terminal of this width."""
     parts: list[RenderableType] = []
+    sheets = [sheet(summary, scenario) for scenario in summary.scenarios]
+    shown = fitting(sheets, width)
     explained: set[str] = set()
-    for scenario in summary.scenarios:
-        made = sheet(summary, scenario)
-        parts += _scenario(made, width)
+    for made in sheets:
+        parts += _scenario(made, shown)
         parts += [Padding(Text(line, style="dim"), (0, 0, 0, 1)) for line in _notes(made.notes, explained)]
     parts += [Text(line, style="yellow") for line in (_finding(finding) for finding in summary.findings)]
     parts += [Text(line, style="dim") for line in small_print(summary)]
     return Group(*parts)
 
 
-def _scenario(made: Sheet, width: int) -> Iterable[RenderableType]:
+def _scenario(made: Sheet, shown: Set[int]) -> Iterable[RenderableType]:
     yield Text.assemble("\n", (made.scenario, "bold"), "  ", (made.question, "italic"))
-    yield _table(made, width)
+    yield _table(made, shown)
     yield Padding(Text.assemble(("→ ", "bold green"), (made.verdict, "bold")), (0, 0, 0, 1))
 
 
@@ -55,13 +57,13 @@ def _notes(notes: Iterable[Note], explained: set[str]) -> Iterable[str]:
         explained.add(note.explained)
 
 
-def _table(made: Sheet, width: int) -> Table:
-    kept = fitting(made, width)
-    bars = sum(_widths(made, kept)) + BAR_WIDTH + _GAP <= width
+def _table(made: Sheet, shown: Set[int]) -> Table:
+    kept = [at for at, column in enumerate(made.columns) if column.spare in shown]
+    bars = BAR_SPARE in shown
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
     for at in kept:
         column = made.columns[at]
-        table.add_column(column.title, justify="right" if column.right else "left", no_wrap=True)
+        table.add_column(column.heading, justify="right" if column.right else "left", no_wrap=True)
         if bars and column.title == "peak":
             table.add_column("")
     for row in made.rows:
@@ -93,19 +95,24 @@ def bar(share: float, width: int = BAR_WIDTH) -> str:
     return "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
 
 
-def fitting(made: Sheet, width: int) -> list[int]:
-    """The columns that fit into this width, the most easily spared left out first."""
-    kept = list(range(len(made.columns)))
-    while sum(_widths(made, kept)) > width:
-        spare = max(kept, key=lambda at: made.columns[at].spare)
-        if not made.columns[spare].spare:
-            break
-        kept.remove(spare)
-    return kept
+def fitting(sheets: Sequence[Sheet], width: int) -> Set[int]:
+    """Which columns every table of the report has room for, by how gladly they are spared; the same ones in all tables."""
+    shown = {0}
+    for spare in sorted({column.spare for made in sheets for column in made.columns} | {BAR_SPARE}):
+        if all(_width(made, shown | {spare}) <= width for made in sheets):
+            shown.add(spare)
+    return shown
 
 
-def _widths(made: Sheet, kept: Iterable[int]) -> list[int]:
-    return [max(len(made.columns[at].title), *(len(row.words[at]) for row in made.rows), 0) + _GAP + 1 for at in kept]
+def _width(made: Sheet, shown: Set[int]) -> int:
+    """How wide the table is with these columns."""
+    widest = [
+        max(len(words) for words in (*column.heading.splitlines(), *(row.words[at] for row in made.rows)))
+        for at, column in enumerate(made.columns)
+        if column.spare in shown
+    ]
+    bar_width = [BAR_WIDTH] if BAR_SPARE in shown else []
+    return sum(wide + _BETWEEN for wide in widest + bar_width)
 
 
 # ---------------------------------------------------------------- what holds for all

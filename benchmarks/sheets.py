@@ -17,11 +17,16 @@ _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its title, and how gladly it is left out of a narrow terminal (0: never)."""
+    """A column: its title in one line or two, and how gladly it is left out of a narrow terminal (0: never)."""
 
-    title: str
+    heading: str
     spare: int = 0
     right: bool = True
+
+    @property
+    def title(self) -> str:
+        """The title in one line."""
+        return self.heading.replace("\n", " ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +69,13 @@ def sheet(summary: RunSummary, scenario: ScenarioSummary) -> Sheet:
         Column("model", right=False),
         Column("peak"),
         Column("of the best", right=False),
-        Column("connections", spare=4),
-        Column("p99 at half peak", spare=1),
-        Column("CPU/request", spare=2),
-        Column("memory", spare=5),
+        Column("connections", spare=5),
+        Column("p99 at\nhalf peak", spare=1),
+        Column("CPU per\nrequest", spare=2),
+        Column("memory", spare=6),
     ]
     if common:
-        columns.insert(6, Column(f"{_ranking_quantile(common)} at {rate(common[0].level.rate_per_s or 0.0)}", spare=3))
+        columns.insert(6, Column(f"{_ranking_quantile(common)} at\n{rate(common[0].level.rate_per_s or 0.0)}", spare=3))
     raised, notes = _marks(scenario.standings, cells)
     rows = [_row(standing, scenario.standings, cells, common, raised) for standing in scenario.standings]
     return Sheet(
