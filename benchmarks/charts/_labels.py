@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from benchmarks.charts._page import HEIGHT, LABEL, PX, WIDTH, Box, Page, clip_to
+from benchmarks.charts._page import HEIGHT, LABEL, PX, WIDTH, Box, Page, fit_name
 
 LINE_HEIGHT = 1.36  # of the size, from one name's baseline to the next
 
@@ -62,7 +62,7 @@ def label_ends(page: Page, axes: Axes, labels: Sequence[EndLabel], box: Box) -> 
     places = push_apart([y for _, y in ends], 2 * half, box.top + half, box.bottom - half)
     for label, (x, y), place in zip(labels, ends, places, strict=True):
         _lead(page, label, (x, y), (box.left, place))
-        name = clip_to(label.text, size, box.width - 26)
+        name = fit_name(label.text, size, box.width - 26)
         page.text(box.left + 26, place, name, size, colour=label.colour, vertical="center")
 
 

@@ -18,6 +18,7 @@ from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
+from benchmarks.charts import _words as words
 from benchmarks.charts._style import Theme
 
 WIDTH, HEIGHT, DPI = 1600, 900, 100
@@ -230,6 +231,14 @@ def clip_to(text: str, size: float, width: float, weight: Weight = "normal") -> 
         else:
             high = middle - 1
     return text[:low].rstrip() + "…" if low else ""
+
+
+def fit_name(name: str, size: float, width: float, weight: Weight = "normal") -> str:
+    """A model's name, its middle left out as far as the width demands."""
+    most = min(len(name), words.LONGEST_NAME)
+    while most > 4 and width_px(words.clipped(name, most), size, weight) > width:
+        most -= 1
+    return words.clipped(name, most)
 
 
 def wrapped(text: str, size: float, width: float, most_lines: int) -> list[str]:

@@ -92,7 +92,7 @@ def dots(axes: Axes, style: Look, xs: Sequence[float], ys: Sequence[float]) -> N
 def end_label(page: Page, model: str, x: float, y: float) -> EndLabel:
     """The label of a model whose line ends at this point."""
     style = look(model, page.theme)
-    return EndLabel(words.clipped(model), style.text, style.colour, style.marker, x, y)
+    return EndLabel(model, style.text, style.colour, style.marker, x, y)
 
 
 def finish(page: Page, axes: Axes, parts: Panel, labels: Sequence[EndLabel], remarks: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+LONGEST_NAME = 24  # characters; the longest of our own is 21
 _TIMES = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
 
 
@@ -52,7 +53,7 @@ def listing(names: Sequence[str], most: int = 3) -> str:
     return ", ".join(names[: most - 1]) + f" and {len(names) - most + 1} others"
 
 
-def clipped(name: str, most: int = 24) -> str:
+def clipped(name: str, most: int = LONGEST_NAME) -> str:
     """A name of at most `most` characters: its middle left out, as both ends are what tells long names apart."""
     if len(name) <= most:
         return name

@@ -9,7 +9,7 @@ from benchmarks import amounts
 from benchmarks.charts import _cells as cells
 from benchmarks.charts import _panels as panels
 from benchmarks.charts import _words as words
-from benchmarks.charts._page import LABEL, REMARK_PX, SMALL, Box, Page, clip_to, remark_rows, width_px
+from benchmarks.charts._page import LABEL, REMARK_PX, SMALL, Box, Page, fit_name, remark_rows, width_px
 from benchmarks.charts._style import Theme, look
 from benchmarks.nouns import CellSummary, Estimate, RunSummary, ScenarioSummary
 
@@ -116,7 +116,7 @@ def _bars(page: Page, bills: list[Bill], rows: list[Box], box: Box) -> None:
     for i, (bill, row) in enumerate(zip(bills, rows, strict=True)):
         middle = row.top + row.height / 2
         style = look(bill.cell.model, page.theme)
-        name = clip_to(words.clipped(bill.cell.model), LABEL, box.left - row.left - 10)
+        name = fit_name(bill.cell.model, LABEL, box.left - row.left - 10)
         page.text(row.left, middle, name, LABEL, colour=style.text, vertical="center")
         _bar(page, axes, bill, middle, min(row.height * 0.5, 26.0))
         if i == 0 and row.height >= 44:

@@ -9,7 +9,7 @@ from benchmarks import amounts
 from benchmarks.charts import _cells as cells
 from benchmarks.charts import _panels as panels
 from benchmarks.charts import _words as words
-from benchmarks.charts._page import ANSWER, HEAD, LABEL, SMALL, Box, Page, clip_to, width_px, wrapped
+from benchmarks.charts._page import ANSWER, HEAD, LABEL, SMALL, Box, Page, clip_to, fit_name, width_px, wrapped
 from benchmarks.charts._style import Theme, look
 from benchmarks.nouns import Estimate, RunSummary, ScenarioSummary, Standing
 
@@ -55,8 +55,9 @@ def answer(summary: RunSummary) -> str:
         for standing in cells.winners(scenario):
             wins[standing.model] = wins.get(standing.model, 0) + 1
     ranking = sorted(wins, key=lambda model: -wins[model])
-    clauses = [f"{words.clipped(m)} is best or tied for best in {wins[m]} of {len(summary.scenarios)}" for m in ranking[:3]]
-    return cells.caution(summary, "; ".join(clauses) or "no model could be ranked")
+    clauses = [f"{words.clipped(model)} in {wins[model]}" for model in ranking[:4]]
+    total = f"of {len(summary.scenarios)} scenarios, best or tied for best: "
+    return cells.caution(summary, total + ", ".join(clauses) if clauses else "no model could be ranked")
 
 
 def _leader(scenario: ScenarioSummary) -> str:
@@ -71,7 +72,7 @@ def _leader(scenario: ScenarioSummary) -> str:
         return f"{words.clipped(best.model)} alone was ranked"
     share = cells.share_of_best(scenario, rest[0])
     lead = f", {amounts.times(1 / share.value)} {words.clipped(rest[0].model)}" if share and share.value else ""
-    return f"{words.clipped(best.model)}{lead}"
+    return f"{words.clipped(best.model)} is best{lead}"
 
 
 def _by_merit(summary: RunSummary) -> list[str]:
@@ -94,7 +95,7 @@ def _name(page: Page, summary: RunSummary, model: str, row: Box, width: float) -
     caption = summary.captions.get(model, "").split(":")[0].split(";")[0].rstrip(".")
     has_room = row.height >= 52 and bool(caption)
     baseline = _middle(row) + 5
-    page.text(row.left, baseline, clip_to(model, HEAD, width - 24, "bold"), HEAD, colour=style.text, weight="bold")
+    page.text(row.left, baseline, fit_name(model, HEAD, width - 24, "bold"), HEAD, colour=style.text, weight="bold")
     if has_room:
         page.text(row.left, baseline + 22, clip_to(caption, SMALL, width - 24), SMALL, colour=page.theme.muted)
 
@@ -102,8 +103,9 @@ def _name(page: Page, summary: RunSummary, model: str, row: Box, width: float) -
 def _head(page: Page, scenario: ScenarioSummary, column: Box) -> None:
     """The scenario's name over its question, and what its longest bar stands for."""
     best = max((s.peak_per_s.value for s in scenario.standings if s.peak_per_s and s.rank), default=None)
-    name = clip_to(scenario.scenario, ANSWER, column.width, "bold")
-    page.text(column.left, column.top + 22, name, ANSWER, weight="bold")
+    points = ANSWER if column.width >= 150 else SMALL + 0.5
+    name = clip_to(scenario.scenario, points, column.width, "bold")
+    page.text(column.left, column.top + 22, name, points, weight="bold")
     size = f"100% = {amounts.rate(best)}" if best else ""
     if width_px(size, SMALL) + width_px(name, ANSWER, "bold") + 16 <= column.width:
         page.text(column.right, column.top + 22, size, SMALL, colour=page.theme.muted, align="right")
@@ -128,7 +130,8 @@ def _column(page: Page, scenario: ScenarioSummary, column: Box, order: list[str]
         if standing is None:
             _no_number(page, cell, "not part of this scenario")
         elif model not in shares:
-            _no_number(page, cell, standing.failed or "no visit was usable")
+            reason = standing.failed or "no visit was usable"
+            _no_number(page, cell, reason if column.width >= 150 else "failed")
         else:
             _bar(page, axes, standing, shares[model], cell)
             _figures(page, axes, scenario, standing, shares[model], cell)

@@ -85,7 +85,7 @@ def _scenario(page: Page, summary: RunSummary, scenario: ScenarioSummary, box: B
     whole = panels.panel(box, drawn, most, left=58.0, head=82.0)
     panels.heading(page, box, scenario.scenario, "response time from the intended start; hollow: served less than offered")
     if not drawn:
-        panels.empty(page, whole, "no open-loop level has a number")
+        panels.empty(page, whole, "no open-loop level has percentiles")
     else:
         upper, lower = whole.plot.rows(2, 58.0)
         for q, plot in zip(PERCENTILES, (upper, lower), strict=True):

@@ -97,8 +97,9 @@ def _panel(
     axes = page.axes(parts.plot)
     points = [point for cell in found for point in _points(cell)]
     scales.percentile_axis(page, axes, end)
-    floor = min(ns for _, ns in points) / FAR_BELOW
-    scales.logarithmic(page, axes, "y", [*(ns for _, ns in points), *(max(ns, floor) for _, _, ns, _ in machine)], words.time)
+    times_ns = [ns for _, ns in points]
+    near = [ns for _, _, ns, _ in machine if ns >= min(times_ns) / FAR_BELOW]
+    scales.logarithmic(page, axes, "y", times_ns + near, words.time)
     panels.x_name(page, parts.plot, "percentile of requests")
     labels = [_curve(page, axes, model, cell) for model, cell in curves.items()]
     labels += _machine_line(page, axes, machine)

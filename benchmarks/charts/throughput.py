@@ -63,7 +63,7 @@ def _panel(page: Page, summary: RunSummary, scenario: ScenarioSummary, box: Box,
     lines = _lines(summary, scenario)
     shown = [cell for found in lines.values() for cell in found]
     parts = panels.panel(box, lines, most)
-    panels.heading(page, box, scenario.scenario, "requests per second; bands: 95% intervals, dots: single visits")
+    panels.heading(page, box, scenario.scenario, "requests per second; band: 95% interval, dot: a visit, hollow: see below")
     if not shown:
         panels.empty(page, parts, "no closed-loop level has a number")
         panels.finish(page, page.axes(parts.plot), parts, [], remarks)

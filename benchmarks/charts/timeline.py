@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from benchmarks import amounts
 from benchmarks.charts import _cells as cells
 from benchmarks.charts import _words as words
-from benchmarks.charts._page import ANSWER, HEAD, LABEL, SMALL, Box, Page, clip_to, width_px
+from benchmarks.charts._page import ANSWER, HEAD, LABEL, SMALL, Box, Page, clip_to, fit_name, width_px
 from benchmarks.charts._style import Theme, family_rank, look
 from benchmarks.nouns import RunSummary, ScenarioSummary, Timeline, TimelinePoint
 
@@ -62,7 +62,7 @@ def draw(summary: RunSummary, theme: Theme) -> Figure:
     for line in KEY:
         y = page.paragraph(page.body.left, y, line, SMALL - 1, NAMES_PX - 14, colour=theme.muted)
     for model, row in zip(order, rows, strict=True):
-        name = clip_to(words.clipped(model), LABEL, NAMES_PX - 14)
+        name = fit_name(model, LABEL, NAMES_PX - 14)
         page.text(row.left, row.top + row.height * 0.45, name, LABEL, colour=look(model, theme).text, vertical="center")
     for scenario, column in zip(summary.scenarios, table.columns(len(summary.scenarios), 34.0), strict=True):
         _column(page, summary, scenario, column, chosen[scenario.scenario], order, rows)
