@@ -62,7 +62,10 @@ def _chunked(request: Request) -> bool:
 
 
 def _keep_alive(request: Request) -> bool:
-    options = {option.strip() for option in request.fields.get(b"connection", b"").lower().split(b",")}
+    said = request.fields.get(b"connection")
+    if said is None:
+        return request.minor == 1
+    options = {option.strip() for option in said.lower().split(b",")}
     return b"close" not in options and (request.minor == 1 or b"keep-alive" in options)
 
 

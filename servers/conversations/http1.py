@@ -97,7 +97,8 @@ def http1(
                         yield _flushed(queue)
                         queued_bytes = 0
             if queue:
-                yield _flushed(queue)
+                yield Send(b"".join(queue))
+                queue.clear()
             if close:
                 return
     except Refusal as refusal:

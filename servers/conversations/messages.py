@@ -41,7 +41,8 @@ class Request:
         path = self.target.partition(b"?")[0]
         if not path.startswith(b"/") and b"://" in path:
             path = b"/" + path.split(b"://", 1)[1].partition(b"/")[2]
-        return unquote(path.decode("latin-1"), errors="replace")
+        text = path.decode("latin-1")
+        return unquote(text, errors="replace") if "%" in text else text
 
 
 class Response:
