@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from benchmarks.intervals import Spread, mean_estimate, pooled_spread
 from benchmarks.nouns import CellSummary, Estimate, Finding, Level, Quantile, RunFacts, Window
-from benchmarks.selection import Visit, of_one_weather, prevailing_weather
+from benchmarks.selection import UNSTEADY, Visit, of_one_weather, prevailing_weather
 from benchmarks.tails import QUANTILES, Pauses, Sample, Tail, hiccup_ns, pauses, spreads
 from benchmarks.validity import check_visit, check_window, over_visits
 
@@ -196,7 +196,7 @@ def _findings(run: RunFacts, measured: Sequence[Measured], prevailing: int | Non
         record = one.visit.record
         slots = record.server.max_connections if record.server else 0
         found = check_visit(record) + check_window(one.window, slots, cores)
-        if one.visit.weather not in (prevailing, None):
+        if one.visit.weather not in (prevailing, UNSTEADY):
             found.append(_OTHER_WEATHER)
         by_visit.append(found)
     return over_visits(by_visit)

@@ -103,9 +103,14 @@ class Server:
                 stopped = time.monotonic() - begins
             except subprocess.TimeoutExpired:
                 pass
+        said = self.stderr()
         self._kill()
-        self.facts = replace(self.facts, stop_s=stopped, exit_status=self._process.returncode)
+        self.facts = replace(self.facts, stop_s=stopped, exit_status=self._process.returncode, stderr=said)
         return self.facts
+
+    def ended(self) -> int | None:
+        """Its exit status if it has ended by itself, else None."""
+        return self._process.poll()
 
     def _wait_ready(self) -> ReadyLine:
         assert self._process.stdout is not None

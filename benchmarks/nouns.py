@@ -259,6 +259,7 @@ class ServerFacts:
     ready_s: float  # from start to ready line
     stop_s: float | None  # from SIGTERM to exit; None when it had to be killed
     exit_status: int | None
+    stderr: str = ""  # the end of what it said there; a healthy server says nothing
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 A visit during which the machine's weather changed is made again; of its attempts the last one in steady weather counts, or,
 when there was none, the first, with a note. A failed visit is a failure and never a number. What counts is then labelled by its
-weather: visits whose probes lie within 20% of each other saw the same machine.
+weather: visits whose probes lie within 20% of each other saw the same machine. Unsteady weather is one of its own: such visits
+are compared with their like in the same block, and the noise that they show widens every interval.
 """
 
 import collections
@@ -13,19 +14,20 @@ from dataclasses import dataclass
 from benchmarks.nouns import VisitRecord
 
 SAME_WEATHER = 1.2  # largest ratio between neighbouring probes of one weather
+UNPROBED, UNSTEADY = -1, -2  # labels of visits without a probe, and of those during which the weather changed
 
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A visit that counts. `weather` is a label, the same for visits that may be compared; None when it changed on the way."""
+    """A visit that counts. `weather` is a label, the same for visits that saw the same machine."""
 
     record: VisitRecord
-    weather: int | None
+    weather: int
 
     @property
-    def pairing(self) -> tuple[int, int | None] | None:
-        """What another model's visit must share with it to be compared: block and weather; None when nothing can."""
-        return None if self.weather is None else (self.record.plan.block, self.weather)
+    def pairing(self) -> tuple[int, int]:
+        """What another model's visit must share with it to be compared: block and weather."""
+        return self.record.plan.block, self.weather
 
 
 def usable(records: Iterable[VisitRecord]) -> list[Visit]:
@@ -35,8 +37,9 @@ def usable(records: Iterable[VisitRecord]) -> list[Visit]:
         if record.failure is None:
             attempts[record.plan.model, record.plan.scenario, record.plan.block].append(record)
     chosen = [_best_attempt(made) for made in attempts.values()]
-    labels = weather_labels([_probe_ns(record) for record in chosen])
-    visits = [Visit(made, None if made.weather_changed else label) for made, label in zip(chosen, labels, strict=True)]
+    steady = iter(weather_labels([_probe_ns(record) for record in chosen if not record.weather_changed]))
+    labels = [UNSTEADY if record.weather_changed else next(steady) for record in chosen]
+    visits = [Visit(made, label) for made, label in zip(chosen, labels, strict=True)]
     return sorted(visits, key=lambda visit: visit.record.plan.block)
 
 
@@ -60,17 +63,17 @@ def weather_labels(probes_ns: Sequence[float | None]) -> list[int]:
     """
     ordered = sorted(probe for probe in probes_ns if probe is not None)
     starts = [low for before, low in zip([0.0, *ordered], ordered, strict=False) if low > before * SAME_WEATHER]
-    return [-1 if probe is None else sum(start <= probe for start in starts) - 1 for probe in probes_ns]
+    return [UNPROBED if probe is None else sum(start <= probe for start in starts) - 1 for probe in probes_ns]
 
 
 def prevailing_weather(visits: Iterable[Visit]) -> int | None:
-    """The weather that most visits saw, the earlier label at equal numbers; None when it always changed."""
-    counts = collections.Counter(visit.weather for visit in visits if visit.weather is not None)
-    return min(counts, key=lambda label: (-counts[label], label), default=None)
+    """The weather that most visits saw, a steady and quick one at equal numbers; None without visits."""
+    counts = collections.Counter(visit.weather for visit in visits)
+    return min(counts, key=lambda label: (-counts[label], label == UNSTEADY, label), default=None)
 
 
 def of_one_weather(visits: Sequence[Visit], prevailing: int | None) -> list[Visit]:
-    """The visits of a cell that belong in one mean: those of the prevailing weather, else of its own commonest, else all."""
+    """The visits of a cell that belong in one mean: those of the prevailing weather, else of its own commonest."""
     own = prevailing if any(visit.weather == prevailing for visit in visits) else prevailing_weather(visits)
     return [visit for visit in visits if visit.weather == own]
 

@@ -4,7 +4,7 @@ The terminal and the markdown page are made from the same sheet, so they cannot 
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.amounts import digits, duration, latency, margin, rate, size
@@ -12,6 +12,7 @@ from benchmarks.nouns import CellSummary, Estimate, Finding, Quantile, RunSummar
 from benchmarks.tails import name
 
 NOTHING = "–"
+NAMED_AT_MOST = 3  # models in one note
 _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -213,9 +214,16 @@ def _note(sign: str, said: str, of: Sequence[Standing], cells: Sequence[CellSumm
         rest = "" if said.startswith(("failed", "struck")) else ": the others count; the record has the server's last words"
         return Note(f"{sign} {_sentence(said + rest)}")
     first = next(iter(found.values()))
-    seen = "; ".join(f"{model} {finding.seen}" if len(found) > 1 else finding.seen for model, finding in found.items())
+    seen = _seen(found) if len(found) > 1 else first.seen
     opening = said if said.startswith("struck") else f"{said}: {seen}"
     return Note(f"{sign} {_sentence(opening)}", f"{_sentence(first.why)} {_sentence(first.remedy)}")
+
+
+def _seen(found: Mapping[str, Finding]) -> str:
+    """What was seen of each model; of many, the first ones."""
+    said = [f"{finding.seen} ({model})" for model, finding in found.items()]
+    more = len(said) - NAMED_AT_MOST
+    return "; ".join(said[:NAMED_AT_MOST] + ([f"and {more} more models"] if more > 0 else []))
 
 
 def _finding(said: str, model: str, cells: Sequence[CellSummary]) -> Finding | None:

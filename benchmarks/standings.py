@@ -65,12 +65,7 @@ def _quantile_ns(measured: Measured, q: float) -> float:
 def _paired(cells: Sequence[Cell], value: Callable[[Measured], float]) -> Paired:
     """Each model's positive values by the block and weather of the visit."""
     return {
-        cell.summary.model: {
-            measured.visit.pairing: positive
-            for measured in cell.measured
-            if measured.visit.pairing is not None and (positive := value(measured)) > 0
-        }
-        for cell in cells
+        cell.summary.model: {m.visit.pairing: positive for m in cell.measured if (positive := value(m)) > 0} for cell in cells
     }
 
 
@@ -157,7 +152,7 @@ def _where(check: str, severity: Severity, cells: Sequence[CellSummary]) -> str:
     closed = [cell.level for cell in cells if cell.level.loop == "closed"]
     if found == closed[-len(found) :]:
         return f" from {found[0].connections}"
-    return " at " + ", ".join(level.label for level in found)
+    return " at " + ", ".join(level.label for level in found) if len(found) <= 2 else f" at {len(found)} of {len(cells)} levels"
 
 
 def _best_first(standing: Standing) -> tuple[bool, bool, float, float, float]:

@@ -21,7 +21,8 @@ LEDGER_ERROR = 0.005  # of connections × time
 CPU_SLACK = 1.01  # two clocks are never read at the same moment
 SHORT_OF_OFFERED = 0.01
 UNFINISHED = 0.01
-RECONNECTS_MARKED = 0.01  # of completed requests
+RECONNECTS_MARKED = 0.005  # of completed requests
+A_HANDFUL = 3  # reconnects that are no pattern, however few the requests
 RECONNECTS_STRUCK = 0.5  # every other request on a new connection is not keep-alive
 STRUCK_VISITS = 0.5  # the share of a cell's visits whose strikes strike the cell
 
@@ -154,8 +155,7 @@ def ledger_unbalanced(facts: Facts) -> Finding | None:
 def keep_alive_broken(facts: Facts) -> Finding | None:
     """Reconnects beyond one connection each and one after each error: what a keep-alive figure must not hide."""
     extra = facts.load.connections_opened - facts.load.connections - facts.errors
-    # A handful is no pattern, and few requests make any reconnect a large share.
-    if extra <= max(RECONNECTS_MARKED * facts.load.completed, facts.load.connections):
+    if extra <= max(RECONNECTS_MARKED * facts.load.completed, A_HANDFUL):
         return None
     broken = extra > RECONNECTS_STRUCK * facts.load.completed
     each = digits(facts.load.completed / extra)
@@ -170,7 +170,9 @@ def keep_alive_broken(facts: Facts) -> Finding | None:
 
 def unfinished_requests(facts: Facts) -> Finding | None:
     """Requests that never ended are in no mean, only in percentiles, with their age."""
-    share = facts.load.unfinished / facts.load.intended if facts.load.intended else 0.0
+    # Those of a closed loop that never got a slot are another check's matter.
+    waiting = 0 if facts.is_open or not facts.slots else max(facts.load.connections - facts.slots, 0)
+    share = max(facts.load.unfinished - waiting, 0) / facts.load.intended if facts.load.intended else 0.0
     if share <= UNFINISHED:
         return None
     return Finding(
@@ -240,7 +242,7 @@ def check_visit(record: VisitRecord) -> list[Finding]:
                 "mark",
                 _weather_seen(record),
                 "part of the visit ran on a machine of another speed, and no attempt of this block did better",
-                "run again, or with more visits; the visit is compared with no other",
+                "run again, or with more visits; such visits are compared with each other only",
             )
         )
     if record.warmup is not None and not record.warmup.steady:

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.analyse import conditions, summarise, timeline
 from benchmarks.cells import jain
 from benchmarks.nouns import CellSummary, RunSummary, ScenarioSummary, Standing, VisitRecord, Weather
-from benchmarks.selection import of_one_weather, prevailing_weather, usable, weather_labels
+from benchmarks.selection import UNPROBED, UNSTEADY, of_one_weather, prevailing_weather, usable, weather_labels
 from benchmarks.verdict import listed, verdict
 
 
@@ -49,7 +49,7 @@ def test_of_several_attempts_the_last_steady_one_counts(attempts, chosen):
     records = [retried(0, number, changed) for number, changed in enumerate(attempts)]
     (visit,) = usable(records)
     assert visit.record.plan.attempt == chosen
-    assert (visit.pairing is None) == all(attempts)
+    assert (visit.weather == UNSTEADY) == all(attempts)
 
 
 def test_failed_visits_never_count():
@@ -61,7 +61,7 @@ def test_failed_visits_never_count():
 def test_weathers_are_cut_where_the_next_probe_is_a_fifth_slower():
     assert weather_labels([60.0, 345.0, 63.0, 71.0, 350.0]) == [0, 1, 0, 0, 1]
     assert weather_labels([60.0, 73.0]) == [0, 1]
-    assert weather_labels([None, None]) == [-1, -1]
+    assert weather_labels([None, None]) == [UNPROBED, UNPROBED]
     assert weather_labels([]) == []
 
 
@@ -74,6 +74,22 @@ def test_a_cell_takes_the_prevailing_weather_else_its_own():
     assert of_one_weather(visits, 0) == visits[:3]
     assert of_one_weather(visits[3:], 0) == visits[3:]
     assert prevailing_weather([]) is None
+
+
+def test_a_run_in_unsteady_weather_is_ranked_by_its_own_noise_and_marked():
+    models = ("epoll_loop", "asyncio_streams")
+    records = [factories.changed_record(model, "hello", block) for model in models for block in range(4)]
+    made = summarised(records, models=models, scenarios=("hello",))
+    assert [(s.model, s.rank, s.marks) for s in made.scenarios[0].standings] == [
+        ("epoll_loop", 1, ["weather changed"]),
+        ("asyncio_streams", 2, ["weather changed"]),
+    ]
+
+
+def test_a_steady_visit_is_not_compared_with_an_unsteady_one():
+    steady, unsteady = factories.record("epoll_loop", "hello", 0), factories.changed_record("thread_pool", "hello", 0)
+    one, other = usable([steady, unsteady])
+    assert one.pairing != other.pairing
 
 
 # ---------------------------------------------------------------- what a cell says
@@ -263,7 +279,7 @@ def test_the_weather_is_kept_with_its_time():
 def test_a_single_core_has_no_cache_line_to_bounce_and_one_weather():
     alone = Weather(None, 40.0)
     records = [factories.record("epoll_loop", "hello", block, before=alone, after=alone) for block in range(2)]
-    assert {visit.weather for visit in usable(records)} == {-1}
+    assert {visit.weather for visit in usable(records)} == {UNPROBED}
     assert cell(summarised(records), "epoll_loop", "hello", "closed 1").rate_per_s is not None
 
 

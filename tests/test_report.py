@@ -97,7 +97,7 @@ def test_each_raised_number_has_its_note():
 
 def test_a_note_says_what_was_seen_of_each_model_why_it_matters_and_what_to_do():
     (note,) = [note for note in sheet_of("hello").notes if "slots from 64" in note.said]
-    assert "prefork 64 connections, 16 slots; thread_pool 64 connections, 32 slots." in note.said
+    assert "64 connections, 16 slots (prefork); 64 connections, 32 slots (thread_pool)." in note.said
     assert "wait to be accepted" in note.explained
     assert "--workers" in note.explained
 

@@ -181,13 +181,16 @@ def level_words(cell: CellSummary) -> str:
 
 def by_scenario(summary: RunSummary, say: Callable[[ScenarioSummary], str]) -> str:
     """One clause for each scenario, named when there are several; the warning first when the run proves nothing."""
-    clauses = [(scenario.scenario, say(scenario)) for scenario in summary.scenarios]
-    named = [f"{name}: {clause}" if len(clauses) > 1 else clause for name, clause in clauses if clause]
-    return caution(summary, " · ".join(named) or "nothing was measured")
+    clauses = {scenario.scenario: say(scenario) for scenario in summary.scenarios}
+    if len(set(clauses.values())) <= 1:  # a single scenario, or the same of all
+        return caution(summary, next(iter(clauses.values()), "nothing was measured"))
+    return caution(summary, " · ".join(f"{name}: {clause}" for name, clause in clauses.items()))
 
 
 def caution(summary: RunSummary, answer: str) -> str:
     """The answer as a sentence, after a warning when server and driver shared a core."""
+    if answer.split(" ")[0] in ("no", "nothing", "of", "at", "all"):  # a name keeps its case
+        answer = answer[0].upper() + answer[1:]
     answer = answer if answer.endswith(".") else answer + "."
     return answer if summary.comparable else f"Not comparable: server and driver shared a core. {answer}"
 

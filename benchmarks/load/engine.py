@@ -7,15 +7,16 @@ schedule, random stream and histograms; lanes share nothing while they run, and 
 import os
 import resource
 import select
+import socket
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from benchmarks import histogram
-from benchmarks.load import libc, loop, reader, recorder
+from benchmarks.load import libc, loop, probes, reader, recorder
 from benchmarks.nouns import Arrivals, EngineCost, Histogram, Ledger, LoadResult, Poll, Series
 
 
@@ -315,9 +316,11 @@ def _watched(lanes: list[_Lane]) -> tuple[int, int]:
     return int(total), int(total * user / sampled) if sampled else 0
 
 
-def warm(session: Session, rounds: int = 1) -> None:
-    """Compile, or load from the cache, everything that a run calls, by running it for an instant."""
-    for _ in range(rounds):
+def compile_all() -> None:
+    """Load from the cache, or compile, everything that a run calls, by driving a listener that never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, Session(Target(*listener.getsockname(), b"-"), 1) as session:
         session.open(0.2)
-        session.run(replace(Drive(seconds=0.01), drain_s=0.01))
-        session.run(Drive(seconds=0.01, rate_per_s=100.0, drain_s=0.01))
+        session.run(Drive(seconds=0.001, drain_s=0.001))
+    shared = np.ones(128, np.int64)
+    probes.return_ball(shared, 1)
+    probes.serve_ball(shared, 1)

@@ -12,14 +12,12 @@ from typing import Any
 import msgspec
 
 from benchmarks.load import probes
-from benchmarks.load.engine import Drive, Session, Target, warm
+from benchmarks.load.engine import Drive, Session, Target, compile_all
 from benchmarks.nouns import LoadResult, Warmup, Weather
 
 
 class Compile(msgspec.Struct, tag=True, frozen=True):
-    """Load all compiled code by driving a target for an instant. Answered by Done."""
-
-    target: Target
+    """Load all compiled code, or compile it. Answered by an empty Reply."""
 
 
 class Probe(msgspec.Struct, tag=True, frozen=True):
@@ -52,7 +50,7 @@ class Run(msgspec.Struct, tag=True, frozen=True):
 
 
 class Close(msgspec.Struct, tag=True, frozen=True):
-    """Close the connections. Answered by Done."""
+    """Close the connections. Answered by an empty Reply."""
 
 
 Question = Compile | Probe | WarmUp | Open | Run | Close
@@ -64,10 +62,6 @@ class Opened(msgspec.Struct, frozen=True):
     errors: dict[str, int]
 
 
-class Done(msgspec.Struct, frozen=True):
-    """Nothing to tell."""
-
-
 class Trouble(msgspec.Struct, frozen=True):
     """The engine could not do it."""
 
@@ -75,7 +69,7 @@ class Trouble(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One answer; one field is set."""
+    """One answer: at most one field is set."""
 
     opened: Opened | None = None
     load: LoadResult | None = None
@@ -105,10 +99,8 @@ class Engine:
     def answer(self, question: Question) -> Reply:
         """Do what is asked. Raises ValueError and OSError, which become Trouble."""
         match question:
-            case Compile(target):
-                with Session(target, 2, 1, self.cpus) as session:
-                    warm(session)
-                probes.weather(self.cpus[0], self.cpus[0])
+            case Compile():
+                compile_all()
                 return Reply()
             case Probe(server_cpu):
                 return Reply(weather=probes.weather(server_cpu, self.cpus[0]))

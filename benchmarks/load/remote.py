@@ -23,14 +23,24 @@ class RemoteEngine:
     """A load engine pinned to the driver's CPUs. Every method blocks until it has answered, and raises EngineDied if it can't."""
 
     def __init__(self, cpus: tuple[int, ...]) -> None:
+        self._cpus = cpus
+        self._decoder = msgspec.json.Decoder(Reply)
+        self._start()
+
+    def _start(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.load.process", ",".join(map(str, cpus))],
+            [sys.executable, "-m", "benchmarks.load.process", ",".join(map(str, self._cpus))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,  # a Ctrl-C is the harness's to handle
         )
-        self._decoder = msgspec.json.Decoder(Reply)
-        self.pid = self._process.pid
+
+    def restart_if_ended(self) -> None:
+        """Start a new process if this one has died, so that one failed visit is not the end of a block."""
+        if self._process.poll() is not None:
+            self.close()
+            self._start()
+            self.compile()
 
     def __enter__(self) -> "RemoteEngine":
         return self
@@ -38,9 +48,9 @@ class RemoteEngine:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def compile(self, target: Target) -> None:
-        """Have all compiled code ready."""
-        self._ask(Compile(target))
+    def compile(self) -> None:
+        """Have all compiled code ready, so that nothing is loaded later."""
+        self._ask(Compile())
 
     def probe(self, server_cpu: int) -> Weather:
         """The machine's weather now."""
