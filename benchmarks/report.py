@@ -128,8 +128,8 @@ def small_print(summary: RunSummary) -> list[str]:
     if spreads:
         lines.append(
             "± and ranges are 95% intervals. A rank counts the models that are better beyond doubt, so those that cannot be"
-            " told apart share it (2=); behind a percentile it stands in brackets. The chance of a false difference anywhere in a"
-            " table is at most 5%."
+            " told apart share it (2=); behind a percentile it stands in brackets. The chance of a false difference anywhere"
+            " in a table is at most 5%."
         )
     return ["", *lines, summary.conditions]
 
