@@ -1,0 +1,140 @@
+"""One visit: a fresh server taken through all levels of a scenario, from launch to record."""
+
+import time
+import zlib
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from benchmarks import sample
+from benchmarks.launch import LaunchError, Server
+from benchmarks.load.engine import Drive, Target, request_bytes
+from benchmarks.load.remote import EngineDied, RemoteEngine
+from benchmarks.nouns import SCHEMA, Failure, Level, RunOptions, Scenario, VisitPlan, VisitRecord, Warmup, Weather, Window
+from benchmarks.plan import DRAIN_S, RAMP_S, STEADY_WITHIN, WARM_LIMIT_S, WARM_ROUND_S, levels
+from benchmarks.verify import VerifyError, same, verify
+
+HOST = "127.0.0.1"
+WEATHER_CHANGE = 0.2  # probes before and after that differ by more: another weather
+_WARM_CONNECTIONS = 16
+
+Tell = Callable[[str], None]
+
+
+class _Trouble(RuntimeError):
+    """A window could not be measured; the message says why."""
+
+
+def weather_changed(before: Weather, after: Weather) -> bool:
+    """Whether two probes tell of two weathers."""
+    pairs = [(before.python_ns, after.python_ns)]
+    if before.pingpong_ns is not None and after.pingpong_ns is not None:
+        pairs.append((before.pingpong_ns, after.pingpong_ns))
+    return any(max(pair) > (1 + WEATHER_CHANGE) * min(pair) for pair in pairs)
+
+
+class Visit:
+    """A visit in the making. `make` returns its record, whatever happens but an interruption."""
+
+    def __init__(self, plan: VisitPlan, scenario: Scenario, options: RunOptions, engine: RemoteEngine, tell: Tell) -> None:
+        self.plan, self.scenario, self.options, self.engine, self.tell = plan, scenario, options, engine, tell
+        self.stage = "launch"
+        self.windows: list[Window] = []
+        self.warmup: Warmup | None = None
+        self.digest = ""
+
+    def make(self, others_digest: str) -> VisitRecord:
+        """Make the visit. `others_digest` is that of the other models' answer, "" if there was none yet."""
+        begins, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="milliseconds")
+        failure: Failure | None = None
+        server: Server | None = None
+        before = after = None
+        try:
+            before = self._probe()
+            self.tell("starting")
+            server = Server(self.plan.model, self.options.server_cpus)
+            with server:
+                try:
+                    self._take_through(server, others_digest)
+                except (VerifyError, EngineDied, _Trouble) as trouble:
+                    failure = Failure(self.stage, str(trouble), server.stderr())
+            after = self._probe() if failure is None else None
+        except LaunchError as trouble:
+            failure = Failure(self.stage, str(trouble), trouble.stderr)
+        except EngineDied as trouble:
+            failure = Failure("probe", str(trouble), "")
+        return VisitRecord(
+            schema=SCHEMA,
+            plan=self.plan,
+            started_at=started_at,
+            seconds=time.monotonic() - begins,
+            server=server.facts if server else None,
+            digest=self.digest,
+            warmup=self.warmup,
+            before=before,
+            after=after,
+            weather_changed=before is not None and after is not None and weather_changed(before, after),
+            windows=self.windows,
+            failure=failure,
+        )
+
+    def _probe(self) -> Weather:
+        self.tell("probing the weather")
+        return self.engine.probe(self.options.server_cpus[0])
+
+    def _take_through(self, server: Server, others_digest: str) -> None:
+        request = self.scenario.request
+        self.stage = "verify"
+        answer = verify(HOST, server.facts.port, self.scenario)
+        same(answer, others_digest, self.plan.model)
+        self.digest = answer.digest
+        target = Target(
+            HOST, server.facts.port, request_bytes(f"{HOST}:{server.facts.port}", request.path, request.method, request.body),
+            request.expect_status, answer.body, bodiless=request.method == "HEAD",
+        )  # fmt: skip
+        self.stage = "warm-up"
+        self.tell("warming up")
+        slots = server.facts.max_connections
+        # A round must hold several answers of each connection, so it grows with the wait.
+        round_s = max(WARM_ROUND_S, 4 * self.scenario.wait_s)
+        self.warmup = self.engine.warm_up(target, min(_WARM_CONNECTIONS, slots), round_s, WARM_LIMIT_S, STEADY_WITHIN)
+        self.stage = "load"
+        for level in levels(self.scenario, self.options):
+            self.tell(level.label)
+            self.windows.append(self._measure(server, target, level))
+            if server.ended() is not None:
+                raise _Trouble(f"the server ended by itself with status {server.ended()} during {level.label}")
+
+    def _measure(self, server: Server, target: Target, level: Level) -> Window:
+        """One level: connections of its own, counters at the edges, the window in between without a system call of ours."""
+        connections, rate_per_s = level.connections, None
+        if level.loop == "open":
+            connections = min(connections, server.facts.max_connections)
+            rate_per_s = level.rate_per_s or (level.share or 0.0) * self._peak_per_s()
+        self.engine.open(target, connections)
+        pids = sample.tree(server.facts.pid)
+        before = sample.counters(pids)
+        load = self.engine.run(
+            Drive(
+                seconds=self.options.closed_s if level.loop == "closed" else self.options.open_s,
+                rate_per_s=rate_per_s,
+                ramp_s=RAMP_S + self.scenario.wait_s,
+                drain_s=DRAIN_S,
+                poll=self.options.poll,
+                seed=self._seed(level),
+                watch=pids,
+            )
+        )
+        after, held = sample.counters(pids), sample.holdings(pids)
+        self.engine.close_connections()
+        return Window(level, load, sample.bill(before, after, held, load))
+
+    def _peak_per_s(self) -> float:
+        """The best goodput of the closed levels so far. Raises _Trouble if there was none."""
+        rates = [w.load.completed / w.load.seconds for w in self.windows if w.level.loop == "closed"]
+        if not max(rates, default=0.0):
+            raise _Trouble("no request was served in the closed loop, so there is no peak to take a share of")
+        return max(rates)
+
+    def _seed(self, level: Level) -> int:
+        """The same arrivals for every model of a block."""
+        return zlib.crc32(f"{self.options.seed} {self.plan.scenario} {self.plan.block} {level.label}".encode()) % 2**31
