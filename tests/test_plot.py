@@ -234,8 +234,8 @@ def test_conditions_are_the_small_print(chart: plot.Chart) -> None:
 def test_failures_marks_and_strikes_are_named_not_left_out() -> None:
     for chart in plot.CHARTS:
         text = said(chart.draw(whole(), LIGHT))
-        if chart.name not in ("memory",):  # which shows hello alone, where nothing failed
-            assert "no ready line within 10 s"[:12] in text, chart.name
+        if chart.name != "memory":  # which shows hello alone, where nothing failed
+            assert "no ready line within 10 s" in text, chart.name
     overview, throughput = plot.CHARTS[0], plot.CHARTS[1]
     assert "more connections than slots" in said(overview.draw(whole(), LIGHT))
     assert "not ranked" in said(throughput.draw(whole(), LIGHT))

@@ -142,7 +142,8 @@ def doubts(cells: Iterable[CellSummary], *, name_levels: bool = True) -> list[st
             if finding:
                 sorts.setdefault((cell.model, verdict, finding.check), []).append(cell)
     remarks = []
-    for (model, verdict, _), found in sorts.items():
+    # Strikes first: where there is no room for all, a mark is what is left out.
+    for (model, verdict, _), found in sorted(sorts.items(), key=lambda item: item[0][1] == "marked"):
         reason = (strike(found[0]) or mark(found[0]) or found[0].findings[0]).seen
         levels = " at " + ", ".join(level_words(cell) for cell in found) if name_levels else ""
         remarks.append(f"{words.clipped(model)}{levels}, {verdict}: {reason}")

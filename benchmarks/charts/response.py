@@ -21,7 +21,7 @@ KEEPING_UP = 0.99  # of what was offered; below it the queue grows without end
 
 
 def draw(summary: RunSummary, theme: Theme) -> Figure:
-    """A column for each scenario, the 99th percentile above the median; hollow markers: less was served than offered."""
+    """A column for each scenario, the 99th percentile above the median; hollow markers: less was served than offered, or in doubt."""
     page = Page(theme, QUESTION, answer(summary), summary.conditions)
     remarks = [_remarks(summary, scenario) for scenario in summary.scenarios]
     boxes = page.body.columns(max(len(remarks), 1), 30.0)
@@ -83,7 +83,7 @@ def _scenario(page: Page, summary: RunSummary, scenario: ScenarioSummary, box: B
     lines = _lines(summary, scenario)
     drawn = [m for m, found in lines.items() if any(_points(found, q) for q in PERCENTILES)]
     whole = panels.panel(box, drawn, most, left=58.0, head=82.0)
-    panels.heading(page, box, scenario.scenario, "response time from the intended start; hollow: served less than offered")
+    panels.heading(page, box, scenario.scenario, "response time from the intended start; hollow: fell behind, or see below")
     if not drawn:
         panels.empty(page, whole, "no open-loop level has percentiles")
     else:

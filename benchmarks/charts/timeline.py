@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from statistics import fmean, median
 
 from matplotlib.axes import Axes
@@ -24,6 +24,7 @@ KEY = (
     "line: CPU, 100% at the top",
     "below: worst response time",
 )
+BREAK = (math.nan, math.nan)
 STEADY = 0.02  # steps that stray less from their level's mean are called steady
 
 
@@ -84,7 +85,7 @@ def typical(timelines: Iterable[Timeline], scenario: str) -> dict[str, Timeline]
 
 def spans(timeline: Timeline) -> list[Span]:
     """The levels of a visit in order. A step's point stands at its start, so a level ends one step after its last."""
-    gaps = [b.at_s - a.at_s for a, b in zip(timeline.points, timeline.points[1:], strict=False) if b.level == a.level]
+    gaps = [b.at_s - a.at_s for a, b in pairwise(timeline.points) if b.level == a.level]
     step = median(gaps) if gaps else 0.1
     levels = [(level, list(points)) for level, points in groupby(timeline.points, key=lambda p: p.level)]
     nexts = [*(points[0].at_s for _, points in levels[1:]), math.inf]
@@ -200,34 +201,39 @@ def _ruler(visits: Iterable[Timeline]) -> Ruler:
 
 
 def _row(axes: Axes, theme: Theme, timeline: Timeline, busy: dict[str, float | None], row: Box, ruler: Ruler) -> None:
-    """One visit: throughput in the upper two thirds, the worst response times in the lower one."""
+    """One visit: throughput and CPU in the upper part of the row, the worst response times in the lower.
+
+    Levels are kept apart by a NaN, at which matplotlib breaks a line: one artist for a row instead of one for each level.
+    """
     style = look(timeline.model, theme)
     floor, tall = row.top + row.height * 0.58, row.height * 0.54
     foot, low_tall = row.top + row.height * 0.92, row.height * 0.26
-    began = timeline.points[0].at_s
-    decades = math.log10(ruler.high_ms / ruler.low_ms)
-    axes.hlines([floor, foot], 0, ruler.seconds, color=theme.grid, linewidth=1.0, zorder=1)
+    began, decades = timeline.points[0].at_s, math.log10(ruler.high_ms / ruler.low_ms)
+    steps: list[tuple[float, float]] = []
+    used: list[tuple[float, float]] = []
+    worst: list[tuple[float, float]] = []
     for span in spans(timeline):
-        start, end = span.start_s - began, span.end_s - began
-        xs = [p.at_s - began for p in span.points] + [end]
-        rates = [floor - p.rate_per_s / ruler.rate_per_s * tall for p in span.points]
-        axes.fill_between(xs, floor, [*rates, rates[-1]], step="post", color=style.colour, alpha=0.55, linewidth=0, zorder=2)
-        used = busy.get(span.level)
-        if used is not None:
-            y = floor - min(used, 1.0) * tall
-            axes.plot([start, end], [y, y], color=theme.ink, linewidth=1.1, zorder=3)
-        worst = [(p.at_s - began, max(math.log10(p.worst_ms / ruler.low_ms), 0.0)) for p in span.points if p.worst_ms > 0]
-        middle = (end - start) / len(span.points) / 2
-        axes.plot(
-            [x + middle for x, _ in worst],
-            [foot - part / decades * low_tall for _, part in worst],
-            color=style.colour,
-            linewidth=1.2,
-            marker=".",
-            markersize=4.5,
-            zorder=3,
-        )
-        axes.vlines(start, floor - tall, foot, color=theme.hatch, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
+        edges = [*(p.at_s - began for p in span.points), span.end_s - began]
+        for point, (left, right) in zip(span.points, pairwise(edges), strict=True):
+            height = floor - point.rate_per_s / ruler.rate_per_s * tall
+            steps += [(left, height), (right, height)]
+            if point.worst_ms > 0:
+                part = max(math.log10(point.worst_ms / ruler.low_ms), 0.0) / decades
+                worst.append(((left + right) / 2, foot - part * low_tall))
+        share = busy.get(span.level)
+        if share is not None:
+            height = floor - min(share, 1.0) * tall
+            used += [(edges[0], height), (edges[-1], height), BREAK]
+        steps.append(BREAK)
+        worst.append(BREAK)
+    starts = [span.start_s - began for span in spans(timeline)]
+    axes.hlines([floor, foot], 0, ruler.seconds, color=theme.grid, linewidth=1.0, zorder=1)
+    axes.vlines(starts, floor - tall, foot, color=theme.hatch, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
+    xs, ys = [x for x, _ in steps], [y for _, y in steps]
+    axes.fill_between(xs, floor, ys, color=style.colour, alpha=0.55, linewidth=0, zorder=2)
+    axes.plot([x for x, _ in used], [y for _, y in used], color=theme.ink, linewidth=1.1, zorder=3)
+    xs, ys = [x for x, _ in worst], [y for _, y in worst]
+    axes.plot(xs, ys, color=style.colour, linewidth=1.2, marker=".", markersize=4.5, zorder=3)
 
 
 def _name_levels(page: Page, axes: Axes, timeline: Timeline, y: float) -> None:
