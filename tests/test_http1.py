@@ -37,6 +37,16 @@ def test_refused_head_has_no_body(cut: int) -> None:
     assert only(conversation, "HEAD").status == 400
 
 
+def test_refused_head_has_no_body_even_unfinished() -> None:
+    assert only(talk(b"HE", b"AD /hello HTTP/1.1\r\nX : y\r\n"), "HEAD").status == 400
+
+
+@pytest.mark.parametrize("received", [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"SSH-2.0-x\r\n", b"GET / FTP", b"\0"])
+def test_another_protocol_is_told_at_once(received: bytes) -> None:
+    conversation = talk(received, then_end=False)
+    assert only(conversation).status in (400, 501)
+
+
 def test_every_answer_says_its_date_and_length() -> None:
     sent = talk(HELLO + get(target="/raise") + get(target="/slow") + get(target="/stream") + get("X : y")).sent
     found = answers(sent)
@@ -133,6 +143,12 @@ def test_answers_to_pipelined_requests_leave_together() -> None:
     conversation = talk(HELLO * 20)
     assert len(conversation.sends) == 1
     assert len(answers(conversation.sent)) == 20
+
+
+def test_a_body_that_came_whole_does_not_part_the_answers() -> None:
+    conversation = talk(HELLO + post("Content-Length: 3", body=b"abc"))
+    assert len(conversation.sends) == 1
+    assert [answer.body[:3] for answer in answers(conversation.sent)] == [b"Hel", b"abc"]
 
 
 def test_joined_answers_stay_near_64_kib() -> None:
