@@ -167,7 +167,7 @@ def _bar(page: Page, axes: Axes, standing: Standing, share: Estimate, cell: Box)
 
 def _figures(page: Page, axes: Axes, scenario: ScenarioSummary, standing: Standing, share: Estimate, cell: Box) -> None:
     """The words of a cell: share and rate after the bar; below it the tail at half load, and what qualifies the number."""
-    end = max(share.value, min(cells.interval(share)[1], axes.get_xlim()[1]))
+    end = min(max(share.value, cells.interval(share)[1]), axes.get_xlim()[1])
     x = page.pixel(axes, end, 0.0)[0] + 8
     middle = _middle(cell)
     bold = amounts.percent(share.value)

@@ -21,7 +21,7 @@ KEEPING_UP = 0.99  # of what was offered; below it the queue grows without end
 
 
 def draw(summary: RunSummary, theme: Theme) -> Figure:
-    """A column for each scenario, the 99th percentile above the median; hollow markers: less was served than offered, or in doubt."""
+    """A column for each scenario, the 99th percentile above the median; hollow: less was served than offered, or doubtful."""
     page = Page(theme, QUESTION, answer(summary), summary.conditions)
     remarks = [_remarks(summary, scenario) for scenario in summary.scenarios]
     boxes = page.body.columns(max(len(remarks), 1), 30.0)
