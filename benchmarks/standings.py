@@ -155,8 +155,8 @@ def _where(check: str, severity: Severity, cells: Sequence[CellSummary]) -> str:
     return " at " + ", ".join(level.label for level in found) if len(found) <= 2 else f" at {len(found)} of {len(cells)} levels"
 
 
-def _best_first(standing: Standing) -> tuple[bool, bool, float, float, float]:
-    """Numbers before failures, believed before struck, ranked before unranked; within a rank by ratio to the best."""
+def _best_first(standing: Standing) -> tuple[bool, float, float, float]:
+    """Numbers before failures, ranked before unranked, compared before struck; within a rank by ratio to the best."""
     rate = standing.peak_per_s.value if standing.peak_per_s else 0.0
     ratio = standing.relative.value if standing.relative else 0.0
-    return standing.peak_per_s is None, bool(standing.struck), standing.rank or math.inf, -ratio, -rate
+    return standing.peak_per_s is None, standing.rank or math.inf, -ratio, -rate

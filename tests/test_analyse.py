@@ -105,6 +105,22 @@ def test_a_cell_in_other_weather_is_marked_and_still_compared_within_its_blocks(
     assert found.relative.value == pytest.approx(0.76, abs=0.03)  # not 0.85 of that
 
 
+def test_visits_of_other_weather_do_not_widen_the_intervals_of_the_prevailing_one():
+    calm = [factories.record(model, "hello", block) for model in ("epoll_loop", "select_loop") for block in range(4)]
+    wild = [factories.slow_record("thread_pool", "hello", block) for block in range(3)]
+    slower = [replace(w, load=replace(w.load, completed=w.load.completed // 3)) for w in wild[0].windows]
+    wild[0] = replace(wild[0], windows=slower)
+    with_wild, alone = (cell(summarised(records), "epoll_loop", "hello", "closed 16") for records in (calm + wild, calm))
+    assert with_wild.rate_per_s == alone.rate_per_s
+
+
+def test_fairness_is_a_matter_of_closed_loops():
+    made = factories.summary()
+    assert cell(made, "epoll_loop", "hello", "closed 64").fairness == pytest.approx(1, abs=0.01)
+    assert cell(made, "prefork", "hello", "closed 64").fairness == pytest.approx(16 / 64, abs=0.01)
+    assert cell(made, "epoll_loop", "hello", "open 50%").fairness is None
+
+
 def test_goodput_is_completions_by_time_and_averaged_geometrically():
     records = [factories.record("epoll_loop", "hello", block) for block in range(2)]
     found = cell(summarised(records), "epoll_loop", "hello", "closed 16").rate_per_s
@@ -198,6 +214,13 @@ def test_a_struck_peak_strikes_the_standing():
     assert struck.peak_per_s is not None
     assert [s.model for s in made.scenarios[0].standings] == ["thread_pool", "epoll_loop"]  # though it served more
     assert "epoll_loop is struck: engine saturated." in made.scenarios[0].verdict
+
+
+def test_a_struck_model_stands_behind_the_others_when_nobody_is_ranked_too():
+    best, other = factories.record("epoll_loop", "hello"), factories.record("asyncio_streams", "hello")
+    busy = [replace(w, load=replace(w.load, busy_fraction=0.95)) for w in best.windows]
+    made = summarised([replace(best, windows=busy), other], models=("epoll_loop", "asyncio_streams"), scenarios=("hello",))
+    assert [(s.model, s.rank) for s in made.scenarios[0].standings] == [("asyncio_streams", None), ("epoll_loop", None)]
 
 
 def test_standings_are_best_first_and_failures_last():
