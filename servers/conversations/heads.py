@@ -23,6 +23,7 @@ from .problems import Refusal
 METHODS = {method.encode(): method for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
 
 HEAD_END = b"\r\n\r\n"
+_EMPTY_LINES = re.compile(rb"\A(?:\r\n)+")
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HTTP_1 = re.compile(rb"HTTP/1\.[0-9]\r\n")
 _VERSION = re.compile(rb"HTTP/[0-9]\.[0-9]")
@@ -65,10 +66,11 @@ class _Findings:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
+        value = value.strip()
         fields = self.fields
         if name in fields:
             value = fields[name] + b", " + value
-        fields[name] = value.strip()
+        fields[name] = value
 
 
 class HeadParser:
@@ -200,8 +202,7 @@ def receive_head(head: bytes, parser: HeadParser, limits: Limits, clock: Callabl
     piece = head
     try:
         while True:
-            while head.startswith(b"\r\n"):
-                head = head[2:]
+            head = _EMPTY_LINES.sub(b"", head, count=1)
             if not head or HEAD_END in head:
                 return head
             parser.check_sizes(head)
