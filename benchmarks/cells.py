@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.intervals import Spread, mean_estimate, pooled_spread
+from benchmarks.intervals import Spread, counting_sd, mean_estimate, pooled_spread
 from benchmarks.nouns import CellSummary, Estimate, Finding, Level, Quantile, RunFacts, Window
 from benchmarks.selection import UNSTEADY, Visit, of_one_weather, prevailing_weather
 from benchmarks.tails import QUANTILES, Pauses, Sample, Tail, hiccup_ns, pauses, spreads
@@ -28,6 +28,11 @@ class Measured:
     def rate_per_s(self) -> float:
         """Goodput: valid responses that ended in the window, by its length."""
         return self.window.load.completed / self.window.load.seconds
+
+    @property
+    def resolution(self) -> float:
+        """The spread of the rate's logarithm that counting alone brings."""
+        return counting_sd(self.window.load.completed)
 
     @property
     def response(self) -> Sample:
@@ -84,7 +89,9 @@ class _Pooling:
 
     def estimate(self, quantity: Quantity, measured: Sequence[Measured]) -> Estimate | None:
         """The quantity's mean over these visits with its interval."""
-        return mean_estimate([quantity(one) for one in measured], self.spread(quantity))
+        spread = self.spread(quantity)
+        coarsest = max((one.resolution for one in measured), default=0.0)  # all quantities are by completed requests
+        return mean_estimate([quantity(one) for one in measured], spread.at_least(coarsest) if spread else None)
 
 
 def _summary(

@@ -31,6 +31,18 @@ class Spread:
     sd: float
     freedom: int
 
+    def at_least(self, sd: float) -> "Spread":
+        """The spread, or what the measure itself cannot resolve if that is more: equal counts are no proof of no noise."""
+        return Spread(max(self.sd, sd), self.freedom)
+
+
+def counting_sd(count: int) -> float:
+    """The spread of log(count) that comes from counting whole requests between two moments: 0.41 of a request.
+
+    Each edge of the window cuts a request at any point alike; the difference of two uniform cuts has a variance of 1/6.
+    """
+    return math.sqrt(1 / 6) / max(count, 1)
+
 
 def pooled_spread(cells: Iterable[Sequence[float]]) -> Spread | None:
     """The common spread within cells: of the logarithms about each cell's own mean. None when no cell has two values.

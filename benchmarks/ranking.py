@@ -65,8 +65,8 @@ class Fit:
         return max(self.spread.sd * math.sqrt(max(factor, 0.0)), 1e-9)
 
 
-def fit(values: Paired) -> Fit:
-    """The least-squares fit of log(value) = model + block and weather.
+def fit(values: Paired, resolution: float = 0.0) -> Fit:
+    """The least-squares fit of log(value) = model + block and weather; the noise is at least the measure's `resolution`.
 
     Raises ValueError when there is no value at all, or one that is not positive.
     """
@@ -85,7 +85,7 @@ def fit(values: Paired) -> Fit:
     freedom = len(rows) - design.shape[1] + len(set(linked))
     noise = math.sqrt(float(np.sum((logs - design @ effects) ** 2)) / freedom) if freedom else 0.0
     size = len(models)
-    spread = Spread(noise, freedom) if freedom else None
+    spread = Spread(noise, freedom).at_least(resolution) if freedom else None
     return Fit(models, effects[:size], covariance[:size, :size], linked[:size], spread)
 
 
@@ -108,15 +108,16 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def place(values: Paired, higher_is_better: bool = True) -> dict[str, Place]:
+def place(values: Paired, higher_is_better: bool = True, resolution: float = 0.0) -> dict[str, Place]:
     """Everybody's place. Models without a value are left out; those that nothing links to most of the others have no rank.
 
+    `resolution` is the standard deviation of a logarithm that the measure itself brings: rates are counts, latencies buckets.
     Without enough pairs to see the noise (one visit each), nobody has a rank, and ratios have no interval.
     Raises ValueError for a value that is not positive.
     """
     if not any(values.values()):
         return {}
-    fitted = fit(values)
+    fitted = fit(values, resolution)
     sign = 1 if higher_is_better else -1
     main = max(fitted.linked, key=fitted.linked.count)
     inside = [m for m, link in enumerate(fitted.linked) if link == main]

@@ -17,6 +17,7 @@ from benchmarks.ranking import Paired, Place, fit, place
 
 SHARE_OF_STANDING = 0.5  # of a model's own peak: where its table shows the p99
 TAIL = 0.99
+BUCKET_SD = 1 / histogram.HALF / math.sqrt(12)  # of the logarithm of a time that is known to a bucket
 
 
 def ranked(level: Level, cells: Sequence[Cell]) -> list[CellSummary]:
@@ -35,7 +36,7 @@ def _placed(summary: CellSummary, by: RankedBy, found: Place | None) -> CellSumm
 
 
 def _by_goodput(able: Sequence[Cell]) -> tuple[RankedBy, dict[str, Place]]:
-    return "goodput", place(_paired(able, lambda measured: measured.rate_per_s))
+    return "goodput", place(_paired(able, lambda measured: measured.rate_per_s), resolution=_resolution(able))
 
 
 def _by_response(able: Sequence[Cell]) -> tuple[RankedBy, dict[str, Place]]:
@@ -43,7 +44,12 @@ def _by_response(able: Sequence[Cell]) -> tuple[RankedBy, dict[str, Place]]:
     by: RankedBy = "p99" if all(_tells(cell, TAIL) for cell in able) else "p50"
     q = TAIL if by == "p99" else 0.5
     values = _paired([cell for cell in able if _tells(cell, q)], lambda measured: _quantile_ns(measured, q))
-    return by, place(values, higher_is_better=False)
+    return by, place(values, higher_is_better=False, resolution=BUCKET_SD)
+
+
+def _resolution(cells: Sequence[Cell]) -> float:
+    """The coarsest of the rates' resolutions."""
+    return max((measured.resolution for cell in cells for measured in cell.measured), default=0.0)
 
 
 def _tells(cell: Cell, q: float) -> bool:
@@ -86,9 +92,10 @@ def standings(
     cells = [cell for of_level in levels.values() for cell in of_level]
     own = {model: [cell for cell in cells if cell.summary.model == model] for model in models}
     peaks = {model: peak for model in models if (peak := peak_cell(own[model])) is not None}
-    paired = _paired([peak for peak in peaks.values() if not peak.summary.struck], lambda measured: measured.rate_per_s)
-    places = place(paired)
-    spread = fit(paired).spread if places else None
+    believed = [peak for peak in peaks.values() if not peak.summary.struck]
+    paired, resolution = _paired(believed, lambda measured: measured.rate_per_s), _resolution(believed)
+    places = place(paired, resolution=resolution)
+    spread = fit(paired, resolution).spread if places else None
     found = [
         _standing(model, peaks.get(model), places.get(model), own[model], _failures(failed.get(model, ()), visits))
         for model in models

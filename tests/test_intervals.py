@@ -10,6 +10,7 @@ from scipy import stats
 
 from benchmarks.intervals import (
     Spread,
+    counting_sd,
     mean_estimate,
     pooled_spread,
     quantile_ranks,
@@ -42,6 +43,16 @@ def test_a_single_visit_borrows_the_noise_of_the_other_cells():
     assert found is not None
     assert found.low is not None
     assert found.low == pytest.approx(100 * math.exp(-student(10) * 0.02))
+
+
+def test_counting_whole_requests_is_noise_too():
+    """Requests of 1 unit at a steady pace, windows of 20.5 units begun anywhere: 20 or 21 are counted."""
+    rng = np.random.default_rng(6)
+    begins, lasts = rng.uniform(0, 1, 20_000), rng.uniform(20, 21, 20_000)
+    counted = np.floor(begins + lasts)
+    assert np.std(counted - lasts) / 20.5 == pytest.approx(counting_sd(20), rel=0.05)
+    assert Spread(0.0, 4).at_least(counting_sd(100)).sd == pytest.approx(0.0041, abs=1e-4)
+    assert Spread(0.02, 4).at_least(0.004) == Spread(0.02, 4)
 
 
 def test_student_is_the_two_sided_point_of_the_textbook():

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from benchmarks.intervals import counting_sd
 from benchmarks.ranking import fit, holm, place
 
 
@@ -84,6 +85,13 @@ def test_models_without_values_are_left_out():
     assert place({}) == {}
     assert place({"a": {}}) == {}
     assert set(place({"a": {}, "b": {0: 1.0, 1: 1.0}})) == {"b"}
+
+
+def test_equal_counts_are_no_proof_of_no_noise():
+    """100 and 101 requests in both windows: half a request is not known, so neither is the better one."""
+    values = whole({"a": [100, 100], "b": [101, 101], "c": [150, 150]})
+    assert {m: p.rank for m, p in place(values).items()} == {"a": 3, "b": 2, "c": 1}
+    assert {m: p.rank for m, p in place(values, resolution=counting_sd(100)).items()} == {"a": 2, "b": 2, "c": 1}
 
 
 def test_the_noise_is_the_residual_mean_square_of_a_randomized_block_design():
