@@ -47,9 +47,9 @@ def http1(
     queue: list[bytes] = []
     data, start, at, close = b"", 0, 0, False
     try:
-        while data := (yield idle):
+        while not close and (data := (yield idle)):
             at, size, queued_bytes = 0, len(data), 0
-            while at < size:
+            while at < size and not close:
                 end = data.find(HEAD_END, at) + 4
                 if end < 4 or data[at] == _CARRIAGE_RETURN:
                     if queue:
@@ -57,8 +57,8 @@ def http1(
                     start = at
                     data = yield from receive_head(data[at:], parser, limits, clock)
                     at, size, end = 0, len(data), data.find(HEAD_END) + 4
-                    if not data:  # there were empty lines only
-                        break
+                    if not data:
+                        break  # there were empty lines only
                 start, at = at, end
                 request = parser.parse(data[start:end])
                 how = framing(request, limits)
@@ -74,33 +74,27 @@ def http1(
                 except Exception:
                     answer = _failed(request)
                 if type(answer) is not Response:
-                    if queue:
-                        yield _flushed(queue)
-                    answer = yield from _settled(answer, request)
+                    answer = yield from _settled(answer, request, queue)
                 answered += 1
                 close = not how.keep_alive or answered == answers_most or (stop.requested and at == size)
                 now_s = clock()
                 if now_s >= last_lines.stale_at:
                     last_lines.refresh(now_s)
-                queue.append(answer.head)
-                queue.append(last_lines.close if close else last_lines.plain if request.minor else last_lines.keep_alive)
+                last = last_lines.close if close else last_lines.plain if request.minor else last_lines.keep_alive
+                queue += (answer.head, last)
                 if request.method != "HEAD":
                     if type(answer) is Response:
                         queue.append(answer.body)
                     elif isinstance(answer, Streamed) and not (yield from _stream(answer, queue)):
                         return
-                if close:
-                    break
                 if at < size:
-                    queued_bytes += len(answer.head) + len(last_lines.plain) + len(answer.body)
+                    queued_bytes += len(answer.head) + len(last) + len(answer.body)
                     if queued_bytes >= _JOIN_BYTES:
                         yield _flushed(queue)
                         queued_bytes = 0
             if queue:
                 yield Send(b"".join(queue))
                 queue.clear()
-            if close:
-                return
     except Refusal as refusal:
         _look_around(refusal, data, start, at)
         yield from _refuse(refusal, queue, limits, clock, last_lines)
@@ -127,8 +121,10 @@ def _receive_body(
     return bodies.data, bodies.at
 
 
-def _settled(answer: Any, request: Request) -> Generator[Step, Any, Answer]:
-    """Run a handler that is a generator, to its answer."""
+def _settled(answer: Any, request: Request, queue: list[bytes]) -> Generator[Step, Any, Answer]:
+    """Run a handler that is a generator to its answer; what is queued does not wait for it."""
+    if queue:
+        yield _flushed(queue)
     try:
         if isinstance(answer, Generator):
             answer = yield from answer
