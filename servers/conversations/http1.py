@@ -43,9 +43,8 @@ def http1(
     idle = Receive(limits.keepalive_idle_s, idle=True)
     parser = HeadParser(limits)
     bodies = BodyReader(parser, limits)
-    answered, answers_most = 0, limits.keepalive_requests
     queue: list[bytes] = []
-    data, start, at, close = b"", 0, 0, False
+    data, start, at, answered, close = b"", 0, 0, 0, False
     try:
         while not close and (data := (yield idle)):
             at, size, queued_bytes = 0, len(data), 0
@@ -76,9 +75,8 @@ def http1(
                 if type(answer) is not Response:
                     answer = yield from _settled(answer, request, queue)
                 answered += 1
-                close = not how.keep_alive or answered == answers_most or (stop.requested and at == size)
-                now_s = clock()
-                if now_s >= last_lines.stale_at:
+                close = not how.keep_alive or answered == limits.keepalive_requests or (stop.requested and at == size)
+                if (now_s := clock()) >= last_lines.stale_at:
                     last_lines.refresh(now_s)
                 last = last_lines.close if close else last_lines.plain if request.minor else last_lines.keep_alive
                 queue += (answer.head, last)
