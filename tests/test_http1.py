@@ -8,7 +8,7 @@ from talking import HELLO, App, Clock, Pause, Stop, Talk, answers, chunked, get,
 from servers._steps import Offload, Receive, Send, Wait
 from servers.conversations.dates import LastLines
 from servers.conversations.http1 import Limits, http1
-from servers.conversations.messages import Request, Response, Streamed
+from servers.conversations.messages import Response, Streamed
 
 # ---------------------------------------------------------------- answers
 
@@ -184,40 +184,6 @@ def test_a_stopping_server_says_close() -> None:
 def test_a_stopping_server_answers_all_that_was_received() -> None:
     conversation = talk(HELLO * 3, stop=Stop(requested=True), then_end=False)
     assert [answer.closes for answer in answers(conversation.sent)] == [False, False, True]
-
-
-# ---------------------------------------------------------------- what the application is given
-
-
-def test_fields_have_small_names_and_trimmed_joined_values() -> None:
-    app = App()
-    talk(get("X-A:  1\t", "x-a: 2", "Y:"), app=app)
-    assert app.requests[0].fields == {b"host": b"a", b"x-a": b"1, 2", b"y": b""}
-
-
-def test_trailers_are_dropped() -> None:
-    app = App()
-    talk(chunked(b"1\r\nx\r\n0\r\nHost: evil\r\nX: y\r\n\r\n"), app=app)
-    assert app.requests[0].body == b"x"
-    assert app.requests[0].fields == {b"host": b"a", b"transfer-encoding": b"chunked"}
-
-
-@pytest.mark.parametrize(
-    ("target", "path"),
-    [
-        (b"/a/b?c=/d?e", "/a/b"),
-        (b"/a%20b%2Fc", "/a b/c"),
-        (b"/%C3%A4", "/ä"),
-        (b"/%ff%zz", "/\ufffd%zz"),
-        (b"http://h:80/a?b", "/a"),
-        (b"http://h", "/"),
-        (b"http://h?q=/x", "/"),
-        (b"/a://b", "/a://b"),
-        (b"*", "*"),
-    ],
-)
-def test_path(target: bytes, path: str) -> None:
-    assert Request("GET", target, 1, {}).path == path
 
 
 # ---------------------------------------------------------------- 100-continue

@@ -3,6 +3,8 @@
 import pytest
 from talking import HELLO, App, answers, chunked, get, only, post, talk
 
+from servers.conversations.messages import Request
+
 HELLO_CLOSE = get("Connection: close")
 
 SERVED = {
@@ -170,3 +172,37 @@ def test_refused_byte_by_byte(status: int, received: bytes) -> None:
     conversation = talk(*(received[i : i + 1] for i in range(len(received))), app=app)
     assert only(conversation).status in (status, 400)
     assert app.requests == []
+
+
+# ---------------------------------------------------------------- what the application is given
+
+
+def test_fields_have_small_names_and_trimmed_joined_values() -> None:
+    app = App()
+    talk(get("X-A:  1\t", "x-a: 2", "Y:"), app=app)
+    assert app.requests[0].fields == {b"host": b"a", b"x-a": b"1, 2", b"y": b""}
+
+
+def test_trailers_are_dropped() -> None:
+    app = App()
+    talk(chunked(b"1\r\nx\r\n0\r\nHost: evil\r\nX: y\r\n\r\n"), app=app)
+    assert app.requests[0].body == b"x"
+    assert app.requests[0].fields == {b"host": b"a", b"transfer-encoding": b"chunked"}
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        (b"/a/b?c=/d?e", "/a/b"),
+        (b"/a%20b%2Fc", "/a b/c"),
+        (b"/%C3%A4", "/ä"),
+        (b"/%ff%zz", "/\ufffd%zz"),
+        (b"http://h:80/a?b", "/a"),
+        (b"http://h", "/"),
+        (b"http://h?q=/x", "/"),
+        (b"/a://b", "/a://b"),
+        (b"*", "*"),
+    ],
+)
+def test_path(target: bytes, path: str) -> None:
+    assert Request("GET", target, 1, {}).path == path
