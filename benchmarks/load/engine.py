@@ -63,8 +63,9 @@ def request_bytes(host: str, path: str, method: str = "GET", body: bytes = b"", 
 class _Lane:
     """One driver thread's share: the arrays that the compiled loop works on."""
 
-    def __init__(self, target: Target, connections: int, control: Any) -> None:
+    def __init__(self, target: Target, connections: int, control: Any, trace: int) -> None:
         self.control = control
+        self.trace = np.zeros((trace, 4), np.int64)
         self.epoll = select.epoll()
         family, self.address = libc.socket_address(target.host, target.port)
         self.request = np.frombuffer(target.request, np.uint8).copy()
@@ -111,7 +112,7 @@ class _Lane:
     def drive(self, seed: int) -> None:
         loop.drive(
             self.engine, self.connections, self.asides, self.ring, self.later, self.retired, self.ledger, self.errors, self.series,
-            self.recorder.counts, self.recorder.moments, self.body, self.template, self.buffer, self.gaps, self.clocks,
+            self.recorder.counts, self.recorder.moments, self.trace, self.body, self.template, self.buffer, self.gaps, self.clocks,
             self.meters, self.usage, self.control, seed,
         )  # fmt: skip
 
@@ -127,17 +128,17 @@ class _Lane:
 
 _COUNTS = (
     "intended", "completed", "answered", "in_flight_at_end", "drained", "unfinished", "opened", "fallbacks", "gap_count",
-    "gaps_lost", "idle_ns", "error_number", "later_head", "later_count", "ring_head", "ring_count", "in_flight", "connecting",
+    "gaps_lost", "idle_ns", "traced", "error_number", "later_head", "later_count", "ring_head", "ring_count", "in_flight", "connecting",
 )  # fmt: skip
 
 
 class Session:
     """The connections of one level. Use it as a context manager, or call `close`.
 
-    Raises ValueError for numbers that make no load.
+    With `trace`, the first so many requests of a run's window are kept singly, for tests of the engine itself. Raises ValueError for numbers that make no load.
     """
 
-    def __init__(self, target: Target, connections: int, threads: int = 1, cpus: tuple[int, ...] = ()) -> None:
+    def __init__(self, target: Target, connections: int, threads: int = 1, cpus: tuple[int, ...] = (), trace: int = 0) -> None:
         if connections < 1 or threads < 1:
             raise ValueError("a load needs at least one connection and one thread")
         threads = min(threads, connections)
@@ -145,7 +146,7 @@ class Session:
         self.cpus = cpus
         self.control = np.zeros(1, np.int64)
         shares = [connections // threads + (i < connections % threads) for i in range(threads)]
-        self.lanes = [_Lane(target, share, self.control) for share in shares]
+        self.lanes = [_Lane(target, share, self.control, trace) for share in shares]
         self.connect = Histogram()
         self.opened = 0
 
@@ -162,6 +163,20 @@ class Session:
         self.connect = histogram.merge(lane.recorder.row(recorder.CONNECT) for lane in self.lanes)
         self.opened = sum(int(lane.engine[0]["opened"]) for lane in self.lanes)
         return _errors(self.lanes)
+
+    def traced(self) -> Any:
+        """The requests kept singly: int64 (requests, 4) of local port, intended, sent and end, in ns of CLOCK_MONOTONIC."""
+        kept = []
+        for lane in self.lanes:
+            rows = lane.trace[: int(lane.engine[0]["traced"])].copy()
+            ports = np.array([_local_port(int(fd)) for fd in lane.connections["fd"]])
+            rows[:, 0] = ports[rows[:, 0]]
+            kept.append(rows)
+        return np.concatenate(kept)
+
+    def begins_ns(self) -> int:
+        """When the last window began, by CLOCK_MONOTONIC: what the gaps of its result count from (one thread)."""
+        return int(self.lanes[0].engine[0]["starts_ns"])
 
     def stop(self) -> None:
         """End the window now: what is under way may finish within the drain. Safe to call from a signal handler."""
@@ -262,6 +277,11 @@ class Session:
         """Close every connection, with a FIN."""
         for lane in self.lanes:
             lane.close()
+
+
+def _local_port(fd: int) -> int:
+    with socket.socket(fileno=os.dup(fd)) as connection:
+        return int(connection.getsockname()[1])
 
 
 def _errors(lanes: list[_Lane]) -> dict[str, int]:

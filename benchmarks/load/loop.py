@@ -104,6 +104,7 @@ ENGINE = np.dtype(
         ("gap_count", np.int64),
         ("gaps_lost", np.int64),
         ("idle_ns", np.int64),
+        ("traced", np.int64),
         ("error_number", np.int32),  # the errno of the last connection that failed
     ],
     align=True,
@@ -301,8 +302,8 @@ def _opened(
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def _measure(e: Any, c: Any, counts: Any, moments: Any, series: Any, t: int) -> None:
-    """Count a response that was right."""
+def _measure(e: Any, k: int, c: Any, counts: Any, moments: Any, series: Any, trace: Any, t: int) -> None:
+    """Count a response that was right. `trace` keeps single requests for as long as it has rows: connection and three times."""
     e.answered += 1
     if e.phase == WINDOW:
         e.completed += 1
@@ -313,6 +314,9 @@ def _measure(e: Any, c: Any, counts: Any, moments: Any, series: Any, t: int) -> 
     elif e.phase == DRAIN:
         e.drained += 1
     if e.phase != RAMP and c.intended_ns >= e.starts_ns:
+        if e.traced < len(trace):
+            trace[e.traced, 0], trace[e.traced, 1], trace[e.traced, 2], trace[e.traced, 3] = k, c.intended_ns, c.sent_ns, t
+            e.traced += 1
         if c.intended_ns == c.sent_ns:
             record(counts, moments, PROMPT, t - c.sent_ns)
         else:
@@ -355,7 +359,7 @@ def _go_on(
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _whole(
     e: Any, k: int, connections: Any, ring: Any, later: Any, retired: Any, ledger: Any, errors: Any, series: Any, counts: Any,
-    moments: Any, body: Any, template: Any, buffer: Any, whole_bytes: int, t: int,
+    moments: Any, trace: Any, body: Any, template: Any, buffer: Any, whole_bytes: int, t: int,
 ) -> None:  # fmt: skip
     """A response that the parser finished: is it the right one? `whole_bytes` is its length if it came in one piece, else 0."""
     c = connections[k]
@@ -369,7 +373,7 @@ def _whole(
         _count_error(e, kind, errors, series, t)
     else:
         _charge(e, c, _L_COMPLETED, ledger, t)
-        _measure(e, c, counts, moments, series, t)
+        _measure(e, k, c, counts, moments, series, trace, t)
         if 0 < whole_bytes <= len(template):
             template[:whole_bytes] = buffer[:whole_bytes]
             e.template_bytes, e.template_closes = whole_bytes, c.closes
@@ -379,7 +383,7 @@ def _whole(
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _response(
     e: Any, k: int, connections: Any, asides: Any, ring: Any, later: Any, retired: Any, ledger: Any, errors: Any, series: Any,
-    counts: Any, moments: Any, body: Any, template: Any, buffer: Any, pair: Any, gaps: Any,
+    counts: Any, moments: Any, trace: Any, body: Any, template: Any, buffer: Any, pair: Any, gaps: Any,
 ) -> int:  # fmt: skip
     """Read what has come for the request under way. Returns the time of the last look at the clock."""
     c = connections[k]
@@ -394,7 +398,7 @@ def _response(
         ):
             e.in_flight -= 1
             _charge(e, c, _L_COMPLETED, ledger, t)
-            _measure(e, c, counts, moments, series, t)
+            _measure(e, k, c, counts, moments, series, trace, t)
             _go_on(e, k, connections, ring, later, retired, ledger, errors, series, e.template_closes or not e.keepalive, t)
             return t  # type: ignore[no-any-return]
         if count > 0:
@@ -404,14 +408,14 @@ def _response(
                 _request_failed(e, k, connections, later, ledger, errors, series, _MALFORMED, t)
                 return t  # type: ignore[no-any-return]
             if outcome == reader.WHOLE:
-                _whole(e, k, connections, ring, later, retired, ledger, errors, series, counts, moments, body, template, buffer,
+                _whole(e, k, connections, ring, later, retired, ledger, errors, series, counts, moments, trace, body, template, buffer,
                        count if in_one_piece else 0, t)  # fmt: skip
                 return t  # type: ignore[no-any-return]
             if count < BUFFER_BYTES:
                 return t  # type: ignore[no-any-return]
         elif count == 0:
             if c.stage == reader.UNTIL_CLOSE:
-                _whole(e, k, connections, ring, later, retired, ledger, errors, series, counts, moments, body, template, buffer, 0, t)
+                _whole(e, k, connections, ring, later, retired, ledger, errors, series, counts, moments, trace, body, template, buffer, 0, t)
             else:
                 _request_failed(e, k, connections, later, ledger, errors, series, _CLOSED_EARLY, t)
             return t  # type: ignore[no-any-return]
@@ -629,7 +633,7 @@ def open_all(
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def drive(
     engine: Any, connections: Any, asides: Any, ring: Any, later: Any, retired: Any, ledger: Any, errors: Any, series: Any,
-    counts: Any, moments: Any, body: Any, template: Any, buffer: Any, gaps: Any, clocks: Any, meters: Any, usage: Any, control: Any, seed: int,
+    counts: Any, moments: Any, trace: Any, body: Any, template: Any, buffer: Any, gaps: Any, clocks: Any, meters: Any, usage: Any, control: Any, seed: int,
 ) -> None:  # fmt: skip
     """Drive the load from ramp to drain. `engine[0]` holds the plan and afterwards the counts; `control[0]` set ends it early."""
     np.random.seed(seed)
@@ -702,12 +706,12 @@ def drive(
                     _request_failed(e, k, connections, later, ledger, errors, series, _RESET, t)
                 state = connections[k].state
             if state == WAITING or state == SENDING:
-                t = _response(e, k, connections, asides, ring, later, retired, ledger, errors, series, counts, moments, body, template,
+                t = _response(e, k, connections, asides, ring, later, retired, ledger, errors, series, counts, moments, trace, body, template,
                               buffer, pair, gaps)  # fmt: skip
                 if events[i * libc.EVENT_WORDS] & libc.EPOLLRDHUP and connections[k].fd >= 0:
                     # The end of stream came with the response; there will be no other edge for it.
                     if connections[k].state == WAITING:
-                        t = _response(e, k, connections, asides, ring, later, retired, ledger, errors, series, counts, moments, body,
+                        t = _response(e, k, connections, asides, ring, later, retired, ledger, errors, series, counts, moments, trace, body,
                                       template, buffer, pair, gaps)  # fmt: skip
                     elif connections[k].state == READY:
                         _quiet(e, k, connections, later, ledger, errors, series, buffer, t)

@@ -1,0 +1,37 @@
+"""`python -m benchmarks.selfbench [cost floors crowd fidelity]`: all of them, or those named. Status 1 if a bound is missed."""
+
+import os
+import resource
+import sys
+
+from rich.console import Console
+
+from benchmarks.selfbench import cost, crowd, fidelity, floors, peers
+
+QUESTIONS = {"cost": cost.measure, "floors": floors.measure, "crowd": crowd.measure, "fidelity": fidelity.measure}
+
+
+def main(names: list[str]) -> int:
+    """Ask the questions in order; what needs a program that is not there is skipped, and said."""
+    if unknown := set(names) - set(QUESTIONS):
+        print(f"selfbench: there is no {sorted(unknown)[0]!r}; there are: {', '.join(QUESTIONS)}", file=sys.stderr)
+        return 2
+    cpus = sorted(os.sched_getaffinity(0))
+    if len(cpus) < 2:
+        print("selfbench: it needs two CPUs, one for the server and one for the load", file=sys.stderr)
+        return 2
+    server_cpu, driver_cpu = cpus[0], cpus[-1]
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    peers.pin(driver_cpu)
+    console, good = Console(width=max(Console().width, 120)), True
+    for name in names or QUESTIONS:
+        try:
+            good &= QUESTIONS[name](console, server_cpu, driver_cpu)
+        except peers.Missing as missing:
+            console.print(f"[bold]{name}[/]  skipped: {missing}")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
