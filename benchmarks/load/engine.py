@@ -185,7 +185,7 @@ class Session:
     def run(self, drive: Drive) -> LoadResult:
         """Drive the load and return what was seen. Blocks; `stop` from a signal handler ends it early."""
         steps = max(int(np.ceil(drive.seconds * 1e9 / loop.STEP_NS)), 1) + 1
-        begins_ns = time.monotonic_ns() + 1_000_000
+        begins_ns = time.monotonic_ns()
         for number, lane in enumerate(self.lanes):
             lane.clear(steps, drive.watch if number == 0 else ())
             self._plan(lane, number, drive, begins_ns)
@@ -204,7 +204,7 @@ class Session:
             # Each lane offers its connections' share. Constant arrivals of several lanes interleave evenly.
             share = len(lane.connections) / self.connections
             e["interval_ns"] = 1e9 / (drive.rate_per_s * share)
-            e["next_ns"] = begins_ns + e["interval_ns"] * number / len(self.lanes)
+            e["next_ns"] = e["interval_ns"] * number / len(self.lanes)
         lane.connections["ringed"] = 0
         lane.connections["owes"] = 0
 

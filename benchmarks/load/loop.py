@@ -554,6 +554,16 @@ def _read_meters(edge: int, clocks: Any, meters: Any, usage: Any, pair: Any) -> 
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _begin_window(e: Any, clocks: Any, meters: Any, usage: Any, pair: Any) -> int:
+    """The window begins now, whenever it was planned, and keeps its length."""
+    _read_meters(0, clocks, meters, usage, pair)
+    t = now(pair)
+    e.ends_ns = t + e.ends_ns - e.starts_ns
+    e.starts_ns, e.last_ns, e.phase = t, t, WINDOW
+    return t  # type: ignore[no-any-return]
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _end_window(e: Any, connections: Any, ledger: Any, t: int) -> None:
     """The window is over: what every connection was doing is charged up to here."""
     for k in range(len(connections)):
@@ -643,8 +653,12 @@ def drive(
     e.phase = RAMP
     t = now(pair)
     e.last_ns = t
+    if e.starts_ns <= t:
+        t = _begin_window(e, clocks, meters, usage, pair)
+    e.next_ns += t  # the first arrival is planned from here
+    begins = t
     for k in range(len(connections)):
-        connections[k].since_ns = t
+        connections[k].since_ns = begins
         if connections[k].state != READY:  # it could not be opened before
             connections[k].state = CLOSED
         if e.open == 0:
@@ -666,11 +680,8 @@ def drive(
     top = t
     while True:
         if e.phase == RAMP and t >= e.starts_ns:
-            _read_meters(0, clocks, meters, usage, pair)
-            length = e.ends_ns - e.starts_ns
-            t = now(pair)
-            e.starts_ns, e.ends_ns, e.last_ns, top, worked = t, t + length, t, t, True
-            e.phase = WINDOW
+            t = top = _begin_window(e, clocks, meters, usage, pair)
+            worked = True
         elif e.phase == WINDOW and t >= e.ends_ns:
             _end_window(e, connections, ledger, t)
             _read_meters(1, clocks, meters, usage, pair)
