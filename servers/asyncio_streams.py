@@ -28,7 +28,10 @@ def serve(listener: socket.socket, converse: Converse, options: Options, stop: S
 
     async def admit(host: Host, client: socket.socket) -> None:
         async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await Client(host, client, reader, writer).run(converse())
+            try:
+                await Client(host, client, reader, writer).run(converse())
+            except asyncio.CancelledError:
+                pass  # cut; Python 3.11's streams would report it as an error
 
         await host.loop.connect_accepted_socket(lambda: asyncio.StreamReaderProtocol(asyncio.StreamReader(), hold), client)
 

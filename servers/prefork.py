@@ -44,10 +44,12 @@ def serve(listener: socket.socket, converse: Converse, options: Options, stop: S
     libc = ctypes.CDLL(None)
     workers: dict[int, int] = {}  # a descriptor of the process -> its id
     pause_s = 0.0
-    while not stop.requested:
+    while True:
         while len(workers) < max_connections(options):
             pid = fork(work, libc)
             workers[os.pidfd_open(pid)] = pid
+        if stop.requested:  # looked at with all hands on board: somebody has to serve those who are queued already
+            break
         hired_at_s = time.monotonic()
         dead = readable([stop.fileno(), *workers], None) - {stop.fileno()}
         for process in dead:

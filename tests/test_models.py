@@ -1,0 +1,497 @@
+"""Every execution model, by the same tests: what it serves, how it waits, what it survives, how it ends."""
+
+import json
+import resource
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import psutil
+import pytest
+from live import HELLO, MODELS, PATIENCE_S, ROOT, Client, Server, conversing, serving
+
+# Three models serve a fixed number of connections at once; small numbers here make that cheap to fill.
+SMALL = ("--workers", "4", "--threads", "4")
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """One server for all tests that leave it as it was. In the end nothing unexpected is on its stderr, and it exits with 0."""
+    with serving(request.param, "--head-timeout", "0.4", "--keepalive-idle", "0.6", "--linger", "0.1") as running:
+        yield running
+        running.stop()
+        assert running.status() == 0
+        assert running.said() == ""
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def steps(request: pytest.FixtureRequest) -> Iterator[Server]:
+    with conversing(request.param, "steps") as running:
+        yield running
+        running.stop()
+        assert running.status() == 0
+
+
+@pytest.fixture(params=MODELS)
+def model(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+def eventually(fact: Callable[[], bool], what: str) -> None:
+    """Wait for a fact, with a deadline."""
+    end_s = time.monotonic() + PATIENCE_S
+    while not fact():
+        assert time.monotonic() < end_s, f"never: {what}"
+        time.sleep(0.02)
+
+
+def silent(client: Client, seconds: float = 0.3) -> bool:
+    """Whether nothing comes for a while."""
+    return not select.select([client.socket], [], [], seconds)[0]
+
+
+# ---------------------------------------------------------------- what it serves
+
+
+def test_requests_share_a_connection(server: Server) -> None:
+    with server.connect() as client:
+        for _ in range(3):
+            status, fields, body = client.get("/hello")
+            assert (status, body) == (200, b"Hello, World!")
+            assert "connection" not in fields
+
+
+def test_pipelined_requests_are_answered_in_order(server: Server) -> None:
+    sizes = [5, 70_000, 1, 30, 0, 200_000, 7]
+    with server.connect() as client:
+        client.send(b"".join(b"GET /bytes/%d HTTP/1.1\r\nHost: test\r\n\r\n" % size for size in sizes))
+        assert [len(client.answer()[2]) for _ in sizes] == sizes
+
+
+def test_a_large_body_goes_both_ways(server: Server) -> None:
+    body = bytes(range(256)) * 4096
+    with server.connect() as client:
+        client.send(b"POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n" % len(body))
+        client.send(body)
+        assert client.answer()[2] == body
+
+
+def test_half_closed_clients_get_their_answer(server: Server) -> None:
+    with server.connect() as client:
+        client.send(HELLO)
+        client.socket.shutdown(socket.SHUT_WR)
+        assert client.answer()[2] == b"Hello, World!"
+        assert client.rest() == b""
+
+
+def test_a_late_head_is_answered_408(server: Server) -> None:
+    with server.connect() as client:
+        client.send(b"GET /hello HTTP/1.1\r\nHo")
+        assert client.answer()[0] == 408
+        assert client.rest() == b""
+
+
+def test_an_idle_connection_ends_without_a_word(server: Server) -> None:
+    with server.connect() as client:
+        client.get("/hello")
+        assert client.rest() == b""
+
+
+def test_resets_in_the_middle_of_a_body_hurt_nobody_else(server: Server) -> None:
+    for sent in (0, 1, 5000):
+        for _ in range(5):
+            client = server.connect()
+            client.send(b"POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 100000\r\n\r\n" + bytes(sent))
+            client.reset()
+    for _ in range(5):
+        client = server.connect()
+        client.send(b"GET /bytes/10000000 HTTP/1.1\r\nHost: test\r\n\r\n")
+        client.more()
+        client.reset()
+    with server.connect() as client:
+        assert client.get("/hello")[0] == 200
+
+
+def test_many_connections_are_served_while_all_stay_open(server: Server) -> None:
+    with ExitStack() as stack:
+        clients = [stack.enter_context(server.connect()) for _ in range(min(200, server.max_connections))]
+        for client in clients:
+            client.send(HELLO)
+        for client in clients:
+            assert client.answer()[0] == 200
+
+
+# ---------------------------------------------------------------- how it waits
+
+
+def test_a_wait_without_descriptors_is_a_timer(steps: Server) -> None:
+    with steps.connect() as client:
+        began_s = time.monotonic()
+        assert client.ask(b"wait 0.05") == b"((), ())"
+        assert time.monotonic() - began_s >= 0.05
+
+
+def test_a_wait_for_a_descriptor(steps: Server) -> None:
+    with steps.connect() as waiter, steps.connect() as ringer:
+        waiter.send(b"wait_for_bell\n")
+        assert silent(waiter, 0.1)
+        assert ringer.ask(b"ring") == b"rung"
+        assert waiter.until(b"\n") == b"(True, [])\n"
+
+
+def test_a_wait_for_the_client_or_a_descriptor(steps: Server) -> None:
+    with steps.connect() as waiter, steps.connect() as ringer:
+        waiter.send(b"wait_for_bell_or_client\n")
+        assert silent(waiter, 0.1)
+        waiter.send(b"word")
+        assert waiter.until(b"\n") == b"client said b'word'\n"
+        waiter.send(b"wait_for_bell_or_client\n")
+        assert silent(waiter, 0.1)
+        assert ringer.ask(b"ring") == b"rung"
+        assert waiter.until(b"\n") == b"bell\n"
+        assert waiter.ask(b"echo still here") == b"still here"
+
+
+def test_the_end_of_stream_counts_as_readable(steps: Server) -> None:
+    with steps.connect() as waiter:
+        waiter.send(b"wait_for_bell_or_client\n")
+        assert silent(waiter, 0.1)
+        waiter.socket.shutdown(socket.SHUT_WR)
+        assert waiter.rest() == b"client said b''\n"
+
+
+def test_early_bytes_count_as_readable_and_are_not_lost(steps: Server) -> None:
+    with steps.connect() as waiter, steps.connect() as ringer:
+        waiter.send(b"wait_for_early_client\n")
+        waiter.until(b"say something\n")
+        waiter.send(b"early")
+        time.sleep(0.1)  # let them arrive before the bell; the answer is the same if they do not
+        assert ringer.ask(b"ring") == b"rung"
+        assert waiter.until(b"\n") == b"True then b'early'\n"
+
+
+def test_a_wait_of_no_time_still_looks(steps: Server) -> None:
+    with steps.connect() as client:
+        assert client.ask(b"poll") == b"True [[], []]"
+
+
+def test_a_conversation_goes_on_after_a_timeout(steps: Server) -> None:
+    with steps.connect() as client:
+        assert client.ask(b"time_out") == b"timed out"
+        assert client.ask(b"echo and on") == b"and on"
+
+
+def test_offloaded_functions_stop_nobody_else(steps: Server) -> None:
+    with steps.connect() as blocked, steps.connect() as other:
+        blocked.send(b"offload\n")
+        assert silent(blocked, 0.1)
+        assert other.ask(b"echo meanwhile") == b"meanwhile"
+        assert other.ask(b"open_gate") == b"opened"
+        assert blocked.until(b"\n") == b"open\n"
+
+
+def test_exceptions_of_offloaded_functions_are_thrown_in(steps: Server) -> None:
+    with steps.connect() as client:
+        assert client.ask(b"offload_failure").startswith(b"caught invalid literal")
+    assert "invalid literal" not in steps.said()
+
+
+def test_an_offer_takes_what_fits_and_never_waits(steps: Server) -> None:
+    with steps.connect() as client:
+        client.send(b"offer_all\n")
+        time.sleep(0.2)  # the client is slow
+        filling = client.until(b"\n")[:-1]
+        accepted, verdict = client.until(b"\n").split(b" bytes, then ")
+        assert (len(filling), verdict) == (int(accepted), b"True\n")
+
+
+def test_what_is_no_step_is_refused(steps: Server) -> None:
+    with steps.connect() as client:
+        assert client.ask(b"wrong_step") == b"not a step: 42"
+
+
+def test_a_bug_ends_its_own_conversation_only(steps: Server) -> None:
+    with steps.connect() as client, steps.connect() as other:
+        assert other.ask(b"echo before") == b"before"
+        client.send(b"bug\n")
+        assert client.rest() == b""
+        assert other.ask(b"echo after") == b"after"
+    eventually(lambda: "ZeroDivisionError: a bug in a conversation" in steps.said(), "the traceback")
+
+
+def test_a_relay_both_ways(model: str) -> None:
+    """Waits for the client and an upstream at once, megabytes in both directions, half-closes passed on."""
+    data = bytes(range(256)) * 8192
+    with socket.create_server(("127.0.0.1", 0)) as upstream:
+
+        def echo() -> None:
+            connection, _ = upstream.accept()
+            with connection:
+                while piece := connection.recv(65536):
+                    connection.sendall(piece)
+
+        thread = threading.Thread(target=echo)
+        thread.start()
+        with conversing(model, "relay", str(upstream.getsockname()[1])) as server, server.connect() as client:
+            sender = threading.Thread(target=lambda: (client.send(data), client.socket.shutdown(socket.SHUT_WR)))
+            sender.start()
+            assert client.rest() == data, server.said()
+            sender.join()
+        thread.join()
+
+
+# ---------------------------------------------------------------- what it survives
+
+
+def test_a_slow_reader_is_not_buffered_for(model: str) -> None:
+    """64 MiB asked for and not read: the server's memory must not grow by what the kernel does not take."""
+    with serving(model, *SMALL) as server, server.connect() as client:
+        with server.connect() as warm:
+            warm.get("/bytes/1000000")
+        before = sum(process.memory_info().rss for process in server.family())
+        client.send(b"GET /bytes/67108864 HTTP/1.1\r\nHost: test\r\n\r\n")
+        client.until(b"\r\n\r\n")
+        time.sleep(0.5)
+        after = sum(process.memory_info().rss for process in server.family())
+        assert after - before < 16 * 2**20
+        received, client.buffer = len(client.buffer), b""
+        while received < 67108864:
+            received += len(client.socket.recv(1 << 20))
+        assert client.get("/hello")[0] == 200
+
+
+def test_a_client_that_never_reads_is_cut_off(model: str) -> None:
+    with serving(model, *SMALL, "--send-timeout", "0.5") as server, server.connect() as client:
+        client.send(b"GET /bytes/67108864 HTTP/1.1\r\nHost: test\r\n\r\n")
+        eventually(lambda: not connected(server), "the server gives up")
+        with server.connect() as other:
+            assert other.get("/hello")[0] == 200
+
+
+def connected(server: Server) -> bool:
+    """Whether any process of the server has an open connection."""
+    return any(
+        connection.status == psutil.CONN_ESTABLISHED for process in server.family() for connection in process.net_connections()
+    )
+
+
+def test_beyond_its_connections_clients_wait_in_the_queue(model: str) -> None:
+    limits = ("--connections", "2", "--workers", "2", "--threads", "2")
+    with serving(model, *limits, "--keepalive-idle", "20") as server, ExitStack() as stack:
+        assert server.max_connections == 2
+        first, second, third = (stack.enter_context(server.connect()) for _ in range(3))
+        assert [first.get("/hello")[0], second.get("/hello")[0]] == [200, 200]
+        third.send(HELLO)
+        assert silent(third)
+        first.socket.close()
+        assert third.answer()[0] == 200
+
+
+def test_running_out_of_descriptors(model: str) -> None:
+    """Accepting pauses without spinning, the open connections go on, and all is well once descriptors are to be had."""
+    with serving(model, *SMALL) as server, server.connect() as old:
+        assert old.get("/hello")[0] == 200
+        family = server.family()
+        limits = [resource.prlimit(process.pid, resource.RLIMIT_NOFILE) for process in family]
+        for process in family:
+            lowest = max(int(name) for name in psutil_descriptors(process)) + 1
+            resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (lowest, limits[0][1]))
+        with ExitStack() as stack:
+            late = [stack.enter_context(server.connect()) for _ in range(12)]
+            for client in late:
+                client.send(HELLO)
+            before_s = sum(sum(process.cpu_times()[:2]) for process in family)
+            assert silent(late[-1], 0.8)
+            assert sum(sum(process.cpu_times()[:2]) for process in family) - before_s < 0.4, "spinning"
+            assert old.get("/hello")[0] == 200
+            for process, limit in zip(family, limits, strict=True):
+                resource.prlimit(process.pid, resource.RLIMIT_NOFILE, limit)
+            old.socket.close()
+            for client in late:
+                assert client.answer()[0] == 200
+                client.socket.close()
+        assert server.said() == ""
+
+
+def psutil_descriptors(process: psutil.Process) -> list[str]:
+    """The numbers of a process's open descriptors."""
+    return [entry.name for entry in (ROOT / f"/proc/{process.pid}/fd").iterdir()]
+
+
+# ---------------------------------------------------------------- how it ends
+
+
+def test_a_stop_finishes_the_request_under_way(model: str) -> None:
+    with serving(model, *SMALL, "--linger", "0.2") as server, server.connect() as client, server.connect() as idle:
+        assert idle.get("/hello")[0] == 200
+        client.send(b"GET /wait/700 HTTP/1.1\r\nHost: test\r\n\r\n")
+        time.sleep(0.1)
+        server.stop()
+        assert idle.rest() == b""  # released before the other has its answer
+        status, fields, _ = client.answer()
+        assert (status, fields["connection"]) == (200, "close")
+        assert client.rest() == b""
+        assert server.status() == 0
+        assert server.said() == ""
+
+
+def test_a_request_within_the_linger_time_is_still_served(model: str) -> None:
+    with serving(model, *SMALL, "--linger", "20") as server, server.connect() as client:
+        assert client.get("/hello")[0] == 200
+        server.stop(signal.SIGINT)
+        time.sleep(0.2)
+        status, fields, _ = client.get("/hello")
+        assert (status, fields["connection"]) == (200, "close")
+        assert server.status() == 0  # long before the linger time is over: nobody is left
+
+
+def test_connections_queued_before_the_stop_are_served(model: str) -> None:
+    with serving(model, *SMALL, "--linger", "2") as server, ExitStack() as stack:
+        clients = [stack.enter_context(server.connect()) for _ in range(30)]
+        server.stop()
+        for client in clients:
+            client.send(HELLO)
+        for client in clients:
+            assert client.answer()[0] == 200
+        assert server.status() == 0
+
+
+def test_the_drain_has_an_end(model: str) -> None:
+    with serving(model, *SMALL, "--linger", "0.1", "--drain", "0.5") as server, server.connect() as client:
+        client.send(b"GET /wait/60000 HTTP/1.1\r\nHost: test\r\n\r\n")
+        time.sleep(0.1)
+        server.stop()
+        assert server.status() == 0
+        assert server.said() == ""
+
+
+def test_a_second_signal_ends_it_at_once(model: str) -> None:
+    with (
+        serving(model, *SMALL, "--linger", "60", "--drain", "60") as server,
+        server.connect() as busy,
+        server.connect() as witness,
+    ):
+        assert witness.get("/hello")[0] == 200
+        busy.send(b"GET /wait/60000 HTTP/1.1\r\nHost: test\r\n\r\n")
+        family = server.family()
+        server.stop()
+        time.sleep(0.1)
+        assert witness.get("/hello")[1]["connection"] == "close"  # the first signal has been seen
+        server.stop()
+        assert server.status() == 128 + signal.SIGTERM
+        eventually(lambda: not any(process.is_running() for process in family), "all its processes end")
+
+
+# ---------------------------------------------------------------- prefork's processes
+
+
+def test_a_killed_worker_is_replaced() -> None:
+    with serving("prefork", "--workers", "3") as server, ExitStack() as stack:
+        eventually(lambda: len(server.family()) == 4, "three workers")
+        kept = stack.enter_context(server.connect())
+        assert kept.get("/hello")[0] == 200
+        idle = [process for process in server.family()[1:] if not process.net_connections(kind="tcp4") or not holds(process)]
+        killed = idle[0].pid
+        idle[0].kill()
+        eventually(
+            lambda: len(server.family()) == 4 and killed not in [process.pid for process in server.family()], "a successor"
+        )
+        assert kept.get("/hello")[0] == 200
+        for client in [stack.enter_context(server.connect()) for _ in range(2)]:
+            assert client.get("/hello")[0] == 200
+
+
+def holds(process: psutil.Process) -> bool:
+    """Whether this process has an open connection."""
+    return any(connection.status == psutil.CONN_ESTABLISHED for connection in process.net_connections())
+
+
+def test_workers_do_not_outlive_their_parent() -> None:
+    with serving("prefork", "--workers", "3", "--linger", "0.1") as server:
+        eventually(lambda: len(server.family()) == 4, "three workers")
+        workers = server.family()[1:]
+        server.process.kill()
+        server.process.wait()
+        psutil.wait_procs(workers, timeout=PATIENCE_S)
+        assert not any(worker.is_running() for worker in workers)
+
+
+# ---------------------------------------------------------------- the command
+
+
+def refused(*arguments: str) -> str:
+    """What the command says when it will not serve."""
+    done = subprocess.run(
+        [sys.executable, "-m", "servers", *arguments], capture_output=True, text=True, cwd=ROOT, timeout=PATIENCE_S, check=False
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["epoll_loop", "--port", "http"], "--port"),
+        (["epoll_loop", "--port", "65536"], "--port"),
+        (["epoll_loop", "--workers", "0"], "--workers"),
+        (["epoll_loop", "--drain", "-1"], "--drain"),
+        (["epoll_loop", "--drain", "nan"], "--drain"),
+        (["epoll_loop", "--colour", "blue"], "--colour"),
+        (["epoll_loop", "--host", "no-such-host.invalid"], "cannot resolve the host"),
+        (["epoll_loop", "--host", "192.0.2.1"], "cannot listen on 192.0.2.1"),
+        (["_steps"], "there is no model"),
+        ([], "MODEL"),
+    ],
+)
+def test_bad_options_are_a_line_on_stderr(arguments: list[str], reason: str) -> None:
+    assert reason in refused(*arguments)
+
+
+def test_an_unknown_model_is_told_which_there_are() -> None:
+    said = refused("apache")
+    assert all(name in said for name in MODELS)
+
+
+def test_a_busy_port_is_a_line_on_stderr() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        assert "in use" in refused("epoll_loop", "--port", str(busy.getsockname()[1]))
+
+
+def test_help_lists_models_and_options() -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", "servers", "--help"], capture_output=True, text=True, cwd=ROOT, check=True
+    ).stdout
+    assert all(name in said for name in MODELS)
+    assert "--keepalive-idle" in said
+
+
+def test_the_ready_line_is_all_there_is_on_stdout(model: str) -> None:
+    with serving(model, "--linger", "0") as server:
+        with server.connect() as client:
+            client.get("/hello")
+        server.stop()
+        assert server.status() == 0
+        assert server.process.stdout is not None
+        assert server.process.stdout.read() == b""
+
+
+def test_ipv6() -> None:
+    with serving("epoll_loop", "--host", "::1") as server, server.connect("::1") as client:
+        assert client.get("/hello")[0] == 200
+
+
+def test_every_model_has_a_caption() -> None:
+    command = "import json; from servers.__main__ import models; print(json.dumps(models()))"
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, cwd=ROOT, check=True)
+    captions = json.loads(done.stdout)
+    assert list(captions) == MODELS
+    assert all(caption.endswith(".") for caption in captions.values())
