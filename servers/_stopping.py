@@ -1,7 +1,10 @@
 """How a server learns that it shall stop, and the timetable of its end.
 
-A signal handler may do very little, and threads, loops and forks all wait for descriptors anyway: so the handler writes one
-byte into a pipe that nobody ever reads, and the pipe stays readable for everybody, for ever (D. J. Bernstein's self-pipe).
+A signal handler may do very little, and threads, loops and forks all wait for descriptors anyway: so a signal writes a byte
+into a pipe that nobody ever reads, and the pipe stays readable for everybody, for ever (D. J. Bernstein's self-pipe).
+
+The byte is written by the interpreter's own handler in C (`signal.set_wakeup_fd`). Python's handlers run between bytecodes, so
+one alone could come too late: after the last look at `requested`, before the system call that then waits for ever.
 """
 
 import os
@@ -17,7 +20,7 @@ class Stop:
 
     def __init__(self) -> None:
         self.requested = False
-        self._reader, self._writer = os.pipe()
+        self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def fileno(self) -> int:
         """A descriptor that becomes readable at the request and stays so: wait for it, never read it."""
@@ -31,7 +34,8 @@ class Stop:
         os.write(self._writer, b"!")
 
     def install(self) -> None:
-        """Listen to SIGTERM and SIGINT. Only the main thread may call this."""
+        """Listen to SIGTERM and SIGINT. Only the main thread may call this, and no other signal may have a handler yet."""
+        signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, self.request)
         signal.signal(signal.SIGINT, self.request)
 
@@ -40,7 +44,8 @@ class Stop:
         os.close(self._reader)
         os.close(self._writer)
         self.requested = False
-        self._reader, self._writer = os.pipe()
+        self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
 
 
 class Drain:

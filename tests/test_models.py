@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import psutil
 import pytest
@@ -270,16 +271,17 @@ def test_a_slow_reader_is_not_buffered_for(model: str) -> None:
 def test_a_client_that_never_reads_is_cut_off(model: str) -> None:
     with serving(model, *SMALL, "--send-timeout", "0.5") as server, server.connect() as client:
         client.send(b"GET /bytes/67108864 HTTP/1.1\r\nHost: test\r\n\r\n")
-        eventually(lambda: not connected(server), "the server gives up")
+        eventually(lambda: not any(map(connected, server.family())), "the server gives up")
         with server.connect() as other:
             assert other.get("/hello")[0] == 200
 
 
-def connected(server: Server) -> bool:
-    """Whether any process of the server has an open connection."""
-    return any(
-        connection.status == psutil.CONN_ESTABLISHED for process in server.family() for connection in process.net_connections()
-    )
+def connected(process: psutil.Process) -> bool:
+    """Whether this process has an open connection."""
+    try:
+        return any(connection.status == psutil.CONN_ESTABLISHED for connection in process.net_connections())
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_beyond_its_connections_clients_wait_in_the_queue(model: str) -> None:
@@ -297,12 +299,16 @@ def test_beyond_its_connections_clients_wait_in_the_queue(model: str) -> None:
 def test_running_out_of_descriptors(model: str) -> None:
     """Accepting pauses without spinning, the open connections go on, and all is well once descriptors are to be had."""
     with serving(model, *SMALL) as server, server.connect() as old:
-        assert old.get("/hello")[0] == 200
+        others = [server.connect() for _ in range(3)]
+        for client in [old, *others]:
+            assert client.get("/hello")[0] == 200  # so every worker of prefork is at work, and will not fail at birth
+        for client in others:
+            client.socket.close()
         family = server.family()
         limits = [resource.prlimit(process.pid, resource.RLIMIT_NOFILE) for process in family]
         for process in family:
-            lowest = max(int(name) for name in psutil_descriptors(process)) + 1
-            resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (lowest, limits[0][1]))
+            highest = max(int(entry.name) for entry in Path(f"/proc/{process.pid}/fd").iterdir())
+            resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (highest + 1, limits[0][1]))
         with ExitStack() as stack:
             late = [stack.enter_context(server.connect()) for _ in range(12)]
             for client in late:
@@ -318,11 +324,6 @@ def test_running_out_of_descriptors(model: str) -> None:
                 assert client.answer()[0] == 200
                 client.socket.close()
         assert server.said() == ""
-
-
-def psutil_descriptors(process: psutil.Process) -> list[str]:
-    """The numbers of a process's open descriptors."""
-    return [entry.name for entry in (ROOT / f"/proc/{process.pid}/fd").iterdir()]
 
 
 # ---------------------------------------------------------------- how it ends
@@ -397,20 +398,12 @@ def test_a_killed_worker_is_replaced() -> None:
         eventually(lambda: len(server.family()) == 4, "three workers")
         kept = stack.enter_context(server.connect())
         assert kept.get("/hello")[0] == 200
-        idle = [process for process in server.family()[1:] if not process.net_connections(kind="tcp4") or not holds(process)]
-        killed = idle[0].pid
-        idle[0].kill()
-        eventually(
-            lambda: len(server.family()) == 4 and killed not in [process.pid for process in server.family()], "a successor"
-        )
+        idle = next(process for process in server.family()[1:] if not connected(process))
+        idle.kill()
+        eventually(lambda: len(server.family()) == 4 and idle not in server.family(), "a successor")
         assert kept.get("/hello")[0] == 200
         for client in [stack.enter_context(server.connect()) for _ in range(2)]:
             assert client.get("/hello")[0] == 200
-
-
-def holds(process: psutil.Process) -> bool:
-    """Whether this process has an open connection."""
-    return any(connection.status == psutil.CONN_ESTABLISHED for connection in process.net_connections())
 
 
 def test_workers_do_not_outlive_their_parent() -> None:
