@@ -1,0 +1,167 @@
+"""Launching, verifying and sampling real servers: every model of the catalogue."""
+
+import os
+import signal
+import sys
+import textwrap
+import time
+
+import psutil
+import pytest
+
+from benchmarks import catalogue, sample
+from benchmarks.launch import LaunchError, Server
+from benchmarks.nouns import Request, Scenario
+from benchmarks.verify import VerifyError, same, verify
+
+MODELS = [entry.name for entry in catalogue.models()]
+CPUS = sorted(os.sched_getaffinity(0))
+HELLO = catalogue.scenario("hello")
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def server(request):
+    with Server(request.param, CPUS[:1]) as server:
+        yield server
+
+
+def test_every_model_is_launched_pinned_and_says_what_it_holds(server):
+    assert server.facts.max_connections >= 1
+    for pid in sample.tree(server.facts.pid):
+        assert psutil.Process(pid).cpu_affinity() == CPUS[:1]
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in catalogue.scenarios()])
+def test_every_model_gives_every_scenario_its_answer(server, name):
+    answer = verify("127.0.0.1", server.facts.port, catalogue.scenario(name))
+    _digests.setdefault(name, answer.digest)
+    same(answer, _digests[name], "this model")
+
+
+_digests: dict[str, str] = {}
+
+
+def test_counters_grow_with_work_and_holdings_are_a_process_trees(server):
+    pids = sample.tree(server.facts.pid)
+    before = sample.counters(pids)
+    for _ in range(3):
+        verify("127.0.0.1", server.facts.port, HELLO)
+    after, held = sample.counters(sample.tree(server.facts.pid)), sample.holdings(pids)
+    assert after.voluntary_switches > before.voluntary_switches
+    assert after.minor_faults >= before.minor_faults
+    assert held.processes == len(pids)
+    assert held.rss_bytes >= held.uss_bytes > 1_000_000
+    assert held.threads >= held.processes
+    assert held.descriptors > 3
+
+
+def test_a_process_that_has_ended_holds_nothing():
+    gone = (2**22 - 1,)
+    assert sample.holdings(gone).processes == 0
+    assert sample.counters(gone) == sample.Counters(0, 0, 0)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_stopped_server_leaves_nothing_behind(model):
+    with Server(model, CPUS[:1]) as server:
+        processes = [psutil.Process(pid) for pid in sample.tree(server.facts.pid)]
+    assert server.facts.exit_status == 0
+    assert server.facts.stop_s is not None
+    assert server.facts.stderr == ""
+    assert not psutil.wait_procs(processes, timeout=5)[1]
+
+
+def test_servers_die_with_the_harness():
+    """Kill a harness with SIGKILL while it has a server of several processes."""
+    script = textwrap.dedent(f"""
+        import time
+        from benchmarks.launch import Server
+        server = Server("prefork", [{CPUS[0]}])
+        print(server.facts.pid, flush=True)
+        time.sleep(60)
+    """)
+    harness = psutil.Popen([sys.executable, "-c", script], stdout=-1, cwd=catalogue.ROOT)
+    server = psutil.Process(int(harness.stdout.readline()))
+    family = [server, *server.children(recursive=True)]
+    harness.kill()
+    harness.wait()
+    harness.stdout.close()
+    assert not psutil.wait_procs(family, timeout=10)[1]
+
+
+@pytest.fixture
+def broken(tmp_path, monkeypatch):
+    """Puts a `servers` package of its own in the place of the real one; gives a function that writes its main."""
+
+    def write(main: str) -> None:
+        package = tmp_path / "servers"
+        package.mkdir()
+        (package / "__init__.py").touch()
+        (package / "__main__.py").write_text(textwrap.dedent(main))
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        monkeypatch.chdir(tmp_path)
+
+    return write
+
+
+def test_a_server_that_does_not_start_is_a_failure_with_its_stderr(broken):
+    broken("import sys; sys.exit('no such thing')")
+    with pytest.raises(LaunchError, match="ended with status 1 before it was ready") as caught:
+        Server("any", CPUS[:1])
+    assert "no such thing" in caught.value.stderr
+
+
+def test_a_ready_line_that_is_none_is_a_failure(broken):
+    broken("print('hello', flush=True); import time; time.sleep(30)")
+    with pytest.raises(LaunchError, match="ready line"):
+        Server("any", CPUS[:1])
+
+
+def test_a_server_that_will_not_stop_is_killed(broken, monkeypatch):
+    monkeypatch.setattr("benchmarks.launch.STOPPED_WITHIN_S", 0.3)
+    broken("""
+        import json, os, signal, time
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        print(json.dumps({"port": 1, "pid": os.getpid(), "model": "any", "max_connections": 1}), flush=True)
+        time.sleep(60)
+    """)
+    with Server("any", CPUS[:1]) as server:
+        pass
+    assert server.facts.stop_s is None
+    assert server.facts.exit_status == -signal.SIGKILL
+
+
+def wrong(**changes) -> Scenario:
+    return Scenario(request=Request(**{"path": "/hello", **changes}), closed=(1,), open_shares=(), open_rates_per_s=())
+
+
+@pytest.mark.parametrize(
+    ("scenario", "told"),
+    [
+        (wrong(path="/nowhere"), "answered 404, not 200"),
+        (wrong(expect_body=b"Goodbye"), r"answered b'Hello, World!', not b'Goodbye'"),
+        (wrong(method="POST"), "answered 4"),
+    ],
+)
+def test_a_wrong_answer_is_found_before_any_timing(server, scenario, told):
+    with pytest.raises(VerifyError, match=told):
+        verify("127.0.0.1", server.facts.port, scenario)
+
+
+def test_an_answer_before_its_wait_is_over_is_found(server):
+    from dataclasses import replace
+
+    with pytest.raises(VerifyError, match="before the 500 ms of waiting were over"):
+        verify("127.0.0.1", server.facts.port, replace(HELLO, wait_s=0.5))
+
+
+def test_other_bytes_than_the_other_models_are_found(server):
+    with pytest.raises(VerifyError, match="other bytes than the models before it"):
+        same(verify("127.0.0.1", server.facts.port, HELLO), "0" * 64, "this model")
+
+
+def test_a_server_that_is_gone_is_found(server):
+    begins = time.monotonic()
+    with pytest.raises(VerifyError, match="Refused"):
+        verify("127.0.0.1", 1, HELLO)
+    assert time.monotonic() - begins < 10
