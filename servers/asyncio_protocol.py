@@ -104,10 +104,11 @@ class Client(AsyncTalk, asyncio.Protocol):
 
     def advance(self, resume: Callable[[Any], Any], argument: Any) -> None:
         """Run the conversation to its next wait, by `resume(argument)` first; see it off if it ends."""
+        send, transport = self.conversation.send, self.transport
         try:
             while True:
                 step = self.step = resume(argument)
-                resume = self.conversation.send
+                resume = send
                 try:
                     if type(step) is Receive:
                         if not (self.early or self.ended or self.loss):
@@ -117,7 +118,9 @@ class Client(AsyncTalk, asyncio.Protocol):
                             return
                         argument = self.received_before()
                     elif type(step) is Send:
-                        self.write(step.data)
+                        if transport.is_closing():
+                            raise self.loss or ConnectionResetError("the connection is lost")
+                        transport.write(step.data)
                         if self.full:
                             self.since_s = self.host.swept_at_s
                             return
@@ -127,7 +130,7 @@ class Client(AsyncTalk, asyncio.Protocol):
                         if argument is NOTHING:
                             return
                     elif type(step) is Offer:
-                        argument = 0 if self.full else self.write(step.data)
+                        argument = self.offer(step)
                     elif type(step) is Offload:
                         self.host.loop.run_in_executor(self.host.pool, step.function).add_done_callback(self.offloaded)
                         return
@@ -154,12 +157,14 @@ class Client(AsyncTalk, asyncio.Protocol):
             raise self.loss
         return b""
 
-    def write(self, data: bytes | memoryview) -> int:
-        """Give all of it to the transport, which sends what it can and keeps the rest; returns how much that was."""
+    def offer(self, step: Offer) -> int:
+        """The transport sends what it can and keeps the rest: so it accepts all or, while it holds something, nothing."""
         if self.transport.is_closing():
             raise self.loss or ConnectionResetError("the connection is lost")
-        self.transport.write(data)
-        return len(data)
+        if self.full:
+            return 0
+        self.transport.write(step.data)
+        return len(step.data)
 
     def begin_wait(self, step: Wait) -> Ready:
         """Answer at once if the client is what it waits for and is ready; else watch, and answer NOTHING for now."""
