@@ -29,12 +29,14 @@ PROFILES: Mapping[str, Profile] = {
     "full": Profile(visits=20, extra=True, closed_s=2.0, open_s=4.0, requeue_budget_s=1200.0),
 }
 
-RAMP_S = 0.04  # of each level, uncounted
+RAMP_S = 0.04  # of each level, uncounted,
+RAMP_PER_CONNECTION_S = 0.00015  # and longer for many connections: a thread for each takes so long to start
 DRAIN_S = 0.15  # after each level, at most
 WARM_ROUND_S = 0.04
 WARM_LIMIT_S = 0.6
 STEADY_WITHIN = 0.08
 FIXED_S = 0.75  # of a visit: launch, two probes, verification, warm-up, memory, stop; measured
+CHANGE_S = 0.03  # between levels: connections, counters
 BLOCK_S = 0.9  # of a block: a fresh engine
 
 
@@ -44,6 +46,11 @@ def levels(scenario: Scenario, options: RunOptions) -> list[Level]:
     shares = [Level("open", scenario.open_connections, share=share) for share in sorted(scenario.open_shares)]
     rates = [Level("open", scenario.open_connections, rate_per_s=rate) for rate in sorted(scenario.open_rates_per_s)]
     return [*closed, *shares, *rates]
+
+
+def ramp_s(scenario: Scenario, connections: int) -> float:
+    """The time before a level's window, in which its connections come to their pace."""
+    return RAMP_S + scenario.wait_s + RAMP_PER_CONNECTION_S * connections
 
 
 def visits(options: RunOptions) -> list[VisitPlan]:
@@ -70,7 +77,7 @@ def visit_s(scenario: Scenario, options: RunOptions) -> float:
     """How long a visit takes, about."""
     chosen = levels(scenario, options)
     spent = sum(options.closed_s if level.loop == "closed" else options.open_s for level in chosen)
-    return FIXED_S + spent + len(chosen) * (RAMP_S + scenario.wait_s + 0.03)
+    return FIXED_S + spent + sum(ramp_s(scenario, level.connections) + CHANGE_S for level in chosen)
 
 
 def run_s(options: RunOptions, scenarios: Mapping[str, Scenario]) -> float:

@@ -10,7 +10,7 @@ from benchmarks.launch import LaunchError, Server
 from benchmarks.load.engine import Drive, Target, request_bytes
 from benchmarks.load.remote import EngineDied, RemoteEngine
 from benchmarks.nouns import SCHEMA, Failure, Level, RunOptions, Scenario, VisitPlan, VisitRecord, Warmup, Weather, Window
-from benchmarks.plan import DRAIN_S, RAMP_S, STEADY_WITHIN, WARM_LIMIT_S, WARM_ROUND_S, levels
+from benchmarks.plan import DRAIN_S, STEADY_WITHIN, WARM_LIMIT_S, WARM_ROUND_S, levels, ramp_s
 from benchmarks.verify import VerifyError, same, verify
 
 HOST = "127.0.0.1"
@@ -117,7 +117,7 @@ class Visit:
             Drive(
                 seconds=self.options.closed_s if level.loop == "closed" else self.options.open_s,
                 rate_per_s=rate_per_s,
-                ramp_s=RAMP_S + self.scenario.wait_s,
+                ramp_s=ramp_s(self.scenario, connections),
                 drain_s=DRAIN_S,
                 poll=self.options.poll,
                 seed=self._seed(level),
