@@ -88,12 +88,16 @@ class Run:
         fits = [v for v in self.disturbed if self.failed[v.model, v.scenario] < _FAILURES_ENOUGH]
         if not fits or self.options.requeue_budget_s <= 0:
             return
+        left = list(fits)
         with self._engine() as engine:
-            for visit in fits:
-                if time.monotonic() + plan.visit_s(self.scenarios[visit.scenario], self.options) > budget_ends:
-                    self.watcher.say(f"no time to repeat {visit.model} in {visit.scenario}, block {visit.block}: weather changed")
-                    continue
+            while left and time.monotonic() + plan.visit_s(self.scenarios[left[0].scenario], self.options) < budget_ends:
+                visit = left.pop(0)
                 self._make(plan.repeat(visit, self.taken[visit.model, visit.scenario]), engine)
+        if left:
+            self.watcher.say(
+                f"The machine's speed changed during {len(fits)} visits; there was time to repeat {len(fits) - len(left)} of them. "
+                "The others are marked. A quieter machine or a longer profile would help."
+            )
 
     def _make(self, visit: VisitPlan, engine: RemoteEngine) -> VisitRecord:
         scenario = self.scenarios[visit.scenario]

@@ -24,7 +24,7 @@ class Profile:
 
 PROFILES: Mapping[str, Profile] = {
     "smoke": Profile(visits=1, extra=False, closed_s=0.15, open_s=0.2, requeue_budget_s=0.0),
-    "quick": Profile(visits=3, extra=True, closed_s=0.35, open_s=0.35, requeue_budget_s=20.0),
+    "quick": Profile(visits=3, extra=True, closed_s=0.3, open_s=0.3, requeue_budget_s=15.0),
     "standard": Profile(visits=10, extra=True, closed_s=1.0, open_s=1.5, requeue_budget_s=300.0),
     "full": Profile(visits=20, extra=True, closed_s=2.0, open_s=4.0, requeue_budget_s=1200.0),
 }
@@ -35,8 +35,8 @@ DRAIN_S = 0.15  # after each level, at most
 WARM_ROUND_S = 0.04
 WARM_LIMIT_S = 0.6
 STEADY_WITHIN = 0.08
-FIXED_S = 0.75  # of a visit: launch, two probes, verification, warm-up, memory, stop; measured
-CHANGE_S = 0.03  # between levels: connections, counters
+FIXED_S = 0.4  # of a visit: launch, two probes, verification, warm-up, stop; measured
+CHANGE_S = 0.015  # between levels: connections, counters, memory
 BLOCK_S = 0.9  # of a block: a fresh engine
 
 

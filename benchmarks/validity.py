@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from benchmarks import histogram
 from benchmarks.amounts import digits, percent, rate
 from benchmarks.nouns import Finding, LoadResult, RunOptions, ServerCost, VisitRecord, Window
 
@@ -172,7 +173,8 @@ def unfinished_requests(facts: Facts) -> Finding | None:
     """Requests that never ended are in no mean, only in percentiles, with their age."""
     # Those of a closed loop that never got a slot are another check's matter.
     waiting = 0 if facts.is_open or not facts.slots else max(facts.load.connections - facts.slots, 0)
-    share = max(facts.load.unfinished - waiting, 0) / facts.load.intended if facts.load.intended else 0.0
+    asked = histogram.total(facts.load.response) + facts.load.unfinished
+    share = max(facts.load.unfinished - waiting, 0) / asked if asked else 0.0
     if share <= UNFINISHED:
         return None
     return Finding(
@@ -259,11 +261,15 @@ def check_visit(record: VisitRecord) -> list[Finding]:
 
 
 def _weather_seen(record: VisitRecord) -> str:
-    before = record.before.pingpong_ns if record.before else None
-    after = record.after.pingpong_ns if record.after else None
+    """The probe that moved most."""
+    before, after = record.before, record.after
     if before is None or after is None:
         return "the probes before and after the visit disagree"
-    return f"a cache line's round trip took {digits(before)} ns before the visit and {digits(after)} ns after it"
+    probes = [("a pure-Python loop's turn", before.python_ns, after.python_ns)]
+    if before.pingpong_ns is not None and after.pingpong_ns is not None:
+        probes.append(("a cache line's round trip", before.pingpong_ns, after.pingpong_ns))
+    name, first, second = max(probes, key=lambda probe: max(probe[1:]) / min(probe[1:]))
+    return f"{name} took {digits(first)} ns before the visit and {digits(second)} ns after it"
 
 
 def over_visits(found: Sequence[Sequence[Finding]]) -> list[Finding]:

@@ -48,6 +48,21 @@ def same(answer: Answer, others: str, model: str) -> None:
         raise VerifyError(f"{model} answers other bytes than the models before it (digest {answer.digest[:12]}, theirs {others[:12]})")
 
 
+def settled(host: str, port: int, scenario: Scenario) -> bool:
+    """Wait until a new connection is answered: whatever clients that have left had queued has been dealt with by then.
+
+    A bounded model goes on serving the queue of a level after its clients have gone, and the next level would pay for it.
+    False when that takes longer than 10 s.
+    """
+    connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
+    try:
+        return bool(_ask(connection, scenario).digest)
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
 def _ask(connection: http.client.HTTPConnection, scenario: Scenario) -> Answer:
     request = scenario.request
     connection.request(request.method, request.path, request.body or None)

@@ -11,7 +11,7 @@ from benchmarks.load.engine import Drive, Target, request_bytes
 from benchmarks.load.remote import EngineDied, RemoteEngine
 from benchmarks.nouns import SCHEMA, Failure, Level, RunOptions, Scenario, VisitPlan, VisitRecord, Warmup, Weather, Window
 from benchmarks.plan import DRAIN_S, STEADY_WITHIN, WARM_LIMIT_S, WARM_ROUND_S, levels, ramp_s
-from benchmarks.verify import VerifyError, same, verify
+from benchmarks.verify import VerifyError, same, settled, verify
 
 HOST = "127.0.0.1"
 WEATHER_CHANGE = 0.2  # probes before and after that differ by more: another weather
@@ -126,6 +126,8 @@ class Visit:
         )
         after, held = sample.counters(pids), sample.holdings(pids)
         self.engine.close_connections()
+        if not settled(HOST, server.facts.port, self.scenario):
+            raise _Trouble(f"after {level.label} a new connection was not answered any more")
         return Window(level, load, sample.bill(before, after, held, load))
 
     def _peak_per_s(self) -> float:

@@ -85,6 +85,9 @@ class _Lane:
         self.retired = np.zeros(max(connections, 64), np.int64)
         self.template = np.zeros(reader.TEMPLATE_LIMIT, np.uint8)
         self.buffer = np.zeros(loop.BUFFER_BYTES, np.uint8)
+        self.pair = np.zeros(2, np.int64)
+        self.events = np.zeros(loop.MAX_EVENTS * libc.EVENT_WORDS, np.int32)
+        e["words_at"] = self.engine.ctypes.data + loop.ENGINE.fields["words"][1]
         self.gaps = np.zeros((loop.MAX_GAPS, 2), np.int64)
         self.usage = np.zeros((2, libc.RUSAGE_WORDS + 1), np.int64)
         self.clear(1, ())
@@ -105,7 +108,7 @@ class _Lane:
         return int(
             loop.open_all(
                 self.engine, self.connections, self.ring, self.later, self.ledger, self.errors, self.series,
-                self.recorder.counts, self.recorder.moments, self.buffer, self.control, deadline_ns, burst,
+                self.recorder.counts, self.recorder.moments, self.buffer, self.pair, self.events, self.control, deadline_ns, burst,
             )  # fmt: skip
         )
 
@@ -113,7 +116,7 @@ class _Lane:
         loop.drive(
             self.engine, self.connections, self.asides, self.ring, self.later, self.retired, self.ledger, self.errors, self.series,
             self.recorder.counts, self.recorder.moments, self.trace, self.body, self.template, self.buffer, self.gaps, self.clocks,
-            self.meters, self.usage, self.control, seed,
+            self.meters, self.usage, self.pair, self.events, self.control, seed,
         )  # fmt: skip
 
     def close(self) -> None:
@@ -342,5 +345,6 @@ def compile_all() -> None:
         session.open(0.2)
         session.run(Drive(seconds=0.001, drain_s=0.001))
     shared = np.ones(128, np.int64)
-    probes.return_ball(shared, 1)
-    probes.serve_ball(shared, 1)
+    pair = np.zeros(2, np.int64)
+    probes.return_ball(shared, pair, 1)
+    probes.serve_ball(shared, shared, pair, 1)

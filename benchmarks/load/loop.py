@@ -18,10 +18,9 @@ its own event is handled or by its own deadline, so an event is never about a so
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from benchmarks.load import libc, reader
-from benchmarks.load.libc import now, read_clock
+from benchmarks.load.libc import compiled, now, read_clock
 from benchmarks.load.recorder import CENSORED, CONNECT, PROMPT, RESPONSE, SEND_LAG, SERVICE, record
 
 CLOSED, CONNECTING, READY, SENDING, WAITING, THINKING, PAUSED = range(7)  # states of a connection
@@ -46,13 +45,14 @@ ERROR_KINDS = (
 LEDGER = ("completed_ns", "failed_ns", "residual_ns", "thinking_ns", "connecting_ns")
 _L_COMPLETED, _L_FAILED, _L_RESIDUAL, _L_THINKING, _L_CONNECTING = range(5)
 
-MAX_EVENTS = 128
+MAX_EVENTS = 64
 BUFFER_BYTES = 262144
 GAP_NS = 40_000  # pauses of this loop that are worth writing down
 MAX_GAPS = 20_000
 STEP_NS = 100_000_000  # of the series
 _PAUSE_NS = 10_000_000  # before a connection that failed is opened again
 _LONGEST_SLEEP_MS = 50
+_BURST = 4  # requests sent before responses are looked for again: more would let those wait while the engine catches up
 _EAGAIN, _EINPROGRESS, _ECONNREFUSED, _ETIMEDOUT = 11, 115, 111, 110
 
 ENGINE = np.dtype(
@@ -105,13 +105,16 @@ ENGINE = np.dtype(
         ("gaps_lost", np.int64),
         ("idle_ns", np.int64),
         ("traced", np.int64),
+        # scratch for system calls: where it is, and four words
+        ("words_at", np.uint64),
+        ("words", np.int32, (4,)),
         ("error_number", np.int32),  # the errno of the last connection that failed
     ],
     align=True,
 )
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _look(e: Any, pair: Any, gaps: Any) -> int:
     """The time, and a note when too much of it has passed since the last look."""
     t = now(pair)
@@ -126,7 +129,7 @@ def _look(e: Any, pair: Any, gaps: Any) -> int:
     return t  # type: ignore[no-any-return]
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _charge(e: Any, c: Any, account: int, ledger: Any, t: int) -> None:
     """The connection leaves its state: the time spent in it, as far as it lies in the window, goes to an account."""
     if e.phase == WINDOW:
@@ -134,7 +137,7 @@ def _charge(e: Any, c: Any, account: int, ledger: Any, t: int) -> None:
     c.since_ns = t
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _count_error(e: Any, kind: int, errors: Any, series: Any, t: int) -> None:
     """One failure, counted from the window's start to the end of the drain."""
     if e.phase != RAMP:
@@ -143,7 +146,7 @@ def _count_error(e: Any, kind: int, errors: Any, series: Any, t: int) -> None:
         series[1, min((t - e.starts_ns) // STEP_NS, series.shape[1] - 1)] += 1
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _shut(c: Any) -> None:
     """Close the connection's socket, if it has one."""
     if c.fd >= 0:
@@ -151,7 +154,7 @@ def _shut(c: Any) -> None:
         c.fd = -1
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _retire(e: Any, c: Any, retired: Any) -> None:
     """Take leave of a connection whose last response has come: the server, who said that it ends, shall close it first.
 
@@ -166,7 +169,7 @@ def _retire(e: Any, c: Any, retired: Any) -> None:
     c.fd = -1
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _bury(e: Any, fd: int, retired: Any) -> None:
     """A retired connection's event: the server has closed it."""
     for i in range(e.retired_count):
@@ -177,7 +180,7 @@ def _bury(e: Any, fd: int, retired: Any) -> None:
             return
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _set_free(e: Any, k: int, connections: Any, ring: Any) -> None:
     """Append a connection to the ring of free ones (open loop)."""
     if connections[k].ringed == 0:
@@ -186,7 +189,7 @@ def _set_free(e: Any, k: int, connections: Any, ring: Any) -> None:
         e.ring_count += 1
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _put_off(e: Any, k: int, connections: Any, later: Any, delay_ns: int, state: int, t: int) -> None:
     """Let a connection rest. Pauses and think times are each of one length, and a run has one kind or short pauses."""
     connections[k].state = state
@@ -200,7 +203,7 @@ def _put_off(e: Any, k: int, connections: Any, later: Any, delay_ns: int, state:
     e.later_count += 1
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _connect(e: Any, k: int, connections: Any, t: int) -> int:
     """Open a connection, without waiting: 0, or the errno of what failed at once."""
     c = connections[k]
@@ -211,22 +214,21 @@ def _connect(e: Any, k: int, connections: Any, t: int) -> int:
     if fd < 0:
         return libc.errno()  # type: ignore[no-any-return]
     c.fd = fd
-    one = np.ones(1, np.int32)
-    libc.setsockopt(fd, libc.IPPROTO_TCP, libc.TCP_NODELAY, one.ctypes.data, 4)
+    e.words[0] = 1
+    libc.setsockopt(fd, libc.IPPROTO_TCP, libc.TCP_NODELAY, e.words_at, 4)
     if libc.connect(fd, e.address, e.address_bytes) != 0:
         error = libc.errno()
         if error != _EINPROGRESS:
             return error  # type: ignore[no-any-return]
-    event = np.zeros(libc.EVENT_WORDS, np.int32)
-    event[0] = libc.EPOLLIN | libc.EPOLLOUT | libc.EPOLLRDHUP | libc.EPOLLET
-    event[libc.EVENT_DATA] = k
-    event[libc.EVENT_DATA + 1] = fd
-    if libc.epoll_ctl(e.epoll, libc.EPOLL_CTL_ADD, fd, event.ctypes.data) != 0:
+    e.words[0] = libc.EPOLLIN | libc.EPOLLOUT | libc.EPOLLRDHUP | libc.EPOLLET
+    e.words[libc.EVENT_DATA] = k
+    e.words[libc.EVENT_DATA + 1] = fd
+    if libc.epoll_ctl(e.epoll, libc.EPOLL_CTL_ADD, fd, e.words_at) != 0:
         return libc.errno()  # type: ignore[no-any-return]
     return 0
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _connect_failed(e: Any, k: int, connections: Any, later: Any, ledger: Any, errors: Any, series: Any, number: int, t: int) -> None:
     """A connection could not be opened: say why, and try again after a pause. The request it was for is lost with it."""
     c = connections[k]
@@ -240,7 +242,7 @@ def _connect_failed(e: Any, k: int, connections: Any, later: Any, ledger: Any, e
     _put_off(e, k, connections, later, _PAUSE_NS, PAUSED, t)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _request_failed(
     e: Any, k: int, connections: Any, later: Any, ledger: Any, errors: Any, series: Any, kind: int, t: int
 ) -> None:
@@ -253,7 +255,7 @@ def _request_failed(
     _put_off(e, k, connections, later, _PAUSE_NS, PAUSED, t)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _write(e: Any, c: Any) -> bool:
     """Write what is left of the request; False if the connection is gone."""
     count = libc.send(c.fd, e.request + np.uint64(c.written), e.request_bytes - c.written, libc.MSG_NOSIGNAL)
@@ -266,7 +268,7 @@ def _write(e: Any, c: Any) -> bool:
     return True
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _start(
     e: Any, k: int, connections: Any, later: Any, ledger: Any, errors: Any, series: Any, account: int, intended: int, t: int
 ) -> None:
@@ -282,7 +284,7 @@ def _start(
         _request_failed(e, k, connections, later, ledger, errors, series, _RESET, t)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _opened(
     e: Any, k: int, connections: Any, ring: Any, later: Any, ledger: Any, errors: Any, series: Any, counts: Any, moments: Any, t: int
 ) -> None:
@@ -301,7 +303,7 @@ def _opened(
         _set_free(e, k, connections, ring)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _measure(e: Any, k: int, c: Any, counts: Any, moments: Any, series: Any, trace: Any, t: int) -> None:
     """Count a response that was right. `trace` keeps single requests for as long as it has rows: connection and three times."""
     e.answered += 1
@@ -325,7 +327,7 @@ def _measure(e: Any, k: int, c: Any, counts: Any, moments: Any, series: Any, tra
             record(counts, moments, SEND_LAG, c.sent_ns - c.intended_ns)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _go_on(
     e: Any, k: int, connections: Any, ring: Any, later: Any, retired: Any, ledger: Any, errors: Any, series: Any, closes: int, t: int
 ) -> None:
@@ -356,7 +358,7 @@ def _go_on(
         _set_free(e, k, connections, ring)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _whole(
     e: Any, k: int, connections: Any, ring: Any, later: Any, retired: Any, ledger: Any, errors: Any, series: Any, counts: Any,
     moments: Any, trace: Any, body: Any, template: Any, buffer: Any, whole_bytes: int, t: int,
@@ -375,12 +377,12 @@ def _whole(
         _charge(e, c, _L_COMPLETED, ledger, t)
         _measure(e, k, c, counts, moments, series, trace, t)
         if 0 < whole_bytes <= len(template):
-            template[:whole_bytes] = buffer[:whole_bytes]
+            libc.memcpy(template.ctypes.data, buffer.ctypes.data, whole_bytes)
             e.template_bytes, e.template_closes = whole_bytes, c.closes
     _go_on(e, k, connections, ring, later, retired, ledger, errors, series, c.closes or not e.keepalive, t)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _response(
     e: Any, k: int, connections: Any, asides: Any, ring: Any, later: Any, retired: Any, ledger: Any, errors: Any, series: Any,
     counts: Any, moments: Any, trace: Any, body: Any, template: Any, buffer: Any, pair: Any, gaps: Any,
@@ -425,7 +427,7 @@ def _response(
             return t  # type: ignore[no-any-return]
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _quiet(
     e: Any, k: int, connections: Any, later: Any, ledger: Any, errors: Any, series: Any, buffer: Any, t: int
 ) -> None:
@@ -447,30 +449,30 @@ def _quiet(
             _connect_failed(e, k, connections, later, ledger, errors, series, error, t)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _connecting(
     e: Any, k: int, connections: Any, ring: Any, later: Any, ledger: Any, errors: Any, series: Any, counts: Any, moments: Any, t: int
 ) -> None:
     """An attempt to connect has ended."""
     c = connections[k]
-    outcome, size = np.zeros(1, np.int32), np.full(1, 4, np.int32)
-    libc.getsockopt(c.fd, libc.SOL_SOCKET, libc.SO_ERROR, outcome.ctypes.data, size.ctypes.data)
-    if outcome[0]:
-        _connect_failed(e, k, connections, later, ledger, errors, series, outcome[0], t)
+    e.words[0], e.words[1] = 0, 4
+    libc.getsockopt(c.fd, libc.SOL_SOCKET, libc.SO_ERROR, e.words_at, e.words_at + np.uint64(4))
+    if e.words[0]:
+        _connect_failed(e, k, connections, later, ledger, errors, series, e.words[0], t)
     else:
         _opened(e, k, connections, ring, later, ledger, errors, series, counts, moments, t)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _dispatch(
     e: Any, connections: Any, ring: Any, later: Any, ledger: Any, errors: Any, series: Any, pair: Any, gaps: Any, t: int
 ) -> int:
-    """Open loop: send what is due on the connections that are free. Returns how many were sent.
+    """Open loop: send what is due on the connections that are free, a few at a time. Returns how many were sent.
 
     The requests that are due and wait for a connection need no queue: they are the arrivals between `next_ns` and now.
     """
     started = 0
-    while e.ring_count > 0 and e.next_ns <= t and (e.phase == RAMP or e.next_ns < e.ends_ns):
+    while started < _BURST and e.ring_count > 0 and e.next_ns <= t and (e.phase == RAMP or e.next_ns < e.ends_ns):
         k = ring[e.ring_head]
         e.ring_head = (e.ring_head + 1) % len(ring)
         e.ring_count -= 1
@@ -495,7 +497,7 @@ def _dispatch(
     return started
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _wake(
     e: Any, connections: Any, ring: Any, later: Any, ledger: Any, errors: Any, series: Any, t: int
 ) -> int:
@@ -526,7 +528,7 @@ def _wake(
     return woken
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _sweep(
     e: Any, connections: Any, later: Any, ledger: Any, errors: Any, series: Any, counts: Any, moments: Any, looks: int, t: int
 ) -> None:
@@ -543,7 +545,7 @@ def _sweep(
             _connect_failed(e, k, connections, later, ledger, errors, series, _ETIMEDOUT, t)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _read_meters(edge: int, clocks: Any, meters: Any, usage: Any, pair: Any) -> None:
     """The CPU clocks of the watched processes and this thread's own bill, at an edge of the window."""
     for i in range(clocks.shape[0]):
@@ -553,7 +555,7 @@ def _read_meters(edge: int, clocks: Any, meters: Any, usage: Any, pair: Any) -> 
     usage[edge, libc.RUSAGE_WORDS] = read_clock(libc.CLOCK_THREAD_CPUTIME, pair)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _begin_window(e: Any, clocks: Any, meters: Any, usage: Any, pair: Any) -> int:
     """The window begins now, whenever it was planned, and keeps its length."""
     _read_meters(0, clocks, meters, usage, pair)
@@ -563,7 +565,7 @@ def _begin_window(e: Any, clocks: Any, meters: Any, usage: Any, pair: Any) -> in
     return t  # type: ignore[no-any-return]
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _end_window(e: Any, connections: Any, ledger: Any, t: int) -> None:
     """The window is over: what every connection was doing is charged up to here."""
     for k in range(len(connections)):
@@ -579,7 +581,7 @@ def _end_window(e: Any, connections: Any, ledger: Any, t: int) -> None:
     e.phase = DRAIN
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _censor(e: Any, connections: Any, counts: Any, moments: Any, t: int) -> None:
     """What was never answered counts with its age: requests on connections, then arrivals that never got one."""
     for k in range(len(connections)):
@@ -595,7 +597,7 @@ def _censor(e: Any, connections: Any, counts: Any, moments: Any, t: int) -> None
         e.next_ns += e.interval_ns * (-np.log(1.0 - np.random.random()) if e.poisson else 1.0)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _nap_ms(e: Any, connections: Any, later: Any, t: int) -> int:
     """How long epoll may sleep: whole milliseconds until something is due, so the last one is polled through."""
     until = e.starts_ns if e.phase == RAMP else e.ends_ns if e.phase == WINDOW else e.ends_ns + e.drain_ns
@@ -606,18 +608,16 @@ def _nap_ms(e: Any, connections: Any, later: Any, t: int) -> int:
     return max(0, min((until - t) // 1_000_000, _LONGEST_SLEEP_MS))
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def open_all(
     engine: Any, connections: Any, ring: Any, later: Any, ledger: Any, errors: Any, series: Any, counts: Any, moments: Any,
-    buffer: Any, control: Any, deadline_ns: int, burst: int,
+    buffer: Any, pair: Any, events: Any, control: Any, deadline_ns: int, burst: int,
 ) -> int:  # fmt: skip
     """Open every connection, `burst` at a time so as not to overrun the listener's queue. Returns how many could not be.
 
     The connections are READY afterwards, and free; an attempt that fails is not repeated.
     """
     e = engine[0]
-    pair = np.zeros(2, np.int64)
-    events = np.zeros(MAX_EVENTS * libc.EVENT_WORDS, np.int32)
     e.phase = DRAIN  # count errors, send nothing
     begun, failed, t = 0, 0, now(pair)
     while control[0] == 0 and t < deadline_ns and (begun < len(connections) or e.connecting > 0):
@@ -640,16 +640,14 @@ def open_all(
     return failed
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def drive(
     engine: Any, connections: Any, asides: Any, ring: Any, later: Any, retired: Any, ledger: Any, errors: Any, series: Any,
-    counts: Any, moments: Any, trace: Any, body: Any, template: Any, buffer: Any, gaps: Any, clocks: Any, meters: Any, usage: Any, control: Any, seed: int,
+    counts: Any, moments: Any, trace: Any, body: Any, template: Any, buffer: Any, gaps: Any, clocks: Any, meters: Any, usage: Any, pair: Any, events: Any, control: Any, seed: int,
 ) -> None:  # fmt: skip
     """Drive the load from ramp to drain. `engine[0]` holds the plan and afterwards the counts; `control[0]` set ends it early."""
     np.random.seed(seed)
     e = engine[0]
-    pair = np.zeros(2, np.int64)
-    events = np.zeros(MAX_EVENTS * libc.EVENT_WORDS, np.int32)
     e.phase = RAMP
     t = now(pair)
     e.last_ns = t
@@ -732,13 +730,11 @@ def drive(
             elif state == READY or state == THINKING:
                 if connections[k].fd >= 0:
                     _quiet(e, k, connections, later, ledger, errors, series, buffer, t)
-            if e.open == 1 and e.next_ns <= t:
-                _dispatch(e, connections, ring, later, ledger, errors, series, pair, gaps, t)
         started = 0
         if e.open == 1 and e.next_ns <= t:
             started = _dispatch(e, connections, ring, later, ledger, errors, series, pair, gaps, t)
         if e.later_count > 0:
             started += _wake(e, connections, ring, later, ledger, errors, series, t)
-        _sweep(e, connections, later, ledger, errors, series, counts, moments, 64 if nap > 0 else 1, t)
+        _sweep(e, connections, later, ledger, errors, series, counts, moments, 64 if found == 0 and nap > 0 else 1, t)
         worked = found > 0 or started > 0
     _censor(e, connections, counts, moments, t)

@@ -12,9 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from benchmarks.load.libc import load_acquire, now, store_release
+from benchmarks.load.libc import compiled, load_acquire, now, store_release
 from benchmarks.nouns import Weather
 
 PINGPONG_NS = 25_000_000
@@ -22,34 +21,38 @@ _PYTHON_TURNS = 100_000
 _PYTHON_REPEATS = 5
 _BALL, _OVER = 0, 64  # words of the shared array, on cache lines of their own
 _TURNS_BETWEEN_LOOKS = 2048
+_TRIPS_IN_A_LAP = 64  # between two looks at the clock; the median lap counts, so that a stall does not
+_LAPS = 8192
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def serve_ball(shared: Any, length_ns: int) -> tuple[int, int]:
-    """Hit the ball to the other core and wait for it, until the time is over. Returns round trips and ns."""
-    pair = np.zeros(2, np.int64)
+@compiled
+def serve_ball(shared: Any, laps: Any, pair: Any, length_ns: int) -> int:
+    """Hit the ball to the other core and wait for it, until the time is over or the laps are full. Returns how many were run.
+
+    `laps` takes the ns of each lap; `pair` is scratch.
+    """
     begins = now(pair)
-    trips, ball, t = 0, 0, begins
-    while t - begins < length_ns:
-        store_release(shared, _BALL, ball + 1)
-        turns = 0
-        while load_acquire(shared, _BALL) != ball + 2:
-            turns += 1
-            if turns % _TURNS_BETWEEN_LOOKS == 0 and now(pair) - begins >= length_ns:
-                store_release(shared, _OVER, 1)
-                return trips, now(pair) - begins
-        ball += 2
-        trips += 1
-        if trips % 64 == 0:
-            t = now(pair)
+    ball, lap, t = 0, 0, begins
+    while t - begins < length_ns and lap < len(laps):
+        for _ in range(_TRIPS_IN_A_LAP):
+            store_release(shared, _BALL, ball + 1)
+            turns = 0
+            while load_acquire(shared, _BALL) != ball + 2:
+                turns += 1
+                if turns % _TURNS_BETWEEN_LOOKS == 0 and now(pair) - begins >= length_ns:
+                    store_release(shared, _OVER, 1)
+                    return lap
+            ball += 2
+        laps[lap] = now(pair) - t
+        t += laps[lap]
+        lap += 1
     store_release(shared, _OVER, 1)
-    return trips, now(pair) - begins
+    return lap
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def return_ball(shared: Any, length_ns: int) -> None:
+@compiled
+def return_ball(shared: Any, pair: Any, length_ns: int) -> None:
     """The other core: hit every ball back."""
-    pair = np.zeros(2, np.int64)
     begins = now(pair)
     ball, turns = 1, 0
     while load_acquire(shared, _OVER) == 0:
@@ -72,19 +75,18 @@ def _on_cpu(cpu: int, work: Callable[[], Any], results: list[Any]) -> threading.
 
 
 def pingpong_ns(one_cpu: int, other_cpu: int, length_ns: int = PINGPONG_NS) -> float | None:
-    """One round trip of a cache line between two CPUs in ns; None if they are the same, or the line never came back."""
+    """One round trip of a cache line between two CPUs in ns, the median; None if they are the same, or the line never came back."""
     if one_cpu == other_cpu:
         return None
-    shared = np.zeros(128, np.int64)
-    found: list[tuple[int, int]] = []
+    shared, laps = np.zeros(128, np.int64), np.zeros(_LAPS, np.int64)
+    found: list[int] = []
     threads = [
-        _on_cpu(other_cpu, lambda: return_ball(shared, length_ns), []),
-        _on_cpu(one_cpu, lambda: serve_ball(shared, length_ns), found),
+        _on_cpu(other_cpu, lambda: return_ball(shared, np.zeros(2, np.int64), length_ns), []),
+        _on_cpu(one_cpu, lambda: serve_ball(shared, laps, np.zeros(2, np.int64), length_ns), found),
     ]
     for thread in threads:
         thread.join()
-    trips, spent_ns = found[0]
-    return spent_ns / trips if trips else None
+    return float(np.median(laps[: found[0]])) / _TRIPS_IN_A_LAP if found[0] else None
 
 
 def _python_loop() -> float:

@@ -9,9 +9,8 @@ on headers that a load generator has no use for.
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from benchmarks.load.libc import memcmp
+from benchmarks.load.libc import compiled, memcmp
 
 HEAD_LIMIT = 16384  # bytes; a longer head is malformed
 TEMPLATE_LIMIT = 65536  # bytes; a longer response always takes the parser
@@ -53,7 +52,7 @@ _CLOSE = np.frombuffer(b"close", np.uint8)
 _KEEP_ALIVE = np.frombuffer(b"keep-alive", np.uint8)
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _is(data: Any, start: int, end: int, word: Any) -> bool:
     """Whether data[start:end] is the lower-case `word` in any case."""
     if end - start != len(word):
@@ -67,7 +66,7 @@ def _is(data: Any, start: int, end: int, word: Any) -> bool:
     return True
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _lists(data: Any, start: int, end: int, word: Any) -> bool:
     """Whether the comma-separated list data[start:end] holds `word`."""
     while start < end:
@@ -85,7 +84,7 @@ def _lists(data: Any, start: int, end: int, word: Any) -> bool:
     return False
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _number(data: Any, start: int, end: int) -> int:
     """The decimal number in data[start:end], white space around it allowed; -1 if it is not one."""
     while start < end and (data[start] == _SPACE or data[start] == _TAB):
@@ -103,7 +102,7 @@ def _number(data: Any, start: int, end: int) -> int:
     return number
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _end_of_head(data: Any, start: int, end: int) -> int:
     """The position just after the empty line that ends a head, or -1."""
     for at in range(start + 3, end):
@@ -112,7 +111,7 @@ def _end_of_head(data: Any, start: int, end: int) -> int:
     return -1
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def parse_head(data: Any, start: int, end: int, c: Any) -> bool:
     """Take status, framing and persistence from the head data[start:end] into the connection; False if it is malformed."""
     if end - start < 16 or data[start + 8] != _SPACE:
@@ -162,13 +161,13 @@ def parse_head(data: Any, start: int, end: int, c: Any) -> bool:
     return True
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def begin(c: Any) -> None:
     """Ready for the next response."""
     c.stage, c.head, c.status, c.closes, c.differs, c.left, c.offset = HEAD, 0, 0, 0, 0, 0, 0
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _take_body(c: Any, data: Any, start: int, count: int, body: Any, body_known: bool) -> None:
     """Compare a piece of the body with what is expected at its place."""
     if body_known:
@@ -179,7 +178,7 @@ def _take_body(c: Any, data: Any, start: int, count: int, body: Any, body_known:
     c.offset += count
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _take_head(c: Any, data: Any, start: int, end: int, aside: Any, bodiless: bool) -> tuple[int, int]:
     """The HEAD stage. An unfinished head is put aside in the connection's own buffer."""
     if c.head == 0:
@@ -202,7 +201,7 @@ def _take_head(c: Any, data: Any, start: int, end: int, aside: Any, bodiless: bo
     return _framed(c, bodiless), start + stop - before
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _framed(c: Any, bodiless: bool) -> int:
     """After a head: an interim response starts over, a response without a body is whole."""
     if c.status < 200:
@@ -213,7 +212,7 @@ def _framed(c: Any, bodiless: bool) -> int:
     return MORE
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _take_chunk_byte(c: Any, byte: int) -> int:
     """One byte of a chunk's size line, of the line end after its data, or of the trailers."""
     if c.stage == CHUNK_END:  # CR LF after the data
@@ -247,7 +246,7 @@ def _take_chunk_byte(c: Any, byte: int) -> int:
     return MORE
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def feed(
     c: Any, data: Any, start: int, end: int, aside: Any, body: Any, body_known: bool, bodiless: bool
 ) -> tuple[int, int]:

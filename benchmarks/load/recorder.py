@@ -3,10 +3,9 @@
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from benchmarks import histogram
-from benchmarks.load.libc import leading_zeros
+from benchmarks.load.libc import compiled, leading_zeros
 from benchmarks.nouns import Histogram
 
 # The rows of an engine thread's histograms. PROMPT holds requests sent at the very moment they were intended, whose response
@@ -18,7 +17,7 @@ _SUM, _MIN, _MAX = 0, 1, 2
 _BITS, _HALF, _HIGHEST = histogram.SUB_BUCKET_BITS, histogram.HALF, histogram.HIGHEST_NS
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def index_of(value_ns: int) -> int:
     """The bucket of a value from 0 to 60 s."""
     shift = 64 - leading_zeros(value_ns) - _BITS
@@ -27,7 +26,7 @@ def index_of(value_ns: int) -> int:
     return shift * _HALF + (value_ns >> shift)  # type: ignore[no-any-return]
 
 
-@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def record(counts: Any, moments: Any, row: int, value_ns: int) -> None:
     """Count one value. `counts` is int64 (ROWS, BUCKETS), `moments` int64 (ROWS, 3): sum, minimum, maximum."""
     if value_ns < 0:
