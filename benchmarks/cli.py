@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _INTERRUPTED
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
+def _terminate(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
@@ -73,21 +73,29 @@ def run(options: argparse.Namespace) -> int:
         highlight=False,
     )
     if set(chosen.server_cpus) & set(chosen.driver_cpus):
-        console.print("Server and load share a CPU: the results are not comparable. They measure the scheduler too.", style="bold red")
+        console.print(
+            "Server and load share a CPU: the results are not comparable. They measure the scheduler too.", style="bold red"
+        )
     begins = time.monotonic()
     try:
         with Progress(chosen, console) as progress:
             conduct.Run(facts, folder, progress).make()
     except KeyboardInterrupt:
         kept = len(list((folder / "visits").glob("*.json")))
-        console.print(f"\ninterrupted: {kept} finished visits are kept in {folder}, and nothing is left running.", highlight=False)
+        console.print(
+            f"\ninterrupted: {kept} finished visits are kept in {folder}, and nothing is left running.", highlight=False
+        )
         if kept:
             console.print(f"See what they say with: servebench plot {folder}", highlight=False)
         return _INTERRUPTED
     record.point_latest(options.results, folder)
     summary = _summarise(folder)
     _report(summary, folder, console, options.json)
-    console.print(f"made in {(time.monotonic() - begins) / 60:.1f} min; seed {chosen.seed}, command: {facts.command}", style="dim", highlight=False)
+    console.print(
+        f"made in {(time.monotonic() - begins) / 60:.1f} min; seed {chosen.seed}, command: {facts.command}",
+        style="dim",
+        highlight=False,
+    )
     return 0 if any(cell.rate_per_s is not None for cell in summary.cells) else _FAILED
 
 
@@ -206,7 +214,9 @@ def _report(summary: RunSummary, folder: Path, console: Console, as_json: bool) 
     else:
         words.show(summary, console)
     stage.draw(summary, folder / "charts")
-    console.print(f"charts: {folder}/charts  (start with overview.png);  numbers: {folder}/summary.json, summary.md", highlight=False)
+    console.print(
+        f"charts: {folder}/charts  (start with overview.png);  numbers: {folder}/summary.json, summary.md", highlight=False
+    )
 
 
 def _folder(name: str, results: Path) -> Path:
@@ -215,7 +225,9 @@ def _folder(name: str, results: Path) -> Path:
         if (folder / "run.json").is_file():
             return folder
     runs = sorted(path.parent.name for path in results.glob("*/run.json"))
-    raise BadUse(f"there is no run {name!r}; there {'are: ' + ', '.join(runs) if runs else 'is none yet. Make one with: servebench run'}")
+    raise BadUse(
+        f"there is no run {name!r}; there {'are: ' + ', '.join(runs) if runs else 'is none yet. Make one with: servebench run'}"
+    )
 
 
 # ---------------------------------------------------------------- options
@@ -255,7 +267,9 @@ def _run_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models", type=_words, default=(), metavar="A,B", help="all")
     parser.add_argument("--scenarios", type=_words, default=(), metavar="A,B", help="all")
     parser.add_argument("--profile", choices=tuple(plan.PROFILES), default="quick", help="how long (quick: under 5 minutes)")
-    parser.add_argument("--connections", type=_numbers, default=(), metavar="N,M", help="closed levels, instead of the scenarios' own")
+    parser.add_argument(
+        "--connections", type=_numbers, default=(), metavar="N,M", help="closed levels, instead of the scenarios' own"
+    )
     parser.add_argument("--visits", type=int, metavar="N", help="visits of each model and scenario, instead of the profile's")
     parser.add_argument("--seconds", type=float, metavar="S", help="of each window, instead of the profile's")
     parser.add_argument("--server-cpus", type=_numbers, default=(), metavar="LIST", help="the first CPU")

@@ -1,12 +1,11 @@
 """A whole run: the plan's visits one after the other, each on disk before the next begins, the disturbed ones once more."""
 
 import itertools
-import os
 import resource
 import shlex
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Protocol
 from benchmarks import catalogue, plan, record
 from benchmarks.environment import environment, versions
 from benchmarks.load.remote import RemoteEngine
-from benchmarks.nouns import SCHEMA, RunFacts, RunOptions, Scenario, VisitPlan, VisitRecord
+from benchmarks.nouns import SCHEMA, RunFacts, RunOptions, VisitPlan, VisitRecord
 from benchmarks.visit import Visit
 
 _FAILURES_ENOUGH = 2  # in one scenario; after that a model is not visited again
@@ -74,7 +73,9 @@ class Run:
         with self._engine() as engine:
             for visit in block:
                 if self.failed[visit.model, visit.scenario] >= _FAILURES_ENOUGH:
-                    self.watcher.say(f"{visit.model} has failed {_FAILURES_ENOUGH} times in {visit.scenario}: not visited again")
+                    self.watcher.say(
+                        f"{visit.model} has failed {_FAILURES_ENOUGH} times in {visit.scenario}: not visited again"
+                    )
                     continue
                 made = self._make(visit, engine)
                 if made.failure is not None:
@@ -95,8 +96,8 @@ class Run:
                 self._make(plan.repeat(visit, self.taken[visit.model, visit.scenario]), engine)
         if left:
             self.watcher.say(
-                f"The machine's speed changed during {len(fits)} visits; there was time to repeat {len(fits) - len(left)} of them. "
-                "The others are marked. A quieter machine or a longer profile would help."
+                f"The machine's speed changed during {len(fits)} visits; there was time to repeat "
+                f"{len(fits) - len(left)} of them. The others are marked. A quieter machine or a longer profile would help."
             )
 
     def _make(self, visit: VisitPlan, engine: RemoteEngine) -> VisitRecord:

@@ -61,8 +61,13 @@ class Server:
                 os._exit(1)
 
         self._process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=self._stderr, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=settle
-        )  # fmt: skip
+            command,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            preexec_fn=settle,
+        )
         try:
             ready = self._wait_ready()
         except BaseException:

@@ -1,7 +1,7 @@
 """From options to visits: which levels a scenario is taken through, and who is visited when.
 
-A block holds every model once, in an order shuffled by the seed. The blocks of different scenarios are interleaved, so that each
-scenario's visits are spread over the whole run and over its weathers.
+A block holds every model once, in an order shuffled by the seed. The blocks of different scenarios are interleaved, so that
+each scenario's visits are spread over the whole run and over its weathers.
 """
 
 import random

@@ -60,7 +60,9 @@ class Progress:
             if not self.live:
                 weather = ", weather changed" if record.weather_changed else ""
                 peak = rate(self.peaks[key][-1])
-                self.console.print(f"[{self.visits}/{self.planned}] {plan.scenario} {plan.model}: {peak}{weather}", highlight=False)
+                self.console.print(
+                    f"[{self.visits}/{self.planned}] {plan.scenario} {plan.model}: {peak}{weather}", highlight=False
+                )
         self._redraw()
 
     def say(self, message: str) -> None:

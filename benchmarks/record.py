@@ -6,11 +6,13 @@ summary.md, charts/. A file appears whole or not at all.
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from benchmarks.nouns import SCHEMA, RunFacts, RunSummary, VisitRecord
+
+Value = TypeVar("Value")
 
 
 class RecordError(RuntimeError):
@@ -54,7 +56,7 @@ def read_summary(run: Path) -> RunSummary:
     return _read(run / "summary.json", RunSummary)
 
 
-def _read(path: Path, kind: type[Any]) -> Any:
+def _read(path: Path, kind: type[Value]) -> Value:
     try:
         data = path.read_bytes()
         schema = msgspec.json.decode(data, type=_Schema).schema

@@ -45,7 +45,9 @@ def verify(host: str, port: int, scenario: Scenario) -> Answer:
 def same(answer: Answer, others: str, model: str) -> None:
     """Hold an answer against the other models'. Raises VerifyError when they differ."""
     if others and answer.digest != others:
-        raise VerifyError(f"{model} answers other bytes than the models before it (digest {answer.digest[:12]}, theirs {others[:12]})")
+        raise VerifyError(
+            f"{model} answers other bytes than the models before it (digest {answer.digest[:12]}, theirs {others[:12]})"
+        )
 
 
 def settled(host: str, port: int, scenario: Scenario) -> bool:

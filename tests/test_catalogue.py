@@ -6,7 +6,9 @@ from benchmarks import catalogue
 
 
 def test_models_are_found_without_importing_them(tmp_path):
-    (tmp_path / "hasty.py").write_text('"""Serves in haste.\n\nMore."""\nimport nothing_of_that_name\n\ndef serve():\n    pass\n')
+    (tmp_path / "hasty.py").write_text(
+        '"""Serves in haste.\n\nMore."""\nimport nothing_of_that_name\n\ndef serve():\n    pass\n'
+    )
     (tmp_path / "_private.py").write_text("def serve(): pass\n")
     (tmp_path / "notes.py").write_text('"""No model."""\n')
     assert [(e.name, e.caption) for e in catalogue.models(tmp_path)] == [("hasty", "Serves in haste.")]

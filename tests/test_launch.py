@@ -160,7 +160,7 @@ def test_other_bytes_than_the_other_models_are_found(server):
         same(verify("127.0.0.1", server.facts.port, HELLO), "0" * 64, "this model")
 
 
-def test_a_server_that_is_gone_is_found(server):
+def test_a_server_that_is_gone_is_found():
     begins = time.monotonic()
     with pytest.raises(VerifyError, match="Refused"):
         verify("127.0.0.1", 1, HELLO)

@@ -132,7 +132,10 @@ def test_open_loop_latency_holds_the_queue_that_a_stall_builds():
     stalled.clear()
     with serving(handle) as port:
         told = drive(port, connections=1, seconds=0.5)
-    assert sum(c for i, c in zip(told.response.index, told.response.count, strict=True) if histogram.bounds_ns(i)[0] > 100_000_000) == 1
+    assert (
+        sum(c for i, c in zip(told.response.index, told.response.count, strict=True) if histogram.bounds_ns(i)[0] > 100_000_000)
+        == 1
+    )
 
 
 def test_requests_that_are_never_answered_count_with_their_age():
@@ -261,7 +264,10 @@ def test_the_ramp_is_not_counted():
 
 
 def test_threads_share_connections_and_rate():
-    with serving(answering(OK)) as port, Session(Target("127.0.0.1", port, request_bytes("t", "/"), body=BODY), 5, 2) as session:
+    with (
+        serving(answering(OK)) as port,
+        Session(Target("127.0.0.1", port, request_bytes("t", "/"), body=BODY), 5, 2) as session,
+    ):
         session.open()
         load = session.run(Drive(seconds=0.4, rate_per_s=300, arrivals="constant", poll="sleep"))
     assert len(load.per_connection) == load.connections_opened == 5
@@ -269,7 +275,10 @@ def test_threads_share_connections_and_rate():
 
 
 def test_a_window_can_be_ended_early():
-    with serving(answering(OK, pause_s=0.001)) as port, Session(Target("127.0.0.1", port, request_bytes("t", "/")), 2) as session:
+    with (
+        serving(answering(OK, pause_s=0.001)) as port,
+        Session(Target("127.0.0.1", port, request_bytes("t", "/")), 2) as session,
+    ):
         session.open()
         timer = threading.Timer(0.2, session.stop)
         timer.start()

@@ -133,7 +133,9 @@ def test_bad_use_is_told_in_a_line(arguments, told, tmp_path):
 
 def test_load_alone_prints_what_the_issue_names():
     with subprocess.Popen(
-        [sys.executable, "-m", "benchmarks", "serve", "asyncio_protocol", "--port", "0"], stdout=subprocess.PIPE, cwd=catalogue.ROOT
+        [sys.executable, "-m", "benchmarks", "serve", "asyncio_protocol", "--port", "0"],
+        stdout=subprocess.PIPE,
+        cwd=catalogue.ROOT,
     ) as server:
         port = json.loads(server.stdout.readline())["port"]
         url = f"http://localhost:{port}/hello"
@@ -155,8 +157,8 @@ def test_load_alone_prints_what_the_issue_names():
 
 def test_a_run_that_is_interrupted_keeps_what_is_finished_and_leaves_nothing_running(tmp_path):
     run = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks", "run", "--profile", "standard", "--models", "epoll_loop,prefork", "--scenarios", "hello",
-         "--seconds", "0.1", "--connections", "1", "--name", "cut", "--results", str(tmp_path)],
+        [sys.executable, "-m", "benchmarks", "run", "--profile", "standard", "--models", "epoll_loop,prefork", "--scenarios",
+         "hello", "--seconds", "0.1", "--connections", "1", "--name", "cut", "--results", str(tmp_path)],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=catalogue.ROOT,
     )  # fmt: skip
     visits = tmp_path / "cut" / "visits"

@@ -1,8 +1,9 @@
 """The load engine: Python compiled by numba over libc, stronger than the servers it measures.
 
-Read it in this order: `libc` (the system calls), `recorder` (histograms), `reader` (responses, validated), `loop` (closed and
-open loops over epoll), `engine` (threads, edges, results), `process` and `remote` (the same in a pinned process of its own),
-`command` (`servebench load`).
+Read it in this order: `libc` (the system calls), `recorder` (histograms), `reader` (responses, validated), `state` (what a
+thread knows), `connections` (opened, put off, lost), `exchange` (a request and its response), `loop` (closed and open loops
+over epoll), `engine` (threads, edges, results), `process` and `remote` (the same in a pinned process of its own), `command`
+(`servebench load`).
 
 numba keeps compiled functions in files, but it does not notice when a function that another one calls has changed. So the
 cache has a folder for each state of these sources.

@@ -32,17 +32,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `servebench load`."""
     parser.add_argument("url", help="http://127.0.0.1:8080/path; only loopback unless you say that the target is yours")
     parser.add_argument("--connections", type=int, default=64, metavar="N", help="connections (64)")
-    parser.add_argument("--rate", type=float, metavar="R", help="open loop: requests due per second; without it the loop is closed")
+    parser.add_argument(
+        "--rate", type=float, metavar="R", help="open loop: requests due per second; without it the loop is closed"
+    )
     parser.add_argument("--arrivals", choices=("constant", "poisson"), default="poisson", help="of the open loop (poisson)")
     parser.add_argument("--seconds", type=float, default=10.0, metavar="S", help="the window (10)")
     parser.add_argument("--ramp", type=float, default=0.0, metavar="S", help="seconds of load before it, not counted (0)")
-    parser.add_argument("--think", type=float, default=0.0, metavar="S", help="closed loop: seconds between answer and next request (0)")
+    parser.add_argument(
+        "--think", type=float, default=0.0, metavar="S", help="closed loop: seconds between answer and next request (0)"
+    )
     parser.add_argument("--timeout", type=float, default=10.0, metavar="S", help="seconds to wait for an answer (10)")
-    parser.add_argument("--drain", type=float, default=1.0, metavar="S", help="seconds after the window for what is under way (1)")
+    parser.add_argument(
+        "--drain", type=float, default=1.0, metavar="S", help="seconds after the window for what is under way (1)"
+    )
     keep = parser.add_mutually_exclusive_group()
     keep.add_argument("--keepalive", dest="keepalive", action="store_true", default=True, help="keep connections (the default)")
     keep.add_argument("--no-keepalive", dest="keepalive", action="store_false", help="a new connection for each request")
-    parser.add_argument("--poll", choices=("busy", "sleep"), default="busy", help="busy: never sleep, so the server pays for no wake-up")
+    parser.add_argument(
+        "--poll", choices=("busy", "sleep"), default="busy", help="busy: never sleep, so the server pays for no wake-up"
+    )
     parser.add_argument("--threads", type=int, default=1, metavar="T", help="driver threads (1)")
     parser.add_argument("--cpus", default="", metavar="LIST", help="pin the driver threads to these CPUs, as in 1 or 2,3")
     parser.add_argument("--method", default="GET", help="GET")
@@ -75,10 +83,17 @@ def command(options: argparse.Namespace) -> int:
         refused = session.open() if options.keepalive else {}
         result = session.run(
             Drive(
-                seconds=options.seconds, rate_per_s=options.rate, arrivals=options.arrivals, think_s=options.think,
-                ramp_s=options.ramp, drain_s=options.drain, timeout_s=options.timeout, keepalive=options.keepalive,
-                poll=options.poll, seed=options.seed,
-            )  # fmt: skip
+                seconds=options.seconds,
+                rate_per_s=options.rate,
+                arrivals=options.arrivals,
+                think_s=options.think,
+                ramp_s=options.ramp,
+                drain_s=options.drain,
+                timeout_s=options.timeout,
+                keepalive=options.keepalive,
+                poll=options.poll,
+                seed=options.seed,
+            )
         )
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for kind, count in refused.items():
@@ -105,8 +120,8 @@ def resolve(address: str, mine: bool = False) -> tuple[str, int]:
     addresses = sorted({str(entry[4][0]) for entry in found}, key=lambda text: (":" in text, text))
     if not mine and not all(ipaddress.ip_address(text).is_loopback for text in addresses):
         raise Refused(
-            f"{url.hostname} is {addresses[0]}, which is not this machine's loopback. A load test of somebody else's server is an "
-            "attack; if this one is yours, say so with --this-target-is-mine"
+            f"{url.hostname} is {addresses[0]}, which is not this machine's loopback. A load test of somebody else's server "
+            "is an attack; if this one is yours, say so with --this-target-is-mine"
         )
     return addresses[0], port
 
@@ -158,13 +173,15 @@ def show(result: LoadResult, url: str, console: Console) -> None:
             table.add_row(name.replace("_", " "), *times, f"{found['count']:,}")
     console.print(table)
     console.print(
-        f"[bold]{rate(result.completed / result.seconds)}[/] completed ({result.completed:,}), {result.in_flight:,} in flight at the "
-        f"end, {result.unfinished:,} never answered; {result.connections_opened:,} connections opened; engine "
+        f"[bold]{rate(result.completed / result.seconds)}[/] completed ({result.completed:,}), {result.in_flight:,} in flight "
+        f"at the end, {result.unfinished:,} never answered; {result.connections_opened:,} connections opened; engine "
         f"{percent(result.busy_fraction)} busy",
         highlight=False,
     )
     if result.errors:
-        console.print("errors: " + ", ".join(f"{kind} {count:,}" for kind, count in result.errors.items()), style="red", highlight=False)
+        console.print(
+            "errors: " + ", ".join(f"{kind} {count:,}" for kind, count in result.errors.items()), style="red", highlight=False
+        )
     if result.busy_fraction > 0.85 and result.offered_per_s is None:
         console.print("The engine was close to saturation: this may be its own limit, not the server's.", style="yellow")
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import histogram
-from benchmarks.load import libc, loop, probes, reader, recorder
+from benchmarks.load import libc, loop, probes, reader, recorder, state
 from benchmarks.nouns import Arrivals, EngineCost, Histogram, Ledger, LoadResult, Poll, Series
 
 
@@ -70,7 +70,7 @@ class _Lane:
         family, self.address = libc.socket_address(target.host, target.port)
         self.request = np.frombuffer(target.request, np.uint8).copy()
         self.body = np.frombuffer(target.body or b"\0", np.uint8)[: len(target.body or b"")].copy()
-        self.engine = np.zeros(1, loop.ENGINE)
+        self.engine = np.zeros(1, state.ENGINE)
         e = self.engine[0]
         e["epoll"], e["family"], e["address"] = self.epoll.fileno(), family, self.address.ctypes.data
         e["address_bytes"] = 16 if family == 2 else 28
@@ -84,11 +84,11 @@ class _Lane:
         self.later = np.zeros(connections, np.int64)
         self.retired = np.zeros(max(connections, 64), np.int64)
         self.template = np.zeros(reader.TEMPLATE_LIMIT, np.uint8)
-        self.buffer = np.zeros(loop.BUFFER_BYTES, np.uint8)
+        self.buffer = np.zeros(state.BUFFER_BYTES, np.uint8)
         self.pair = np.zeros(2, np.int64)
-        self.events = np.zeros(loop.MAX_EVENTS * libc.EVENT_WORDS, np.int32)
-        e["words_at"] = self.engine.ctypes.data + loop.ENGINE.fields["words"][1]
-        self.gaps = np.zeros((loop.MAX_GAPS, 2), np.int64)
+        self.events = np.zeros(state.MAX_EVENTS * libc.EVENT_WORDS, np.int32)
+        e["words_at"] = self.engine["words"].ctypes.data
+        self.gaps = np.zeros((state.MAX_GAPS, 2), np.int64)
         self.usage = np.zeros((2, libc.RUSAGE_WORDS + 1), np.int64)
         self.clear(1, ())
 
@@ -96,8 +96,8 @@ class _Lane:
         """Forget what was counted."""
         for name in _COUNTS:
             self.engine[0][name] = 0
-        self.ledger = np.zeros(len(loop.LEDGER), np.int64)
-        self.errors = np.zeros(len(loop.ERROR_KINDS), np.int64)
+        self.ledger = np.zeros(len(state.LEDGER), np.int64)
+        self.errors = np.zeros(len(state.ERROR_KINDS), np.int64)
         self.series = np.zeros((3, steps), np.int64)
         self.recorder = recorder.Recorder()
         self.connections["completed"] = 0
@@ -105,18 +105,17 @@ class _Lane:
         self.meters = np.zeros((2, len(watch), 3), np.int64)
 
     def open(self, deadline_ns: int, burst: int) -> int:
-        return int(
-            loop.open_all(
-                self.engine, self.connections, self.ring, self.later, self.ledger, self.errors, self.series,
-                self.recorder.counts, self.recorder.moments, self.buffer, self.pair, self.events, self.control, deadline_ns, burst,
-            )  # fmt: skip
-        )
+        failed = loop.open_all(
+            self.engine, self.connections, self.ring, self.later, self.ledger, self.errors, self.series, self.recorder.counts,
+            self.recorder.moments, self.pair, self.events, self.control, deadline_ns, burst,
+        )  # fmt: skip
+        return int(failed)
 
     def drive(self, seed: int) -> None:
         loop.drive(
-            self.engine, self.connections, self.asides, self.ring, self.later, self.retired, self.ledger, self.errors, self.series,
-            self.recorder.counts, self.recorder.moments, self.trace, self.body, self.template, self.buffer, self.gaps, self.clocks,
-            self.meters, self.usage, self.pair, self.events, self.control, seed,
+            self.engine, self.connections, self.asides, self.ring, self.later, self.retired, self.ledger, self.errors,
+            self.series, self.recorder.counts, self.recorder.moments, self.trace, self.body, self.template, self.buffer,
+            self.gaps, self.clocks, self.meters, self.usage, self.pair, self.events, self.control, seed,
         )  # fmt: skip
 
     def close(self) -> None:
@@ -131,14 +130,16 @@ class _Lane:
 
 _COUNTS = (
     "intended", "completed", "answered", "in_flight_at_end", "drained", "unfinished", "opened", "fallbacks", "gap_count",
-    "gaps_lost", "idle_ns", "traced", "error_number", "later_head", "later_count", "ring_head", "ring_count", "in_flight", "connecting",
+    "gaps_lost", "idle_ns", "traced", "error_number", "later_head", "later_count", "ring_head", "ring_count", "in_flight",
+    "connecting",
 )  # fmt: skip
 
 
 class Session:
     """The connections of one level. Use it as a context manager, or call `close`.
 
-    With `trace`, the first so many requests of a run's window are kept singly, for tests of the engine itself. Raises ValueError for numbers that make no load.
+    With `trace`, the first so many requests of a run's window are kept singly, for tests of the engine itself. Raises
+    ValueError for numbers that make no load.
     """
 
     def __init__(self, target: Target, connections: int, threads: int = 1, cpus: tuple[int, ...] = (), trace: int = 0) -> None:
@@ -187,7 +188,7 @@ class Session:
 
     def run(self, drive: Drive) -> LoadResult:
         """Drive the load and return what was seen. Blocks; `stop` from a signal handler ends it early."""
-        steps = max(int(np.ceil(drive.seconds * 1e9 / loop.STEP_NS)), 1) + 1
+        steps = max(int(np.ceil(drive.seconds * 1e9 / state.STEP_NS)), 1) + 1
         begins_ns = time.monotonic_ns()
         for number, lane in enumerate(self.lanes):
             lane.clear(steps, drive.watch if number == 0 else ())
@@ -242,7 +243,7 @@ class Session:
         def row(kind: int) -> Histogram:
             return histogram.merge(lane.recorder.row(kind) for lane in lanes)
 
-        ledger = sum(lane.ledger for lane in lanes)
+        ledger = np.sum([lane.ledger for lane in lanes], axis=0)
         return LoadResult(
             seconds=seconds,
             connections=self.connections,
@@ -269,7 +270,7 @@ class Session:
             ),
             gaps_lost=add("gaps_lost"),
             per_connection=[int(n) for lane in lanes for n in lane.connections["completed"]],
-            ledger=Ledger(**{name: int(value) for name, value in zip(loop.LEDGER, ledger, strict=True)}),
+            ledger=Ledger(**{name: int(value) for name, value in zip(state.LEDGER, ledger, strict=True)}),
             cost=_cost(lanes),
             server_cpu_ns=_watched(lanes)[0],
             server_user_ns=_watched(lanes)[1],
@@ -288,14 +289,14 @@ def _local_port(fd: int) -> int:
 
 
 def _errors(lanes: list[_Lane]) -> dict[str, int]:
-    counts = sum(lane.errors for lane in lanes)
-    return {kind: int(count) for kind, count in zip(loop.ERROR_KINDS, counts, strict=True) if count}
+    counts = np.sum([lane.errors for lane in lanes], axis=0)
+    return {kind: int(count) for kind, count in zip(state.ERROR_KINDS, counts, strict=True) if count}
 
 
 def _series(lanes: list[_Lane]) -> Series:
     together = np.array([lane.series for lane in lanes])
     return Series(
-        step_ns=loop.STEP_NS,
+        step_ns=state.STEP_NS,
         completed=together[:, 0].sum(0).tolist(),
         errors=together[:, 1].sum(0).tolist(),
         worst_ns=together[:, 2].max(0).tolist(),
@@ -341,9 +342,11 @@ def _watched(lanes: list[_Lane]) -> tuple[int, int]:
 
 def compile_all() -> None:
     """Load from the cache, or compile, everything that a run calls, by driving a listener that never answers."""
-    with socket.create_server(("127.0.0.1", 0)) as listener, Session(Target(*listener.getsockname(), b"-"), 1) as session:
-        session.open(0.2)
-        session.run(Drive(seconds=0.001, drain_s=0.001))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        host, port = listener.getsockname()
+        with Session(Target(host, port, b"-"), 1) as session:
+            session.open(0.2)
+            session.run(Drive(seconds=0.001, drain_s=0.001))
     shared = np.ones(128, np.int64)
     pair = np.zeros(2, np.int64)
     probes.return_ball(shared, pair, 1)

@@ -31,20 +31,20 @@ def compiled(function: Function) -> Function:
 
 i32, isize, usize = types.int32, types.intp, types.uintp
 
-socket_ = ExternalFunction("socket", i32(i32, i32, i32))
-setsockopt = ExternalFunction("setsockopt", i32(i32, i32, i32, usize, i32))
-getsockopt = ExternalFunction("getsockopt", i32(i32, i32, i32, usize, usize))
-connect = ExternalFunction("connect", i32(i32, usize, i32))
-send = ExternalFunction("send", isize(i32, usize, usize, i32))
-recv = ExternalFunction("recv", isize(i32, usize, usize, i32))
-close = ExternalFunction("close", i32(i32))
-epoll_ctl = ExternalFunction("epoll_ctl", i32(i32, i32, i32, usize))
-epoll_wait = ExternalFunction("epoll_wait", i32(i32, usize, i32, i32))
-clock_gettime = ExternalFunction("clock_gettime", i32(i32, usize))
-getrusage = ExternalFunction("getrusage", i32(i32, usize))
-memcmp = ExternalFunction("memcmp", i32(usize, usize, usize))
-memcpy = ExternalFunction("memcpy", usize(usize, usize, usize))
-_errno_location = ExternalFunction("__errno_location", usize())
+socket_: Any = ExternalFunction("socket", i32(i32, i32, i32))
+setsockopt: Any = ExternalFunction("setsockopt", i32(i32, i32, i32, usize, i32))
+getsockopt: Any = ExternalFunction("getsockopt", i32(i32, i32, i32, usize, usize))
+connect: Any = ExternalFunction("connect", i32(i32, usize, i32))
+send: Any = ExternalFunction("send", isize(i32, usize, usize, i32))
+recv: Any = ExternalFunction("recv", isize(i32, usize, usize, i32))
+close: Any = ExternalFunction("close", i32(i32))
+epoll_ctl: Any = ExternalFunction("epoll_ctl", i32(i32, i32, i32, usize))
+epoll_wait: Any = ExternalFunction("epoll_wait", i32(i32, usize, i32, i32))
+clock_gettime: Any = ExternalFunction("clock_gettime", i32(i32, usize))
+getrusage: Any = ExternalFunction("getrusage", i32(i32, usize))
+memcmp: Any = ExternalFunction("memcmp", i32(usize, usize, usize))
+memcpy: Any = ExternalFunction("memcpy", usize(usize, usize, usize))
+_errno_location: Any = ExternalFunction("__errno_location", usize())
 
 # struct epoll_event is packed on x86-64 and naturally aligned elsewhere: 3 or 4 words, the data's low word at 1 or 2.
 EVENT_WORDS = 3 if platform.machine() == "x86_64" else 4

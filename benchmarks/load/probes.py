@@ -75,7 +75,7 @@ def _on_cpu(cpu: int, work: Callable[[], Any], results: list[Any]) -> threading.
 
 
 def pingpong_ns(one_cpu: int, other_cpu: int, length_ns: int = PINGPONG_NS) -> float | None:
-    """One round trip of a cache line between two CPUs in ns, the median; None if they are the same, or the line never came back."""
+    """The median round trip of a cache line between two CPUs in ns; None if they are the same, or the line never came back."""
     if one_cpu == other_cpu:
         return None
     shared, laps = np.zeros(128, np.int64), np.zeros(_LAPS, np.int64)

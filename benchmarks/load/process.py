@@ -84,8 +84,10 @@ def is_steady(rates_per_s: list[float], within: float) -> bool:
         return False
     last = rates_per_s[-3:]
     mean = sum(last) / 3
-    return mean > 0 and max(abs(rate - mean) for rate in last) <= within * mean and not (
-        last[0] < last[1] < last[2] and last[2] - last[0] > within * mean
+    return (
+        mean > 0
+        and max(abs(rate - mean) for rate in last) <= within * mean
+        and not (last[0] < last[1] < last[2] and last[2] - last[0] > within * mean)
     )
 
 

@@ -213,7 +213,7 @@ def _framed(c: Any, bodiless: bool) -> int:
 
 
 @compiled
-def _take_chunk_byte(c: Any, byte: int) -> int:
+def _take_chunk_byte(c: Any, byte: Any) -> int:
     """One byte of a chunk's size line, of the line end after its data, or of the trailers."""
     if c.stage == CHUNK_END:  # CR LF after the data
         if byte == _LF:
@@ -247,9 +247,7 @@ def _take_chunk_byte(c: Any, byte: int) -> int:
 
 
 @compiled
-def feed(
-    c: Any, data: Any, start: int, end: int, aside: Any, body: Any, body_known: bool, bodiless: bool
-) -> tuple[int, int]:
+def feed(c: Any, data: Any, start: int, end: int, aside: Any, body: Any, body_known: bool, bodiless: bool) -> tuple[int, int]:
     """Read data[start:end] as the next part of the response under way.
 
     `aside` is the connection's own HEAD_LIMIT bytes, `body` the expected body. Returns MORE, WHOLE or MALFORMED and the

@@ -11,7 +11,6 @@ from benchmarks.load.engine import Drive, Target
 from benchmarks.load.process import Close, Compile, Open, Probe, Question, Reply, Run, WarmUp
 from benchmarks.nouns import LoadResult, Warmup, Weather
 
-
 Value = TypeVar("Value")
 
 
@@ -20,7 +19,7 @@ class EngineDied(RuntimeError):
 
 
 class RemoteEngine:
-    """A load engine pinned to the driver's CPUs. Every method blocks until it has answered, and raises EngineDied if it can't."""
+    """A load engine pinned to the driver's CPUs. Every method blocks until it has answered; EngineDied if it can't."""
 
     def __init__(self, cpus: tuple[int, ...]) -> None:
         self._cpus = cpus

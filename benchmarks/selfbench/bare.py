@@ -13,7 +13,7 @@ from benchmarks.selfbench.peers import Spent
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _drive(fds: Any, request: Any, buffer: Any, length_ns: int) -> tuple[int, int, int]:
-    """Requests on all connections at once, then each in turn: recv, send. Returns requests, CPU ns, ns; -1 requests on error."""
+    """Requests on all connections at once, then each in turn: recv, send. Returns requests (-1 on error), CPU ns, ns."""
     pair = np.zeros(2, np.int64)
     for fd in fds:
         libc.send(fd, request.ctypes.data, len(request), libc.MSG_NOSIGNAL)

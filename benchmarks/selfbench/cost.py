@@ -37,12 +37,15 @@ def measure(console: Console, server_cpu: int, driver_cpu: int) -> bool:
             made = {"wrk": peers.wrk(port, driver_cpu, CONNECTIONS, SECONDS), "engine": engine(port)}
             made["bare"] = bare.drive(port, request_bytes(f"127.0.0.1:{port}", "/hello"), CONNECTIONS, SECONDS)
             rounds.append(made)
-    console.print(f"[bold]cost[/]  CPU per request against nginx, {CONNECTIONS} connections, keep-alive, {ROUNDS} rounds in turn")
+    console.print(
+        f"[bold]cost[/]  CPU per request against nginx, {CONNECTIONS} connections, keep-alive, {ROUNDS} rounds in turn"
+    )
     for name in ("engine", "wrk", "bare"):
         costs = [made[name].us_per_request for made in rounds]
         rates = [made[name].requests / made[name].seconds for made in rounds]
         console.print(
-            f"  {name:7} {median(costs):6.2f} µs ({min(costs):.2f} to {max(costs):.2f}), at {median(rates) / 1000:.0f}k requests/s",
+            f"  {name:7} {median(costs):6.2f} µs ({min(costs):.2f} to {max(costs):.2f}), "
+            f"at {median(rates) / 1000:.0f}k requests/s",
             highlight=False,
         )
     good = True
@@ -51,8 +54,8 @@ def measure(console: Console, server_cpu: int, driver_cpu: int) -> bool:
         reached = median(ratios) <= most
         good &= reached
         console.print(
-            f"  engine / {name}: median {median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f}), at most {most:.2f} wanted: "
-            f"{'reached' if reached else '[red]missed[/]'}",
+            f"  engine / {name}: median {median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f}), "
+            f"at most {most:.2f} wanted: {'reached' if reached else '[red]missed[/]'}",
             highlight=False,
         )
     return good

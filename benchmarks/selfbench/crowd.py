@@ -27,10 +27,11 @@ def measure(console: Console, server_cpu: int, driver_cpu: int) -> bool:
     used = sum(1 for count in load.per_connection if count)
     good = not errors and load.cost.rss_bytes <= AT_MOST_BYTES and load.connections_opened == CONNECTIONS
     console.print(
-        f"[bold]crowd[/]  {load.connections_opened:,} keep-alive connections to epoll_loop, {used:,} of them used in {SECONDS:.0f} s at "
-        f"{RATE_PER_S:,.0f} requests/s: errors {errors or 'none'}, engine RSS {size(load.cost.rss_bytes)} "
-        f"(at most {size(AT_MOST_BYTES)} wanted), p50 {duration(histogram.quantile_ns(load.response, 0.5))}, "
-        f"p99 {duration(histogram.quantile_ns(load.response, 0.99))}: {'reached' if good else '[red]missed[/]'}",
+        f"[bold]crowd[/]  {load.connections_opened:,} keep-alive connections to epoll_loop, {used:,} of them used "
+        f"in {SECONDS:.0f} s at {RATE_PER_S:,.0f} requests/s: errors {errors or 'none'}, "
+        f"engine RSS {size(load.cost.rss_bytes)} (at most {size(AT_MOST_BYTES)} wanted), "
+        f"p50 {duration(histogram.quantile_ns(load.response, 0.5))}, p99 {duration(histogram.quantile_ns(load.response, 0.99))}: "
+        f"{'reached' if good else '[red]missed[/]'}",
         highlight=False,
     )
     return good

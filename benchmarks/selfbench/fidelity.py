@@ -1,9 +1,9 @@
 """Is the response time that the engine tells the one that the server saw? The same clock on both sides, request by request.
 
 The truth of a request is `left − intended`: when the server let go of the response, less when the request was due. The engine's
-number is `end − intended`. What lies between is the way back and the engine's own delay in looking. Requests that overlap a pause
-of the engine (over 100 µs: the machine took its core away) are set aside, for no generator can answer for those; the whole is
-printed beside.
+number is `end − intended`. What lies between is the way back and the engine's own delay in looking. Requests that overlap a
+pause of the engine (over 100 µs: the machine took its core away) are set aside, for no generator can answer for those; the
+whole is printed beside.
 """
 
 from typing import Any
@@ -49,8 +49,8 @@ def capacity_per_s(server: Truth, driver_cpu: int) -> float:
 def matched(traced: Any, rows: Any) -> Any:
     """Each traced request's truth, `left − intended` in ns.
 
-    `traced` is (requests, 4) of port, intended, sent, end; `rows` (responses, 3) of port, arrived, left. Raises ValueError when a
-    request has no row between its sending and its end, which would be a wrong match.
+    `traced` is (requests, 4) of port, intended, sent, end; `rows` (responses, 3) of port, arrived, left. Raises ValueError when
+    a request has no row between its sending and its end, which would be a wrong match.
     """
     truths = np.empty(len(traced), np.int64)
     for port in np.unique(traced[:, 0]):
@@ -79,7 +79,10 @@ def measure(console: Console, server_cpu: int, driver_cpu: int) -> bool:
     compile_all()
     with truth(server_cpu) as server:
         capacity = capacity_per_s(server, driver_cpu)
-        console.print(f"[bold]fidelity[/]  against a spinning server that knows; open-loop capacity {capacity / 1000:.0f}k/s", highlight=False)
+        console.print(
+            f"[bold]fidelity[/]  against a spinning server that knows; open-loop capacity {capacity / 1000:.0f}k/s",
+            highlight=False,
+        )
         for share in SHARES:
             with Session(_target(server), CONNECTIONS, cpus=(driver_cpu,), trace=_ROWS) as session:
                 session.open()
@@ -93,7 +96,9 @@ def _print(console: Console, share: float, traced: Any, rows: Any, load: LoadRes
     truths, told = matched(traced, rows), traced[:, 3] - traced[:, 1]
     clear = undisturbed(traced, load, begins_ns)
     masked = 1 - clear.mean()
-    console.print(f"  at {share:.0%}, {len(traced):,} requests, {masked:.1%} overlap a pause of the engine over 100 µs", highlight=False)
+    console.print(
+        f"  at {share:.0%}, {len(traced):,} requests, {masked:.1%} overlap a pause of the engine over 100 µs", highlight=False
+    )
     good = bool(masked <= MASKED_AT_MOST)
     if not good:
         console.print("  [red]machine too noisy[/]: the rest says nothing")
@@ -102,8 +107,9 @@ def _print(console: Console, share: float, traced: Any, rows: Any, load: LoadRes
         whole, whole_truth = (np.quantile(values, q) / 1000 for values in (told, truths))
         good &= bool(abs(ours - theirs) <= limit)
         console.print(
-            f"    p{q * 100:<5g} engine {ours:8.1f} µs, truth {theirs:8.1f} µs, apart {ours - theirs:6.1f} µs (at most {limit:.0f} wanted: "
-            f"{'reached' if abs(ours - theirs) <= limit else '[red]missed[/]'}); unmasked {whole:.1f} and {whole_truth:.1f} µs",
+            f"    p{q * 100:<5g} engine {ours:8.1f} µs, truth {theirs:8.1f} µs, apart {ours - theirs:6.1f} µs "
+            f"(at most {limit:.0f} wanted: {'reached' if abs(ours - theirs) <= limit else '[red]missed[/]'}); "
+            f"unmasked {whole:.1f} and {whole_truth:.1f} µs",
             highlight=False,
         )
     return good

@@ -38,7 +38,7 @@ def rate_per_s(port: int, connections: int = CONNECTIONS) -> float:
     return load.completed / load.seconds
 
 
-def measure(console: Console, server_cpu: int, driver_cpu: int) -> bool:
+def measure(console: Console, server_cpu: int, _driver_cpu: int) -> bool:
     """Print every model's throughput as a share of nginx's; whether the floors are reached. Raises Missing."""
     rates: dict[str, list[float]] = defaultdict(list)
     shares: dict[str, list[float]] = defaultdict(list)
@@ -62,7 +62,8 @@ def measure(console: Console, server_cpu: int, driver_cpu: int) -> bool:
             good &= share >= floor
             verdict = f"at least {floor:.2f} wanted: {'reached' if share >= floor else '[red]missed[/]'}"
         console.print(
-            f"  {name:22} {median(rates[name]) / 1000:6.1f}k/s  {share:.2f} of nginx ({min(shares[name]):.2f} to {max(shares[name]):.2f}) {verdict}",
+            f"  {name:22} {median(rates[name]) / 1000:6.1f}k/s  {share:.2f} of nginx "
+            f"({min(shares[name]):.2f} to {max(shares[name]):.2f}) {verdict}",
             highlight=False,
         )
     return good

@@ -54,7 +54,10 @@ def nginx(cpu: int) -> Iterator[int]:
         config = Path(folder, "nginx.conf")
         config.write_text(_NGINX.format(folder=folder, port=port))
         process = subprocess.Popen(
-            [binary, "-p", folder, "-c", str(config)], preexec_fn=lambda: pin(cpu), stderr=subprocess.PIPE, start_new_session=True
+            [binary, "-p", folder, "-c", str(config)],
+            preexec_fn=lambda: pin(cpu),
+            stderr=subprocess.PIPE,
+            start_new_session=True,
         )
         try:
             _wait_until_open(port, process)

@@ -26,7 +26,7 @@ RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 13\r
 LOG_ROWS = 2_000_000
 _COUNT, _OVER = 0, 1  # words of the log's first row
 
-_accept = ExternalFunction("accept4", libc.i32(libc.i32, libc.usize, libc.usize, libc.i32))
+_accept: Any = ExternalFunction("accept4", libc.i32(libc.i32, libc.usize, libc.usize, libc.i32))
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
@@ -108,7 +108,9 @@ def truth(cpu: int) -> Iterator[Truth]:
         path = Path(folder, "log")
         log = _map(path, LOG_ROWS)
         process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.selfbench.truth", str(path), str(cpu)], stdout=subprocess.PIPE, start_new_session=True
+            [sys.executable, "-m", "benchmarks.selfbench.truth", str(path), str(cpu)],
+            stdout=subprocess.PIPE,
+            start_new_session=True,
         )
         assert process.stdout is not None
         try:

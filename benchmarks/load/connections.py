@@ -1,0 +1,136 @@
+"""A connection's life outside its requests: opened, set free, put off, taken leave of, lost.
+
+Opening never waits: it ends as an event of epoll, or as an error right away. Sockets are registered once, edge-triggered for
+both directions, so a connection costs one epoll_ctl in its life. One that fails pauses before it is opened again, so that a
+server that is down costs no busy loop of refusals.
+"""
+
+from typing import Any
+
+from benchmarks.load import libc
+from benchmarks.load.libc import compiled
+from benchmarks.load.state import (
+    CONNECT_FAILED,
+    CONNECT_TIMEOUT,
+    CONNECTING,
+    L_CONNECTING,
+    L_FAILED,
+    PAUSED,
+    REFUSED,
+    charge,
+    count_error,
+)
+
+_PAUSE_NS = 10_000_000  # before a connection that failed is opened again
+EAGAIN, EINPROGRESS, ECONNREFUSED, ETIMEDOUT = 11, 115, 111, 110
+
+
+@compiled
+def shut(c: Any) -> None:
+    """Close the connection's socket, if it has one."""
+    if c.fd >= 0:
+        libc.close(c.fd)
+        c.fd = -1
+
+
+@compiled
+def retire(e: Any, c: Any, retired: Any) -> None:
+    """Take leave of a connection whose last response has come: the server, who said that it ends, shall close it first.
+
+    Whoever closes first keeps the port in TIME_WAIT for a minute. A client that does so runs out of ports, and long before
+    that the kernel spends its time looking for a free one.
+    """
+    if e.retired_count == len(retired):
+        libc.close(c.fd)
+    else:
+        retired[e.retired_count] = c.fd
+        e.retired_count += 1
+    c.fd = -1
+
+
+@compiled
+def bury(e: Any, fd: int, retired: Any) -> None:
+    """A retired connection's event: the server has closed it."""
+    for i in range(e.retired_count):
+        if retired[i] == fd:
+            e.retired_count -= 1
+            retired[i] = retired[e.retired_count]
+            libc.close(fd)
+            return
+
+
+@compiled
+def set_free(e: Any, k: int, connections: Any, ring: Any) -> None:
+    """Append a connection to the ring of free ones (open loop)."""
+    if connections[k].ringed == 0:
+        connections[k].ringed = 1
+        ring[(e.ring_head + e.ring_count) % len(ring)] = k
+        e.ring_count += 1
+
+
+@compiled
+def put_off(e: Any, k: int, connections: Any, later: Any, delay_ns: int, state: int, t: int) -> None:
+    """Let a connection rest. Pauses and think times are each of one length, and a run has one kind or short pauses."""
+    connections[k].state = state
+    connections[k].due_ns = t + delay_ns
+    at = e.later_count
+    # Kept in order of due time: almost always the new one is the last.
+    while at > 0 and connections[later[(e.later_head + at - 1) % len(later)]].due_ns > t + delay_ns:
+        later[(e.later_head + at) % len(later)] = later[(e.later_head + at - 1) % len(later)]
+        at -= 1
+    later[(e.later_head + at) % len(later)] = k
+    e.later_count += 1
+
+
+@compiled
+def connect(e: Any, k: int, connections: Any, t: int) -> int:
+    """Open a connection, without waiting: 0, or the errno of what failed at once."""
+    c = connections[k]
+    c.since_ns = t
+    c.state = CONNECTING
+    e.connecting += 1
+    fd = libc.socket_(e.family, libc.SOCKET_TYPE, 0)
+    if fd < 0:
+        return libc.errno()
+    c.fd = fd
+    e.words[0] = 1
+    libc.setsockopt(fd, libc.IPPROTO_TCP, libc.TCP_NODELAY, e.words_at, 4)
+    if libc.connect(fd, e.address, e.address_bytes) != 0:
+        error = libc.errno()
+        if error != EINPROGRESS:
+            return error
+    e.words[0] = libc.EPOLLIN | libc.EPOLLOUT | libc.EPOLLRDHUP | libc.EPOLLET
+    e.words[libc.EVENT_DATA] = k
+    e.words[libc.EVENT_DATA + 1] = fd
+    if libc.epoll_ctl(e.epoll, libc.EPOLL_CTL_ADD, fd, e.words_at) != 0:
+        return libc.errno()
+    return 0
+
+
+@compiled
+def connect_failed(
+    e: Any, k: int, connections: Any, later: Any, ledger: Any, errors: Any, series: Any, number: int, t: int
+) -> None:
+    """A connection could not be opened: say why, and try again after a pause. The request it was for is lost with it."""
+    c = connections[k]
+    charge(e, c, L_CONNECTING, ledger, t)
+    shut(c)
+    e.connecting -= 1
+    e.error_number = number
+    kind = REFUSED if number == ECONNREFUSED else CONNECT_TIMEOUT if number == ETIMEDOUT else CONNECT_FAILED
+    count_error(e, kind, errors, series, t)
+    c.owes = 0
+    put_off(e, k, connections, later, _PAUSE_NS, PAUSED, t)
+
+
+@compiled
+def request_failed(
+    e: Any, k: int, connections: Any, later: Any, ledger: Any, errors: Any, series: Any, kind: int, t: int
+) -> None:
+    """The request under way failed and takes its connection with it."""
+    c = connections[k]
+    charge(e, c, L_FAILED, ledger, t)
+    shut(c)
+    e.in_flight -= 1
+    count_error(e, kind, errors, series, t)
+    put_off(e, k, connections, later, _PAUSE_NS, PAUSED, t)

@@ -1,0 +1,263 @@
+"""One exchange: the request goes out, the response is read, judged and measured, and the connection goes on.
+
+Edge triggering asks for one thing here: read until a response is whole or the kernel has no more. A response with the very
+bytes of an earlier one that was right is right too, and is not parsed: one memcmp instead. All others go through `reader`.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from benchmarks.load import libc, reader
+from benchmarks.load.connections import (
+    EAGAIN,
+    connect,
+    connect_failed,
+    put_off,
+    request_failed,
+    retire,
+    set_free,
+    shut,
+)
+from benchmarks.load.libc import compiled
+from benchmarks.load.recorder import CONNECT, PROMPT, RESPONSE, SEND_LAG, SERVICE, record
+from benchmarks.load.state import (
+    BUFFER_BYTES,
+    CLOSED,
+    CLOSED_EARLY,
+    DRAIN,
+    L_COMPLETED,
+    L_CONNECTING,
+    L_FAILED,
+    L_THINKING,
+    MALFORMED,
+    RAMP,
+    READY,
+    RESET,
+    SENDING,
+    STATUS,
+    STEP_NS,
+    THINKING,
+    WAITING,
+    WINDOW,
+    WRONG_BODY,
+    charge,
+    count_error,
+    look,
+)
+
+
+@compiled
+def write(e: Any, c: Any) -> bool:
+    """Write what is left of the request; False if the connection is gone."""
+    count = libc.send(c.fd, e.request + np.uint64(c.written), e.request_bytes - c.written, libc.MSG_NOSIGNAL)
+    if count < 0:
+        if libc.errno() != EAGAIN:
+            return False
+        count = 0
+    c.written += count
+    c.state = WAITING if c.written == e.request_bytes else SENDING
+    return True
+
+
+@compiled
+def start(
+    e: Any, k: int, connections: Any, later: Any, ledger: Any, errors: Any, series: Any, account: int, intended: int, t: int
+) -> None:
+    """Send a request on an open connection. `account` is where the time until now goes."""
+    c = connections[k]
+    charge(e, c, account, ledger, t)
+    c.intended_ns, c.sent_ns, c.written, c.owes = intended, t, 0, 0
+    reader.begin(c)
+    e.in_flight += 1
+    if e.open == 0 and e.phase == WINDOW:
+        e.intended += 1
+    if not write(e, c):
+        request_failed(e, k, connections, later, ledger, errors, series, RESET, t)
+
+
+@compiled
+def _opened(
+    e: Any, k: int, connections: Any, ring: Any, later: Any, ledger: Any, errors: Any, series: Any, counts: Any, moments: Any,
+    t: int,
+) -> None:  # fmt: skip
+    """A connection is open: send the request that waits for it, or the first of a closed loop, or set it free."""
+    c = connections[k]
+    e.connecting -= 1
+    e.opened += 1
+    record(counts, moments, CONNECT, t - c.since_ns)
+    if c.owes == 1:
+        start(e, k, connections, later, ledger, errors, series, L_CONNECTING, c.intended_ns, t)
+    elif e.open == 0 and e.phase != DRAIN:
+        start(e, k, connections, later, ledger, errors, series, L_CONNECTING, t, t)
+    else:
+        charge(e, c, L_CONNECTING, ledger, t)
+        c.state = READY
+        set_free(e, k, connections, ring)
+
+
+@compiled
+def attempt_ended(
+    e: Any, k: int, connections: Any, ring: Any, later: Any, ledger: Any, errors: Any, series: Any, counts: Any, moments: Any,
+    t: int,
+) -> None:  # fmt: skip
+    """An attempt to connect has ended."""
+    c = connections[k]
+    e.words[0], e.words[1] = 0, 4
+    libc.getsockopt(c.fd, libc.SOL_SOCKET, libc.SO_ERROR, e.words_at, e.words_at + np.uint64(4))
+    if e.words[0]:
+        connect_failed(e, k, connections, later, ledger, errors, series, e.words[0], t)
+    else:
+        _opened(e, k, connections, ring, later, ledger, errors, series, counts, moments, t)
+
+
+@compiled
+def _measure(e: Any, k: int, c: Any, counts: Any, moments: Any, series: Any, trace: Any, t: int) -> None:
+    """Count a response that was right. `trace` keeps single requests for as long as it has rows: connection and three times."""
+    e.answered += 1
+    if e.phase == WINDOW:
+        e.completed += 1
+        c.completed += 1
+        step = min((t - e.starts_ns) // STEP_NS, series.shape[1] - 1)
+        series[0, step] += 1
+        series[2, step] = max(series[2, step], t - c.intended_ns)
+    elif e.phase == DRAIN:
+        e.drained += 1
+    if e.phase != RAMP and c.intended_ns >= e.starts_ns:
+        if e.traced < len(trace):
+            trace[e.traced, 0], trace[e.traced, 1], trace[e.traced, 2], trace[e.traced, 3] = k, c.intended_ns, c.sent_ns, t
+            e.traced += 1
+        if c.intended_ns == c.sent_ns:
+            record(counts, moments, PROMPT, t - c.sent_ns)
+        else:
+            record(counts, moments, RESPONSE, t - c.intended_ns)
+            record(counts, moments, SERVICE, t - c.sent_ns)
+            record(counts, moments, SEND_LAG, c.sent_ns - c.intended_ns)
+
+
+@compiled
+def _go_on(
+    e: Any, k: int, connections: Any, ring: Any, later: Any, retired: Any, ledger: Any, errors: Any, series: Any, closes: int,
+    t: int,
+) -> None:  # fmt: skip
+    """After a response: the connection's next request, or its rest, or a new connection in its place."""
+    c = connections[k]
+    if closes:
+        retire(e, c, retired)
+        c.state = CLOSED
+    else:
+        c.state = READY
+    if e.phase == DRAIN:
+        return
+    if e.open == 0:
+        if e.think_ns > 0:
+            put_off(e, k, connections, later, e.think_ns, THINKING, t)
+        elif closes:
+            c.owes, c.intended_ns = 1, t
+            error = connect(e, k, connections, t)
+            if error:
+                connect_failed(e, k, connections, later, ledger, errors, series, error, t)
+        else:
+            start(e, k, connections, later, ledger, errors, series, L_THINKING, t, t)
+    elif closes and e.keepalive:
+        error = connect(e, k, connections, t)
+        if error:
+            connect_failed(e, k, connections, later, ledger, errors, series, error, t)
+    else:
+        set_free(e, k, connections, ring)
+
+
+@compiled
+def _whole(
+    e: Any, k: int, connections: Any, ring: Any, later: Any, retired: Any, ledger: Any, errors: Any, series: Any, counts: Any,
+    moments: Any, trace: Any, body: Any, template: Any, buffer: Any, whole_bytes: int, t: int,
+) -> None:  # fmt: skip
+    """A response that the parser finished: is it the right one? `whole_bytes` is its length if it came in one piece, else 0."""
+    c = connections[k]
+    e.fallbacks += 1
+    e.in_flight -= 1
+    if e.body_known and c.offset != len(body) and not e.bodiless:
+        c.differs = 1
+    if c.status != e.expect_status or c.differs:
+        kind = WRONG_BODY if c.status == e.expect_status else STATUS + min(c.status // 100, 5) - 1
+        charge(e, c, L_FAILED, ledger, t)
+        count_error(e, kind, errors, series, t)
+    else:
+        charge(e, c, L_COMPLETED, ledger, t)
+        _measure(e, k, c, counts, moments, series, trace, t)
+        if 0 < whole_bytes <= len(template):
+            libc.memcpy(template.ctypes.data, buffer.ctypes.data, whole_bytes)
+            e.template_bytes, e.template_closes = whole_bytes, c.closes
+    _go_on(e, k, connections, ring, later, retired, ledger, errors, series, c.closes or not e.keepalive, t)
+
+
+@compiled
+def read_response(
+    e: Any, k: int, connections: Any, asides: Any, ring: Any, later: Any, retired: Any, ledger: Any, errors: Any, series: Any,
+    counts: Any, moments: Any, trace: Any, body: Any, template: Any, buffer: Any, pair: Any, gaps: Any,
+) -> int:  # fmt: skip
+    """Read what has come for the request under way. Returns the time of the last look at the clock."""
+    c = connections[k]
+    while True:
+        count = libc.recv(c.fd, buffer.ctypes.data, BUFFER_BYTES, 0)
+        t = look(e, pair, gaps)
+        if (
+            count == e.template_bytes
+            and c.stage == reader.HEAD
+            and c.head == 0
+            and libc.memcmp(buffer.ctypes.data, template.ctypes.data, count) == 0
+        ):
+            e.in_flight -= 1
+            charge(e, c, L_COMPLETED, ledger, t)
+            _measure(e, k, c, counts, moments, series, trace, t)
+            _go_on(e, k, connections, ring, later, retired, ledger, errors, series, e.template_closes or not e.keepalive, t)
+            return t
+        if count > 0:
+            in_one_piece = c.stage == reader.HEAD and c.head == 0 and c.offset == 0
+            outcome, at = reader.feed(c, buffer, 0, count, asides[k], body, e.body_known == 1, e.bodiless == 1)
+            if outcome == reader.MALFORMED or (outcome == reader.WHOLE and at < count):
+                request_failed(e, k, connections, later, ledger, errors, series, MALFORMED, t)
+                return t
+            if outcome == reader.WHOLE:
+                _whole(
+                    e, k, connections, ring, later, retired, ledger, errors, series, counts, moments, trace, body, template,
+                    buffer, count if in_one_piece else 0, t,
+                )  # fmt: skip
+                return t
+            if count < BUFFER_BYTES:
+                return t
+        elif count == 0:
+            if c.stage == reader.UNTIL_CLOSE:
+                _whole(
+                    e, k, connections, ring, later, retired, ledger, errors, series, counts, moments, trace, body, template,
+                    buffer, 0, t,
+                )  # fmt: skip
+            else:
+                request_failed(e, k, connections, later, ledger, errors, series, CLOSED_EARLY, t)
+            return t
+        else:
+            if libc.errno() != EAGAIN:
+                request_failed(e, k, connections, later, ledger, errors, series, RESET, t)
+            return t
+
+
+@compiled
+def heard_unasked(
+    e: Any, k: int, connections: Any, later: Any, ledger: Any, errors: Any, series: Any, buffer: Any, t: int
+) -> None:
+    """Something came on a connection with no request under way: its end, as a rule; bytes nobody asked for are malformed."""
+    c = connections[k]
+    count = libc.recv(c.fd, buffer.ctypes.data, BUFFER_BYTES, 0)
+    if count < 0 and libc.errno() == EAGAIN:
+        return
+    if count > 0:
+        count_error(e, MALFORMED, errors, series, t)
+    shut(c)
+    if c.state == THINKING:
+        return
+    charge(e, c, L_THINKING, ledger, t)
+    c.state = CLOSED
+    if e.phase != DRAIN:
+        error = connect(e, k, connections, t)
+        if error:
+            connect_failed(e, k, connections, later, ledger, errors, series, error, t)

@@ -1,0 +1,130 @@
+"""What the functions of the loop share: the record they pass around, the states and the accounts.
+
+Every engine thread has one ENGINE record: what to do, where it stands, what it saw. A connection (`reader.CONNECTION`) is in
+one of seven states, and whenever it leaves one, the time it spent there is charged to one of five accounts. So the accounts add
+up to the number of connections times the window's length.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from benchmarks.load.libc import compiled, now
+
+CLOSED, CONNECTING, READY, SENDING, WAITING, THINKING, PAUSED = range(7)  # states of a connection
+RAMP, WINDOW, DRAIN = range(3)  # phases of a run
+
+ERROR_KINDS = (
+    "connect_refused",
+    "connect_timeout",
+    "connect_failed",
+    "reset",
+    "closed_early",
+    "read_timeout",
+    "malformed",
+    "wrong_body",
+    "status_1xx",
+    "status_2xx",
+    "status_3xx",
+    "status_4xx",
+    "status_5xx",
+)
+(REFUSED, CONNECT_TIMEOUT, CONNECT_FAILED, RESET, CLOSED_EARLY, READ_TIMEOUT, MALFORMED, WRONG_BODY, STATUS) = range(9)
+LEDGER = ("completed_ns", "failed_ns", "residual_ns", "thinking_ns", "connecting_ns")
+L_COMPLETED, L_FAILED, L_RESIDUAL, L_THINKING, L_CONNECTING = range(5)
+
+MAX_EVENTS = 64
+BUFFER_BYTES = 262144
+GAP_NS = 40_000  # pauses of the loop that are worth writing down
+MAX_GAPS = 20_000
+STEP_NS = 100_000_000  # of the series
+
+ENGINE = np.dtype(
+    [
+        # what to do
+        ("epoll", np.int32),
+        ("family", np.int32),
+        ("address", np.uint64),  # of struct sockaddr
+        ("address_bytes", np.int32),
+        ("request", np.uint64),  # the address of the request's bytes
+        ("request_bytes", np.int64),
+        ("expect_status", np.int32),
+        ("body_known", np.int32),
+        ("bodiless", np.int32),
+        ("open", np.int32),
+        ("poisson", np.int32),
+        ("keepalive", np.int32),
+        ("sleepy", np.int32),
+        ("interval_ns", np.float64),
+        ("think_ns", np.int64),
+        ("timeout_ns", np.int64),
+        ("connect_timeout_ns", np.int64),
+        ("drain_ns", np.int64),
+        # where it stands
+        ("phase", np.int32),
+        ("next_ns", np.float64),  # the next arrival
+        ("starts_ns", np.int64),  # the window's edges, first as planned, then as they were
+        ("ends_ns", np.int64),
+        ("last_ns", np.int64),  # the last look at the clock
+        ("template_bytes", np.int64),
+        ("template_closes", np.int32),
+        ("in_flight", np.int64),
+        ("connecting", np.int64),
+        ("ring_head", np.int64),
+        ("ring_count", np.int64),
+        ("later_head", np.int64),
+        ("later_count", np.int64),
+        ("retired_count", np.int64),
+        ("swept", np.int64),
+        # what it saw
+        ("intended", np.int64),
+        ("completed", np.int64),
+        ("answered", np.int64),
+        ("in_flight_at_end", np.int64),
+        ("drained", np.int64),
+        ("unfinished", np.int64),
+        ("opened", np.int64),
+        ("fallbacks", np.int64),
+        ("gap_count", np.int64),
+        ("gaps_lost", np.int64),
+        ("idle_ns", np.int64),
+        ("traced", np.int64),
+        # scratch for system calls: where it is, and four words
+        ("words_at", np.uint64),
+        ("words", np.int32, (4,)),
+        ("error_number", np.int32),  # the errno of the last connection that failed
+    ],
+    align=True,
+)
+
+
+@compiled
+def look(e: Any, pair: Any, gaps: Any) -> int:
+    """The time, and a note when too much of it has passed since the last look."""
+    t = now(pair)
+    if t - e.last_ns > GAP_NS and e.phase == WINDOW:
+        if e.gap_count < len(gaps):
+            gaps[e.gap_count, 0] = e.last_ns
+            gaps[e.gap_count, 1] = t - e.last_ns
+            e.gap_count += 1
+        else:
+            e.gaps_lost += 1
+    e.last_ns = t
+    return t
+
+
+@compiled
+def charge(e: Any, c: Any, account: int, ledger: Any, t: int) -> None:
+    """The connection leaves its state: the time spent in it, as far as it lies in the window, goes to an account."""
+    if e.phase == WINDOW:
+        ledger[account] += t - max(c.since_ns, e.starts_ns)
+    c.since_ns = t
+
+
+@compiled
+def count_error(e: Any, kind: int, errors: Any, series: Any, t: int) -> None:
+    """One failure, counted from the window's start to the end of the drain."""
+    if e.phase != RAMP:
+        errors[kind] += 1
+    if e.phase == WINDOW:
+        series[1, min((t - e.starts_ns) // STEP_NS, series.shape[1] - 1)] += 1
