@@ -30,8 +30,8 @@ def measure(console: Console, server_cpu: int, driver_cpu: int) -> bool:
         f"[bold]crowd[/]  {load.connections_opened:,} keep-alive connections to epoll_loop, {used:,} of them used "
         f"in {SECONDS:.0f} s at {RATE_PER_S:,.0f} requests/s: errors {errors or 'none'}, "
         f"engine RSS {size(load.cost.rss_bytes)} (at most {size(AT_MOST_BYTES)} wanted), "
-        f"p50 {duration(histogram.quantile_ns(load.response, 0.5))}, p99 {duration(histogram.quantile_ns(load.response, 0.99))}: "
-        f"{'reached' if good else '[red]missed[/]'}",
+        f"p50 {duration(histogram.quantile_ns(load.response, 0.5))}, "
+        f"p99 {duration(histogram.quantile_ns(load.response, 0.99))}: {'reached' if good else '[red]missed[/]'}",
         highlight=False,
     )
     return good
