@@ -61,9 +61,7 @@ def _cells_by_level(
 ) -> dict[str, list[Cell]]:
     """The cells of each level of a scenario, levels in the order of a visit, models in the order of the options."""
     of_scenario = [visit for visit in visits if visit.record.plan.scenario == scenario]
-    by_model = {
-        model: [visit for visit in of_scenario if visit.record.plan.model == model] for model in run.options.models
-    }
+    by_model = {model: [visit for visit in of_scenario if visit.record.plan.model == model] for model in run.options.models}
     taken = _levels(record for record in records if record.plan.scenario == scenario)
     return {level.label: cells_of_level(run, scenario, level, by_model) for level in taken}
 

@@ -69,9 +69,7 @@ def cells_of_level(run: RunFacts, scenario: str, level: Level, visits: Mapping[s
 
 def windows_of(visits: Iterable[Visit], level: Level) -> list[Measured]:
     """The windows at a level, in the visits' order."""
-    return [
-        Measured(visit, window) for visit in visits for window in visit.record.windows if window.level.label == level.label
-    ]
+    return [Measured(visit, window) for visit in visits for window in visit.record.windows if window.level.label == level.label]
 
 
 class _Pooling:

@@ -4,6 +4,7 @@ import argparse
 import http.client
 import ipaddress
 import os
+import resource
 import signal
 import socket
 import sys
@@ -22,6 +23,7 @@ _QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
 _HISTOGRAMS = ("response", "service", "send_lag", "connect")
 _PREFLIGHT_S = 5.0
 _LONGEST_S = 3600.0
+_DESCRIPTORS_RESERVED = 64  # what is open besides the connections
 
 
 class Refused(ValueError):
@@ -213,6 +215,12 @@ def _check(options: argparse.Namespace) -> None:
     for name in ("ramp", "think", "drain"):
         if not 0 <= getattr(options, name) <= _LONGEST_S:
             raise Refused(f"--{name} {getattr(options, name):g} is not from 0 to {_LONGEST_S:.0f}")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if options.connections + _DESCRIPTORS_RESERVED > hard:
+        raise Refused(
+            f"--connections {options.connections:,} needs more than the {hard:,} descriptors this process may open (ulimit -Hn)"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, options.connections + _DESCRIPTORS_RESERVED)), hard))
     if options.rate is not None and not 0 < options.rate <= 10_000_000:
         raise Refused(f"--rate {options.rate:g} is not above 0 and at most ten million a second")
     if options.rate is not None and options.think:
