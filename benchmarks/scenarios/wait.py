@@ -12,7 +12,7 @@ SCENARIO = Scenario(
     closed=(16, 64, 256, 1000),
     open_shares=(0.5, 0.8),
     open_rates_per_s=(1000.0,),
-    open_connections=500,
+    open_connections=1000,
     wait_s=0.010,
     question="Who can hold many waiting requests at once?",
 )
