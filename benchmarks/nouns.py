@@ -359,7 +359,7 @@ class CellSummary:
     scenario: str
     level: Level
     rate_per_s: Estimate | None  # goodput; None when no visit was usable
-    offered_per_s: float | None  # open loop, mean over visits
+    offered_per_s: float | None  # open loop: arrivals due, mean over visits
     errors: dict[str, int]
     error_share: float
     response: list[Quantile]  # q = 0.5, 0.9, 0.99, 0.999; from intended time

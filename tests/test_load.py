@@ -1,6 +1,8 @@
 """The load engine against servers that do what they are told, wrong things included, over real sockets."""
 
+import os
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -296,12 +298,19 @@ def test_busy_polling_says_how_busy_it_was():
 
 
 def test_watched_processes_are_billed_for_the_window():
-    import os
-
     with serving(answering(OK)) as port:
         load = drive(port, watch=(os.getpid(),))
     assert load.server_cpu_ns >= load.server_user_ns >= 0
     assert load.server_cpu_ns > 0
+
+
+def test_a_process_without_a_tick_of_user_time_is_billed_and_one_that_has_ended_is_not():
+    with subprocess.Popen(["sleep", "30"]) as idle, serving(answering(OK)) as port:
+        ended = subprocess.Popen(["true"])
+        ended.wait()
+        both = drive(port, watch=(os.getpid(), idle.pid, ended.pid))
+        idle.kill()
+    assert both.server_cpu_ns > 1_000_000
 
 
 def test_ipv6_loopback():

@@ -333,10 +333,8 @@ def _cost(lanes: list[_Lane]) -> EngineCost:
 def _watched(lanes: list[_Lane]) -> tuple[int, int]:
     """The watched processes' CPU between the edges in ns: the exact total, and the user part of it."""
     meters = lanes[0].meters
-    if not meters.size or not (meters[1] > 0).all():
-        alive = (meters[1] > 0).all(axis=1) if meters.size else np.zeros(0, bool)
-        meters = meters[:, alive]
-    total, user, sampled = (meters[1] - meters[0]).sum(0) if meters.size else (0, 0, 0)
+    meters = meters[:, (meters[:, :, 0] > 0).all(axis=0)]  # a process that has ended has no clocks any more
+    total, user, sampled = (meters[1] - meters[0]).sum(axis=0)
     return int(total), int(total * user / sampled) if sampled else 0
 
 
