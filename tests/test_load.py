@@ -11,12 +11,18 @@ from contextlib import contextmanager
 import pytest
 
 from benchmarks import histogram
-from benchmarks.load.engine import Drive, Session, Target, request_bytes
+from benchmarks.load.engine import Drive, Session, Target, compile_all, request_bytes
 from benchmarks.nouns import LoadResult
 
 BODY = b"Hello, World!"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n" + BODY
 CLOSING = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\nConnection: close\r\n\r\n" + BODY
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled():
+    """Compiling takes longer than the timeouts below."""
+    compile_all()
 
 
 @contextmanager
