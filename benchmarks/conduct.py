@@ -85,7 +85,7 @@ class Run:
 
     def _repeat_disturbed(self) -> None:
         """Requeued visits count in their own block, so what changed is only the time at which they are made."""
-        budget_ends = time.monotonic() + self.options.requeue_budget_s
+        budget_ends = self.ends + self.options.requeue_budget_s  # a run that is late has no time for repetitions
         fits = [v for v in self.disturbed if self.failed[v.model, v.scenario] < _FAILURES_ENOUGH]
         if not fits or self.options.requeue_budget_s <= 0:
             return
