@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from benchmarks.nouns import SCHEMA, RunFacts, RunSummary, VisitRecord
+from benchmarks.nouns import SCHEMA, RunFacts, VisitRecord
 
 Value = TypeVar("Value")
 
@@ -49,11 +49,6 @@ def read_run(run: Path) -> tuple[RunFacts, list[VisitRecord], dict[str, Any]]:
     if not records:
         raise RecordError(f"{run} holds no visit: the run was interrupted before its first visit ended. Run it again")
     return facts, sorted(records, key=lambda record: record.started_at), _read(run / "environment.json", dict[str, Any])
-
-
-def read_summary(run: Path) -> RunSummary:
-    """A run's summary. Raises RecordError."""
-    return _read(run / "summary.json", RunSummary)
 
 
 def _read(path: Path, kind: type[Value]) -> Value:

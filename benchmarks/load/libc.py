@@ -23,8 +23,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 def compiled(function: Function) -> Function:
     """Compile a function of the engine: without the global lock, kept in the cache, and without numba's reference counts.
 
-    Arrays given to a compiled function are counted atomically at every call it makes, which costs 0.4 µs a request here. All
-    arrays belong to Python and outlive the call, so nothing need be counted; in return, no array can be made in there.
+    Arrays given to a compiled function are counted atomically at every call it makes: 9% of the engine's profile went there.
+    All arrays belong to Python and outlive the call, so nothing need be counted; in return, no array can be made in there.
     """
     return cast(Function, njit(nogil=True, cache=True, _nrt=False)(function))
 

@@ -34,11 +34,11 @@ def record(counts: Any, moments: Any, row: int, value_ns: int) -> None:
     elif value_ns > _HIGHEST:
         value_ns = _HIGHEST
     counts[row, index_of(value_ns)] += 1
-    moments[row, 0] += value_ns
-    if value_ns < moments[row, 1]:
-        moments[row, 1] = value_ns
-    if value_ns > moments[row, 2]:
-        moments[row, 2] = value_ns
+    moments[row, _SUM] += value_ns
+    if value_ns < moments[row, _MIN]:
+        moments[row, _MIN] = value_ns
+    if value_ns > moments[row, _MAX]:
+        moments[row, _MAX] = value_ns
 
 
 class Recorder:
