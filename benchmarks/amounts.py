@@ -2,7 +2,7 @@
 
 import math
 
-from benchmarks.nouns import Estimate, Quantile
+from benchmarks.summaries import Estimate, Quantile
 
 _NS = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
 _COUNTS = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))

@@ -9,20 +9,10 @@ import datetime
 from collections.abc import Iterable, Mapping, Sequence
 
 from benchmarks.cells import Cell, cells_of_level
-from benchmarks.nouns import (
-    SCHEMA,
-    Level,
-    RunFacts,
-    RunSummary,
-    ScenarioSummary,
-    Timeline,
-    TimelinePoint,
-    VisitRecord,
-    Weather,
-    Window,
-)
+from benchmarks.nouns import SCHEMA, Level, RunFacts, VisitRecord, Weather, Window
 from benchmarks.selection import Visit, failures, usable
 from benchmarks.standings import ranked, standings
+from benchmarks.summaries import RunSummary, ScenarioSummary, Timeline, TimelinePoint
 from benchmarks.validity import check_run, shares_a_core
 from benchmarks.verdict import verdict
 

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.intervals import Spread, counting_sd, mean_estimate, pooled_spread
-from benchmarks.nouns import CellSummary, Estimate, Finding, Level, Quantile, RunFacts, Window
+from benchmarks.nouns import Level, RunFacts, Window
 from benchmarks.selection import UNSTEADY, Visit, of_one_weather, prevailing_weather
+from benchmarks.summaries import CellSummary, Estimate, Finding, Quantile
 from benchmarks.tails import QUANTILES, Pauses, Sample, Tail, hiccup_ns, pauses, spreads
 from benchmarks.validity import check_visit, check_window, over_visits
 
@@ -116,6 +117,8 @@ def _summary(
         error_share=errors.total() / (errors.total() + completed) if errors else 0.0,
         response=[response.quantile(q, pooling.response[q]) for q in QUANTILES],
         service=[service.quantile(q, pooling.service[q]) for q in QUANTILES],
+        send_lag=[],
+        mean_response_ns=None,
         hiccup=_hiccup(response.paused),
         response_curve=response.curve(),
         cpu_user_us=pooling.estimate(_user_us, serving),

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from scipy.special import bdtr, bdtrik, stdtrit
 
-from benchmarks.nouns import Estimate
+from benchmarks.summaries import Estimate
 
 CONFIDENCE = 0.95
 TAIL = (1 - CONFIDENCE) / 2  # on either side

@@ -1,9 +1,9 @@
 """The nouns: the frozen records that the stages hand to each other and keep in files.
 
-Left of the wall (plan, launch, verify, load, sample) a stage makes these from a live server; right of it (analyse, plot,
-report) a stage makes one from another and touches nothing else. Everything is plain data: it goes to JSON and comes back
-through msgspec, which checks every type on the way in. Units are the last word of a name; times are integers of
-nanoseconds unless the name says otherwise; a rate is per second.
+Left of the wall (plan, launch, verify, load, sample) a stage makes these from a live server; what is made of them right of it
+(analyse, plot, report) is in `summaries`. Everything is plain data: it goes to JSON and comes back through msgspec, which
+checks every type on the way in. Units are the last word of a name; times are integers of nanoseconds unless the name says
+otherwise; a rate is per second.
 
 The words are those of DESIGN: a *cell* is model × scenario × level; a *visit* is one fresh server process taken through all
 levels of a scenario; a *window* is one level of one visit, measured; a *block* holds every model once.
@@ -12,11 +12,23 @@ levels of a scenario; a *window* is one level of one visit, measured; a *block* 
 from dataclasses import dataclass, field
 from typing import Literal
 
-SCHEMA = 1  # of visit records, run.json and summary.json; raised by any change a reader would notice
+SCHEMA = 2  # of visit records, run.json and summary.json; raised by any change a reader would notice
 
 Loop = Literal["closed", "open"]
 Arrivals = Literal["constant", "poisson"]
 Poll = Literal["busy", "sleep"]
+
+_TWIN = "~twin"  # of a model's name: the same model, visited a second time in each block
+
+
+def twin_of(model: str) -> str:
+    """The name under which a model is visited again for the A/A comparison."""
+    return model + _TWIN
+
+
+def served_by(model: str) -> str:
+    """The model that a name stands for: a twin's is its original."""
+    return model.removesuffix(_TWIN)
 
 
 # ---------------------------------------------------------------- what there is to compare
@@ -99,6 +111,10 @@ class RunOptions:
     seed: int
     requeue_budget_s: float
     poll: Poll = "busy"
+    twin: str = ""  # the model that is visited under a second name as well, to measure the noise of comparing (A/A)
+    precision: float | None = None  # blocks are added until every interval is within this share of its value,
+    budget_s: float = 0.0  # or so much time has been spent on them
+    objective: str = ""  # "p99<=20ms": instead of open levels, search the highest rate that meets it
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +164,22 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
+class Crossing:
+    """Little's law: requests on the wire (sent, unanswered), integrated over the window by counting them at every change, and
+    what corrects the sum of the service times at the window's edges. All but `carried_in` in request-nanoseconds.
+
+    In truth, `in_flight_ns` is the sum of `service`, less `carried_out_ns`, plus `carried_in_ns`, `unanswered_ns` and the
+    ledger's `failed_ns`.
+    """
+
+    in_flight_ns: int
+    carried_in: int  # requests intended before the window that were answered in it: in `completed`, in no histogram
+    carried_in_ns: int  # time in the window of requests intended before it, but for those that failed in it
+    carried_out_ns: int  # time after the window of requests that are in `service`
+    unanswered_ns: int  # time in the window of requests intended in it that were not answered by the end of the drain
+
+
+@dataclass(frozen=True, slots=True)
 class EngineCost:
     """The load engine's own bill for one window, all its threads together."""
 
@@ -179,18 +211,24 @@ class LoadResult:
     unfinished: int
     errors: dict[str, int]  # by kind; a kind that did not occur is absent
     connections_opened: int
+    waited: int  # open loop: arrivals in the window that found no free connection
+    unsent: int  # open loop: arrivals in the window not yet sent at its end,
+    free_at_end: int  # and how many connections were free then
     fallbacks: int  # responses that took the full parser instead of the byte comparison
     busy_fraction: float
     response: Histogram
     service: Histogram
     send_lag: Histogram
+    own_lag: Histogram  # the part of the send lag since a connection was free: the engine's; without those its gaps overlap
     connect: Histogram
     censored: Histogram
     series: Series
     gaps: list[tuple[int, int]]  # (start after the window's start, length), both ns, of the engine's own pauses > 40 us
     gaps_lost: int  # gaps beyond what the list holds
     per_connection: list[int]  # completions in the window of each connection: fairness
+    passed_over: list[int]  # of each connection: the most completions of all between two of its own (or an edge)
     ledger: Ledger
+    crossing: Crossing
     cost: EngineCost
     server_cpu_ns: int  # of the watched processes, user and system, from edge to edge of the window
     server_user_ns: int  # the part of it in user mode (tick-sampled by the kernel, scaled to the exact total)
@@ -229,6 +267,17 @@ class Window:
     level: Level
     load: LoadResult
     server: ServerCost
+    delayed_acks: int | None = None  # sent by this machine from before the ramp to after the drain, as `counted_requests`
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """Who used the run's CPUs while a visit's levels were measured: all of them together, by the time they were not idle."""
+
+    seconds: float
+    cpus: int
+    busy_ns: int  # time not idle, steal left out; the kernel's resolution is 10 ms per CPU
+    ours_ns: int  # CPU time of the server, the engine and the harness
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +308,8 @@ class ServerFacts:
     ready_s: float  # from start to ready line
     stop_s: float | None  # from SIGTERM to exit; None when it had to be killed
     exit_status: int | None
+    keepalive_requests: int = 0  # declared: after so many a connection is closed; 0: never for that reason
+    keepalive_idle_s: float = 0.0  # declared: a connection silent for so long is closed
     stderr: str = ""  # the end of what it said there; a healthy server says nothing
 
 
@@ -285,7 +336,9 @@ class VisitRecord:
     before: Weather | None
     after: Weather | None
     weather_changed: bool
+    outside: Outside | None
     windows: list[Window]
+    probes: list[Window]  # of the search for the highest rate that meets the run's objective, in the order made
     failure: Failure | None
 
 
@@ -300,161 +353,3 @@ class RunFacts:
     versions: dict[str, str]
     scenarios: dict[str, Scenario]
     captions: dict[str, str]  # of models and scenarios
-
-
-# ---------------------------------------------------------------- what analysis makes of the records
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A geometric mean over visits with its 95% interval; `low` and `high` are None when too few visits show the noise.
-
-    `visits` are the values it was made of, in block order.
-    """
-
-    value: float
-    low: float | None
-    high: float | None
-    visits: list[float]
-
-
-QuantileStatus = Literal["ok", "at least", "insufficient"]
-
-
-@dataclass(frozen=True, slots=True)
-class Quantile:
-    """One percentile of the pooled visits. `value_ns` is None when `status` is "insufficient"; `why` then says why.
-
-    `low_ns` and `high_ns` are its 95% interval, None on a side that the requests do not bound: always above an "at least".
-    """
-
-    q: float
-    status: QuantileStatus
-    value_ns: float | None
-    low_ns: float | None
-    high_ns: float | None
-    why: str = ""
-
-
-Severity = Literal["strike", "mark", "note"]
-RankedBy = Literal["goodput", "p99", "p50", ""]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What was seen, why it matters, what to do. A struck cell is shown struck out and never ranked; a mark qualifies it."""
-
-    check: str
-    severity: Severity
-    seen: str
-    why: str
-    remedy: str
-
-
-@dataclass(frozen=True, slots=True)
-class CellSummary:
-    """One cell: model × scenario × level, over all its usable visits."""
-
-    model: str
-    scenario: str
-    level: Level
-    rate_per_s: Estimate | None  # goodput; None when no visit was usable
-    offered_per_s: float | None  # open loop: arrivals due, mean over visits
-    errors: dict[str, int]
-    error_share: float
-    response: list[Quantile]  # q = 0.5, 0.9, 0.99, 0.999; from intended time
-    service: list[Quantile]
-    hiccup: list[Quantile]  # what the engine's own gaps alone would have cost a request at each q
-    response_curve: list[tuple[float, float]]  # (q, ns), for the chart of latency by percentile; cut where insufficient
-    cpu_user_us: Estimate | None  # per request
-    cpu_system_us: Estimate | None
-    switches_per_request: float | None
-    faults_per_request: float | None
-    server_busy: float | None  # CPU seconds per second per core
-    engine_busy: float | None
-    engine_cpu_us: float | None  # per request
-    rss_bytes: int | None
-    uss_bytes: int | None
-    threads: int | None
-    processes: int | None
-    descriptors: int | None
-    fairness: float | None  # Jain's index of completions per connection
-    findings: list[Finding]
-    rank: int | None  # among the cells of the same scenario and level; ties share it; None: not ranked
-    ranked_by: RankedBy  # closed levels by goodput, common rates by response time; "": not ranked, own shares never are
-    relative: Estimate | None  # paired ratio to the best of the level; None when there is nothing to pair
-
-    @property
-    def struck(self) -> bool:
-        """Whether a check found its numbers unbelievable."""
-        return any(finding.severity == "strike" for finding in self.findings)
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """A model's place in one scenario: its peak over the closed levels."""
-
-    model: str
-    rank: int | None
-    peak_per_s: Estimate | None
-    peak_level: str
-    relative: Estimate | None  # paired ratio to the best
-    p99: Quantile | None  # response time at half its own peak
-    marks: list[str]  # short words for the table: "more connections than slots from 64", "1 of 5 visits failed", …
-    failed: str  # why it has no number; empty when it has
-    struck: str  # why its number is not believed, and so not ranked; empty when it is
-
-
-@dataclass(frozen=True, slots=True)
-class ScenarioSummary:
-    """One scenario: everybody's standing, best first, and one sentence.
-
-    `spread` is the coefficient of variation from visit to visit within one weather, pooled over the models' peaks: the noise
-    against which they were told apart. None when no model has two visits of one weather.
-    """
-
-    scenario: str
-    caption: str
-    question: str
-    standings: list[Standing]
-    spread: float | None
-    verdict: str
-
-
-@dataclass(frozen=True, slots=True)
-class TimelinePoint:
-    """One 100 ms step of one visit, for the picture of steadiness."""
-
-    at_s: float
-    level: str
-    rate_per_s: float
-    worst_ms: float
-
-
-@dataclass(frozen=True, slots=True)
-class Timeline:
-    """One visit in time, level after level."""
-
-    model: str
-    scenario: str
-    number: int
-    points: list[TimelinePoint]
-
-
-@dataclass(frozen=True, slots=True)
-class RunSummary:
-    """summary.json: whatever a chart or a table shows is in here."""
-
-    schema: int
-    name: str
-    conditions: str  # the small print of every chart: machine, cores, visits, seconds, date, command
-    comparable: bool  # False when server and driver share a core
-    captions: dict[str, str]
-    scenarios: list[ScenarioSummary]
-    cells: list[CellSummary]
-    timelines: list[Timeline]
-    visits_made: int
-    visits_failed: int
-    visits_requeued: int
-    weather: list[tuple[float, Weather]]  # (seconds since the run began, probe)
-    findings: list[Finding]  # about the run as a whole

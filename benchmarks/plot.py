@@ -17,7 +17,7 @@ from benchmarks.charts import cpu, memory, overview, response, tail, throughput,
 from benchmarks.charts._cells import only
 from benchmarks.charts._page import DPI
 from benchmarks.charts._style import DARK, LIGHT, Theme
-from benchmarks.nouns import RunSummary
+from benchmarks.summaries import RunSummary
 
 THEMES = (LIGHT, DARK)
 SAVING: dict[Any, Any] = {

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from scipy.special import stdtr
 
 from benchmarks.intervals import Spread, student
-from benchmarks.nouns import Estimate
+from benchmarks.summaries import Estimate
 
 FALSE_DIFFERENCE = 0.05  # chance of one or more among all pairs of a ranking
 

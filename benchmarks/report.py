@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmarks.amounts import percent
-from benchmarks.nouns import Finding, RunSummary
 from benchmarks.sheets import Column, Note, Row, Sheet, sheet
+from benchmarks.summaries import Finding, RunSummary
 
 BAR_WIDTH = 12
 _EIGHTHS = " ▏▎▍▌▋▊▉"

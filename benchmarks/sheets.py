@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.amounts import digits, duration, latency, margin, rate, size
-from benchmarks.nouns import CellSummary, Estimate, Finding, Quantile, RunSummary, ScenarioSummary, Standing
+from benchmarks.summaries import CellSummary, Estimate, Finding, Quantile, RunSummary, ScenarioSummary, Standing
 from benchmarks.tails import name
 
 NOTHING = "–"

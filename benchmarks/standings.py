@@ -12,8 +12,9 @@ from dataclasses import replace
 from benchmarks import histogram
 from benchmarks.cells import Cell, Measured
 from benchmarks.intervals import samples_wanted
-from benchmarks.nouns import CellSummary, Level, Quantile, RankedBy, Severity, Standing, VisitRecord
+from benchmarks.nouns import Level, VisitRecord
 from benchmarks.ranking import Paired, Place, fit, place
+from benchmarks.summaries import CellSummary, Quantile, RankedBy, Severity, Standing
 
 SHARE_OF_STANDING = 0.5  # of a model's own peak: where its table shows the p99
 TAIL = 0.99

@@ -20,7 +20,8 @@ import numpy as np
 
 from benchmarks import histogram
 from benchmarks.intervals import Spread, pooled_spread, quantile_ranks, samples_wanted, student
-from benchmarks.nouns import Histogram, LoadResult, Quantile
+from benchmarks.nouns import Histogram, LoadResult
+from benchmarks.summaries import Quantile
 
 QUANTILES = (0.5, 0.9, 0.99, 0.999)
 STALL_NS = 200_000  # a pause of the engine that a tail would notice

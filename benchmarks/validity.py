@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 
 from benchmarks import histogram
 from benchmarks.amounts import digits, percent, rate
-from benchmarks.nouns import Finding, LoadResult, RunOptions, ServerCost, VisitRecord, Window
+from benchmarks.nouns import LoadResult, RunOptions, ServerCost, VisitRecord, Window
+from benchmarks.summaries import Finding
 
 ENGINE_BUSY = 0.85  # busy fraction above which the engine, not the server, may set the pace
 LEDGER_ERROR = 0.005  # of connections × time

@@ -4,7 +4,7 @@ import collections
 from collections.abc import Iterable, Sequence
 
 from benchmarks.amounts import margin, rate, times
-from benchmarks.nouns import Estimate, Standing
+from benchmarks.summaries import Estimate, Standing
 
 SLOTS = "more connections than slots"  # the one mark that changes who may be compared with whom
 

@@ -73,7 +73,9 @@ class Visit:
             before=before,
             after=after,
             weather_changed=before is not None and after is not None and weather_changed(before, after),
+            outside=None,
             windows=self.windows,
+            probes=[],
             failure=failure,
         )
 

@@ -17,6 +17,7 @@ from benchmarks import histogram
 from benchmarks.analyse import summarise
 from benchmarks.nouns import (
     SCHEMA,
+    Crossing,
     EngineCost,
     Failure,
     Histogram,
@@ -26,7 +27,6 @@ from benchmarks.nouns import (
     Request,
     RunFacts,
     RunOptions,
-    RunSummary,
     Scenario,
     Series,
     ServerCost,
@@ -37,6 +37,7 @@ from benchmarks.nouns import (
     Weather,
     Window,
 )
+from benchmarks.summaries import RunSummary
 
 STARTED_AT = "2026-01-02T03:04:05+00:00"
 CALM, STORM = Weather(60.0, 41.0), Weather(345.0, 41.5)
@@ -225,11 +226,15 @@ def load(model: str, scenario: str, level: Level, rng: np.random.Generator, pace
         unfinished=unfinished,
         errors={"reset": 14} if (model, scenario, level.label) == ("thread_pool", "hello", "closed 256") else {},
         connections_opened=connections + (completed // 100 if model == "prefork" else 0),
+        waited=0,
+        unsent=0,
+        free_at_end=1,
         fallbacks=0,
         busy_fraction=0.91 if (model, scenario, level.label) == STRUCK else min(rate * 6.3e-6, 0.8),
         response=response,
         service=times(max(middle * 0.93, 1.01 * floor), intended - unfinished, floor),
         send_lag=times(2_000, intended - unfinished),
+        own_lag=times(1_500, intended - unfinished) if offered is not None else Histogram(),
         connect=times(40_000, connections),
         censored=times(0.3e9, unfinished),
         series=Series(100_000_000, _by_step(completed, seconds), [0] * steps, [int(middle * rng.uniform(2, 5))] * steps),
@@ -237,6 +242,8 @@ def load(model: str, scenario: str, level: Level, rng: np.random.Generator, pace
         gaps_lost=0,
         per_connection=[*rng.multinomial(completed, [1 / served] * served).tolist(), *[0] * (connections - served)],
         ledger=Ledger(whole_ns * 9 // 10, 0, whole_ns // 20, 0, whole_ns - whole_ns * 9 // 10 - whole_ns // 20),
+        passed_over=[],
+        crossing=Crossing(0, 0, 0, 0, 0),
         cost=EngineCost(int(completed * 2.3e3), int(completed * 4e3), 3, 5, 12, 180_000_000),
         server_cpu_ns=int(cpu_ns),
         server_user_ns=int(cpu_ns * rng.uniform(0.60, 0.64)),
@@ -296,7 +303,9 @@ def record(model: str, scenario: str, block: int = 0, **changes: object) -> Visi
         before=CALM,
         after=CALM,
         weather_changed=False,
+        outside=None,
         windows=[window(model, scenario, level, block) for level in levels(scenario)],
+        probes=[],
         failure=None,
     )
     return replace(made, **changes)  # type: ignore[arg-type]

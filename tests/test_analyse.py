@@ -8,8 +8,9 @@ import pytest
 
 from benchmarks.analyse import conditions, summarise, timeline
 from benchmarks.cells import jain
-from benchmarks.nouns import CellSummary, RunSummary, ScenarioSummary, Standing, VisitRecord, Weather
+from benchmarks.nouns import VisitRecord, Weather
 from benchmarks.selection import UNPROBED, UNSTEADY, of_one_weather, prevailing_weather, usable, weather_labels
+from benchmarks.summaries import CellSummary, RunSummary, ScenarioSummary, Standing
 from benchmarks.verdict import listed, verdict
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 from benchmarks import plot
 from benchmarks.charts import _cells, tail, timeline
 from benchmarks.charts._style import DARK, LIGHT
-from benchmarks.nouns import CellSummary, Estimate, Quantile, RunSummary, ScenarioSummary, Standing
+from benchmarks.summaries import CellSummary, Estimate, Quantile, RunSummary, ScenarioSummary, Standing
 
 # ---------------------------------------------------------------- the odd runs
 

@@ -5,14 +5,15 @@ import msgspec
 import pytest
 
 from benchmarks import record
-from benchmarks.nouns import RunSummary
+from benchmarks.nouns import SCHEMA
+from benchmarks.summaries import RunSummary
 
 
 @pytest.fixture
 def run(tmp_path):
     folder = tmp_path / "run"
     record.write(folder / "run.json", factories.run())
-    record.write(folder / "environment.json", {"schema": 1, "cpu_count": 2})
+    record.write(folder / "environment.json", {"schema": SCHEMA, "cpu_count": 2})
     for made in factories.records()[:4]:
         record.write(record.visit_path(folder, made), made)
     return folder
@@ -32,7 +33,7 @@ def test_a_summary_comes_back_as_it_was_written(tmp_path):
     assert msgspec.json.decode((tmp_path / "summary.json").read_bytes(), type=RunSummary) == summary
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"schema": 1}'])
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"schema": 2}'])
 def test_a_damaged_visit_is_named(run, damage):
     path = next((run / "visits").glob("*.json"))
     path.write_bytes(damage)
@@ -42,8 +43,8 @@ def test_a_damaged_visit_is_named(run, damage):
 
 def test_another_schema_is_refused_with_both_numbers(run):
     path = run / "run.json"
-    path.write_bytes(path.read_bytes().replace(b'"schema": 1', b'"schema": 99'))
-    with pytest.raises(record.RecordError, match="schema 99; this servebench reads schema 1"):
+    path.write_bytes(path.read_bytes().replace(b'"schema": 2', b'"schema": 99'))
+    with pytest.raises(record.RecordError, match="schema 99; this servebench reads schema 2"):
         record.read_run(run)
 
 

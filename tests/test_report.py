@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from benchmarks import amounts, report
-from benchmarks.nouns import Estimate, Quantile, RunSummary
 from benchmarks.sheets import Sheet, shared_rank, sheet
+from benchmarks.summaries import Estimate, Quantile, RunSummary
 from benchmarks.validity import check_run
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from benchmarks import amounts
 from benchmarks.charts import _words as words
 from benchmarks.charts._style import family_rank
-from benchmarks.nouns import CellSummary, Estimate, Finding, Quantile, RunSummary, ScenarioSummary, Standing
+from benchmarks.summaries import CellSummary, Estimate, Finding, Quantile, RunSummary, ScenarioSummary, Standing
 
 HALF = 0.5  # of a model's own peak: the load at which tails are compared
 

@@ -11,7 +11,7 @@ from benchmarks.charts import _panels as panels
 from benchmarks.charts import _words as words
 from benchmarks.charts._page import LABEL, REMARK_PX, SMALL, Box, Page, fit_name, remark_rows, width_px
 from benchmarks.charts._style import Theme, look
-from benchmarks.nouns import CellSummary, Estimate, RunSummary, ScenarioSummary
+from benchmarks.summaries import CellSummary, Estimate, RunSummary, ScenarioSummary
 
 QUESTION = "Why is it faster?"
 COUNTS_PX = 66.0  # the width of a column of switches or faults

@@ -12,7 +12,7 @@ from benchmarks.charts import _scales as scales
 from benchmarks.charts import _words as words
 from benchmarks.charts._page import Box, Page, remark_rows
 from benchmarks.charts._style import Theme, look
-from benchmarks.nouns import CellSummary, RunSummary, ScenarioSummary
+from benchmarks.summaries import CellSummary, RunSummary, ScenarioSummary
 
 QUESTION = "What does a connection cost?"
 MIB = 1 << 20

@@ -11,7 +11,7 @@ from benchmarks.charts import _panels as panels
 from benchmarks.charts import _words as words
 from benchmarks.charts._page import ANSWER, HEAD, LABEL, SMALL, Box, Page, clip_to, fit_name, width_px, wrapped
 from benchmarks.charts._style import Theme, look
-from benchmarks.nouns import Estimate, RunSummary, ScenarioSummary, Standing
+from benchmarks.summaries import Estimate, RunSummary, ScenarioSummary, Standing
 
 QUESTION = "Which model for which workload?"
 HEAD_PX = 84.0  # the scenario's name and question above its bars

@@ -13,7 +13,7 @@ from benchmarks.charts import _words as words
 from benchmarks.charts._labels import EndLabel
 from benchmarks.charts._page import SMALL, Box, Page, width_px
 from benchmarks.charts._style import Theme, look
-from benchmarks.nouns import CellSummary, RunSummary, ScenarioSummary
+from benchmarks.summaries import CellSummary, RunSummary, ScenarioSummary
 
 QUESTION = "When does it break?"
 PERCENTILES = (0.99, 0.5)

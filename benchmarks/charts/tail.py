@@ -14,7 +14,7 @@ from benchmarks.charts import _words as words
 from benchmarks.charts._labels import EndLabel
 from benchmarks.charts._page import Box, Page
 from benchmarks.charts._style import Theme, look
-from benchmarks.nouns import CellSummary, RunSummary, ScenarioSummary
+from benchmarks.summaries import CellSummary, RunSummary, ScenarioSummary
 
 QUESTION = "How bad is the tail?"
 SHOWN = (0.999, 0.99, 0.9, 0.5)  # the percentile an answer is about: the furthest that the data reach

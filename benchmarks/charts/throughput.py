@@ -11,7 +11,7 @@ from benchmarks.charts import _words as words
 from benchmarks.charts._labels import EndLabel
 from benchmarks.charts._page import Box, Page
 from benchmarks.charts._style import Theme, look
-from benchmarks.nouns import CellSummary, RunSummary, ScenarioSummary
+from benchmarks.summaries import CellSummary, RunSummary, ScenarioSummary
 
 QUESTION = "How far does it scale?"
 

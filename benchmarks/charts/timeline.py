@@ -14,7 +14,7 @@ from benchmarks.charts import _cells as cells
 from benchmarks.charts import _words as words
 from benchmarks.charts._page import ANSWER, HEAD, LABEL, SMALL, Box, Page, clip_to, fit_name, width_px
 from benchmarks.charts._style import Theme, family_rank, look
-from benchmarks.nouns import RunSummary, ScenarioSummary, Timeline, TimelinePoint
+from benchmarks.summaries import RunSummary, ScenarioSummary, Timeline, TimelinePoint
 
 QUESTION = "Was it steady? What happened then?"
 HEAD_PX = 92.0

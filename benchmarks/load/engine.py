@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks import histogram
 from benchmarks.load import libc, loop, probes, reader, recorder, state
-from benchmarks.nouns import Arrivals, EngineCost, Histogram, Ledger, LoadResult, Poll, Series
+from benchmarks.nouns import Arrivals, Crossing, EngineCost, Histogram, Ledger, LoadResult, Poll, Series
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,11 +255,15 @@ class Session:
             unfinished=add("unfinished"),
             errors=_errors(lanes),
             connections_opened=self.opened + add("opened"),
+            waited=0,
+            unsent=0,
+            free_at_end=0,
             fallbacks=add("fallbacks"),
             busy_fraction=_busy_fraction(lanes, drive, sum(lengths)),
             response=row(recorder.RESPONSE),
             service=row(recorder.SERVICE),
             send_lag=row(recorder.SEND_LAG),
+            own_lag=Histogram(),
             connect=histogram.merge([self.connect, row(recorder.CONNECT)]),
             censored=row(recorder.CENSORED),
             series=_series(lanes),
@@ -271,6 +275,8 @@ class Session:
             gaps_lost=add("gaps_lost"),
             per_connection=[int(n) for lane in lanes for n in lane.connections["completed"]],
             ledger=Ledger(**{name: int(value) for name, value in zip(state.LEDGER, ledger, strict=True)}),
+            passed_over=[],
+            crossing=Crossing(0, 0, 0, 0, 0),
             cost=_cost(lanes),
             server_cpu_ns=_watched(lanes)[0],
             server_user_ns=_watched(lanes)[1],

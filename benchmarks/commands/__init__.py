@@ -1,0 +1,1 @@
+"""One file per command of `servebench`: its options, and what it does, in order."""

@@ -1,0 +1,58 @@
+"""What the commands share: finding a run's folder, making its summary, showing it."""
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks import record
+from benchmarks.summaries import RunSummary
+
+RESULTS = Path("results")
+INTERRUPTED, BAD_USE, FAILED = 130, 2, 1  # exit statuses
+
+
+class BadUse(ValueError):
+    """An option that can't be used; the message says what to do."""
+
+
+def add_results(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="DIR", help="where runs are kept (results)")
+
+
+def summarise(folder: Path, write: bool = True) -> RunSummary:
+    """Analyse the records of a run. Raises RecordError."""
+    from benchmarks.analyse import summarise as analyse
+    from benchmarks.report import as_markdown
+
+    summary = analyse(*record.read_run(folder))
+    if write:
+        record.write(folder / "summary.json", summary)
+        record.write_bytes(folder / "summary.md", as_markdown(summary).encode())
+    return summary
+
+
+def show(summary: RunSummary, folder: Path, console: Console, as_json: bool) -> None:
+    """Draw the charts and print the report."""
+    from benchmarks import plot as stage
+    from benchmarks import report as words
+
+    if as_json:
+        print(words.as_json(summary))
+    else:
+        words.show(summary, console)
+    stage.draw(summary, folder / "charts")
+    console.print(
+        f"charts: {folder}/charts  (start with overview.png);  numbers: {folder}/summary.json, summary.md", highlight=False
+    )
+
+
+def folder_of(name: str, results: Path) -> Path:
+    """A run's folder, given as a path or as a name in results/. Raises BadUse."""
+    for folder in (Path(name), results / name):
+        if (folder / "run.json").is_file():
+            return folder
+    runs = sorted(path.parent.name for path in results.glob("*/run.json"))
+    raise BadUse(
+        f"there is no run {name!r}; there {'are: ' + ', '.join(runs) if runs else 'is none yet. Make one with: servebench run'}"
+    )
