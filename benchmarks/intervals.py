@@ -6,6 +6,12 @@ pooled over the cells of one weather, and Student's t takes the degrees of freed
 vary by factors: an interval of a ratio is then as natural as one of a rate (Box, Hunter & Hunter, "Statistics for
 Experimenters", 2nd ed., ch. 4; coverage 94-95% in the simulation of tests/test_intervals.py).
 
+From 10 visits on a cell speaks for itself, whatever the shape of its noise: the BCa bootstrap (Efron, J. Amer. Statist. Assoc.
+82, 1987; DiCiccio & Efron, Statist. Sci. 11, 1996) corrects for bias and skew. A bootstrap of n values is narrower than they
+warrant, as its resamples know the spread with n in the divisor and Student's tails not at all; its tails are therefore taken
+where a normal sample would have its t interval (Hesterberg, The American Statistician 69, 2015). With 10 normal values
+that covers 95% instead of 91%, with skewed ones 92% instead of 87%.
+
 **Percentiles.** Between the l-th and the u-th smallest of n values lies the quantile q with a probability that only the
 binomial distribution of (n, q) decides, whatever the values' own distribution (David & Nagaraja, "Order Statistics", 3rd
 ed., §7.1). That holds for requests of one kind; but those of one visit resemble each other more than those of the next, so
@@ -15,13 +21,20 @@ ed., §7.1). That holds for requests of one kind; but those of one visit resembl
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
-from scipy.special import bdtr, bdtrik, stdtrit
+import numpy as np
+import numpy.typing as npt
+from scipy.special import bdtr, bdtrik, ndtr, ndtri, stdtrit
 
 from benchmarks.summaries import Estimate
 
 CONFIDENCE = 0.95
 TAIL = (1 - CONFIDENCE) / 2  # on either side
+ENOUGH_ALONE = 10  # visits from which a cell's own suffice to judge its noise
+
+RESAMPLES = 9_999  # the limits then move by a hundredth of the interval's width if the seed is another
+_SEED = 1987
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,21 +78,67 @@ def student(freedom: float) -> float:
     return float(stdtrit(freedom, 1 - TAIL))
 
 
-def mean_estimate(values: Sequence[float], spread: Spread | None) -> Estimate | None:
-    """The geometric mean of a cell's visits with its interval under a pooled spread. None without values.
+def mean_estimate(values: Sequence[float], spread: Spread | None, resolution: float = 0.0) -> Estimate | None:
+    """The geometric mean of a cell's visits with its interval: under a pooled spread, from 10 visits on under their own.
 
-    Without a spread (one visit each) there is no interval. Values that may be 0, such as the CPU time of a short window in
-    user mode, have no logarithm: they get their arithmetic mean and no interval.
+    None without values. Without a spread (one visit each) there is no interval. `resolution` is the standard deviation of a
+    logarithm that the measure itself brings: no interval is narrower than that makes it. Values that may be 0, such as the CPU
+    time of a short window in user mode, have no logarithm: they get their arithmetic mean and no interval.
     """
     if not values:
         return None
     if min(values) <= 0:
         return Estimate(math.fsum(values) / len(values), None, None, list(values))
-    middle = math.fsum(math.log(value) for value in values) / len(values)
-    if spread is None:
+    logs = [math.log(value) for value in values]
+    middle = math.fsum(logs) / len(logs)
+    count = len(values)
+    if count >= ENOUGH_ALONE:
+        low, high = bca(logs, widened(count))
+        reach = student(count - 1) * resolution / math.sqrt(count)
+        low, high = min(low, middle - reach), max(high, middle + reach)
+    elif spread is None:
         return Estimate(math.exp(middle), None, None, list(values))
-    reach = student(spread.freedom) * spread.sd / math.sqrt(len(values))
-    return Estimate(math.exp(middle), math.exp(middle - reach), math.exp(middle + reach), list(values))
+    else:
+        reach = student(spread.freedom) * max(spread.sd, resolution) / math.sqrt(count)
+        low, high = middle - reach, middle + reach
+    return Estimate(math.exp(middle), math.exp(low), math.exp(high), list(values))
+
+
+def bca(values: Sequence[float], tail: float = TAIL) -> tuple[float, float]:
+    """The mean's bias-corrected and accelerated bootstrap interval, leaving out this tail on either side.
+
+    Seeded: the same values always give the same interval. Equal values give one of no width.
+    """
+    data = np.array(values, np.float64)
+    mean = data.mean()
+    away = data - mean
+    squares = float(np.sum(away**2))
+    if squares <= (1e-12 * max(abs(float(mean)), 1.0)) ** 2:  # nothing but rounding
+        return float(mean), float(mean)
+    means = _weights(len(data)) @ data
+    # How far the resamples' middle is from the values', ties counted half; then how the noise grows with the mean, from
+    # leaving out one value after the other, which for a mean is a multiple of the values' own skewness.
+    below = (np.count_nonzero(means < mean) + np.count_nonzero(means <= mean)) / 2 / len(means)
+    bias = ndtri(below)
+    acceleration = float(np.sum(away**3)) / (6 * squares**1.5)
+    shares = []
+    for z in (ndtri(tail), -ndtri(tail)):
+        shifted = bias + z
+        shares.append(float(ndtr(bias + shifted / (1 - acceleration * shifted))))
+    low, high = np.quantile(means, shares)
+    return float(low), float(high)
+
+
+def widened(count: int) -> float:
+    """The tail at which a bootstrap of so many normal values ends where their 95% t interval does."""
+    return float(ndtr(-math.sqrt(count / (count - 1)) * student(count - 1)))
+
+
+@cache
+def _weights(count: int) -> npt.NDArray[np.float64]:
+    """The share that each of `count` values has in each resample; the same for all cells of so many visits."""
+    rng = np.random.default_rng([_SEED, count])
+    return rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES) / count
 
 
 def samples_wanted(q: float) -> int:
