@@ -10,8 +10,9 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from benchmarks import histogram
 from benchmarks.intervals import Spread, counting_sd, mean_estimate, pooled_spread
-from benchmarks.nouns import Level, RunFacts, Window
+from benchmarks.nouns import Level, LoadResult, RunFacts, Window
 from benchmarks.selection import UNSTEADY, Visit, of_one_weather, prevailing_weather
 from benchmarks.summaries import CellSummary, Estimate, Finding, Quantile
 from benchmarks.tails import QUANTILES, Pauses, Sample, Tail, hiccup_ns, pauses, spreads
@@ -44,6 +45,11 @@ class Measured:
     def service(self) -> Sample:
         """Its service times."""
         return Sample(self.window.load.service, self.window.load.censored)
+
+    @property
+    def send_lag(self) -> Sample:
+        """How long after their time its requests were sent. Those that never ended were, at worst, never sent."""
+        return Sample(self.window.load.send_lag, self.window.load.censored)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +86,7 @@ class _Pooling:
         self.cells = cells
         self.response = spreads([_response_tail(cell) for cell in cells])
         self.service = spreads([_service_tail(cell) for cell in cells])
+        self.send_lag = spreads([_send_lag_tail(cell) for cell in cells])
 
     def spread(self, quantity: Quantity) -> Spread | None:
         """The noise of a quantity; cells in which it is 0 somewhere have no logarithms to give."""
@@ -90,7 +97,7 @@ class _Pooling:
         """The quantity's mean over these visits with its interval."""
         spread = self.spread(quantity)
         coarsest = max((one.resolution for one in measured), default=0.0)  # all quantities are by completed requests
-        return mean_estimate([quantity(one) for one in measured], spread.at_least(coarsest) if spread else None)
+        return mean_estimate([quantity(one) for one in measured], spread, coarsest)
 
 
 def _summary(
@@ -104,7 +111,7 @@ def _summary(
     counted = sum(server.counted_requests for server in servers)
     # As many as were due: in a short window chance makes that a few per cent more or less than was asked.
     offered = [load.intended / load.seconds for load in loads if load.offered_per_s is not None]
-    response, service = _response_tail(measured), _service_tail(measured)
+    response, service, send_lag = _response_tail(measured), _service_tail(measured), _send_lag_tail(measured)
     # The cheapest windows served nothing and have no cost per request.
     serving = [one for one in measured if one.window.load.completed]
     return CellSummary(
@@ -117,8 +124,8 @@ def _summary(
         error_share=errors.total() / (errors.total() + completed) if errors else 0.0,
         response=[response.quantile(q, pooling.response[q]) for q in QUANTILES],
         service=[service.quantile(q, pooling.service[q]) for q in QUANTILES],
-        send_lag=[],
-        mean_response_ns=None,
+        send_lag=[] if _closed(level) else [send_lag.quantile(q, pooling.send_lag[q]) for q in QUANTILES],
+        mean_response_ns=_mean_response_ns(loads),
         hiccup=_hiccup(response.paused),
         response_curve=response.curve(),
         cpu_user_us=pooling.estimate(_user_us, serving),
@@ -147,6 +154,15 @@ def _response_tail(measured: Sequence[Measured]) -> Tail:
 
 def _service_tail(measured: Sequence[Measured]) -> Tail:
     return Tail([one.service for one in measured], pauses([one.window.load for one in measured]))
+
+
+def _send_lag_tail(measured: Sequence[Measured]) -> Tail:
+    return Tail([one.send_lag for one in measured], pauses([one.window.load for one in measured]))
+
+
+def _mean_response_ns(loads: Sequence[LoadResult]) -> float | None:
+    """Over the requests of all visits, those that never ended with their age: it is at least so much."""
+    return histogram.mean_ns(histogram.merge(both for load in loads for both in (load.response, load.censored))) or None
 
 
 def _goodput(measured: Measured) -> float:

@@ -8,6 +8,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from benchmarks import objective
 from benchmarks.nouns import Level, RunOptions, Scenario, VisitPlan
 
 
@@ -24,7 +25,7 @@ class Profile:
 
 PROFILES: Mapping[str, Profile] = {
     "smoke": Profile(visits=1, extra=False, closed_s=0.15, open_s=0.2, requeue_budget_s=0.0),
-    "quick": Profile(visits=3, extra=True, closed_s=0.25, open_s=0.28, requeue_budget_s=12.0),
+    "quick": Profile(visits=3, extra=False, closed_s=0.2, open_s=0.2, requeue_budget_s=12.0),
     "standard": Profile(visits=10, extra=True, closed_s=1.0, open_s=1.5, requeue_budget_s=300.0),
     "full": Profile(visits=20, extra=True, closed_s=2.0, open_s=4.0, requeue_budget_s=1200.0),
 }
@@ -37,20 +38,28 @@ WARM_LIMIT_S = 0.6
 STEADY_WITHIN = 0.08
 FIXED_S = 0.4  # of a visit: launch, two probes, verification, warm-up, stop; measured
 CHANGE_S = 0.015  # between levels: connections, counters, memory
+SETTLE_S = 0.01  # more where connections were closed: until what they had queued has been dealt with
 BLOCK_S = 0.9  # of a block: a fresh engine
 
 
 def levels(scenario: Scenario, options: RunOptions) -> list[Level]:
-    """The levels of a visit in the order they are taken: closed ones ascending, then open ones, lightest first."""
+    """The levels of a visit in the order they are taken: closed ones ascending, then open ones, those that overload last.
+
+    What overload leaves behind (a queue, memory, connections that were given up) would be the next level's to pay. With an
+    objective there are no open levels: the search for the rate that meets it takes their place.
+    """
     closed = [Level("closed", n) for n in sorted(set(options.connections or scenario.closed))]
+    if options.objective:
+        return closed
     shares = [Level("open", scenario.open_connections, share=share) for share in sorted(scenario.open_shares)]
     rates = [Level("open", scenario.open_connections, rate_per_s=rate) for rate in sorted(scenario.open_rates_per_s)]
-    return [*closed, *shares, *rates]
+    within = [level for level in shares if (level.share or 0.0) < 1.0]
+    return [*closed, *within, *rates, *(level for level in shares if level not in within)]
 
 
-def ramp_s(scenario: Scenario, connections: int) -> float:
-    """The time before a level's window, in which its connections come to their pace."""
-    return RAMP_S + scenario.wait_s + RAMP_PER_CONNECTION_S * connections
+def ramp_s(scenario: Scenario, new_connections: int) -> float:
+    """The time before a level's window, in which its connections come to their pace; those of the level before are there."""
+    return RAMP_S + scenario.wait_s + RAMP_PER_CONNECTION_S * new_connections
 
 
 def visits(options: RunOptions) -> list[VisitPlan]:
@@ -76,8 +85,24 @@ def repeat(visit: VisitPlan, taken: int) -> VisitPlan:
 def visit_s(scenario: Scenario, options: RunOptions) -> float:
     """How long a visit takes, about."""
     chosen = levels(scenario, options)
-    spent = sum(options.closed_s if level.loop == "closed" else options.open_s for level in chosen)
-    return FIXED_S + spent + sum(ramp_s(scenario, level.connections) + CHANGE_S for level in chosen)
+    closed = [level for level in chosen if level.loop == "closed"]
+    opened = [level for level in chosen if level.loop == "open"]
+    spent = sum(options.closed_s + ramp_s(scenario, level.connections) + CHANGE_S + SETTLE_S for level in closed)
+    spent += sum(options.open_s + ramp_s(scenario, 0) + CHANGE_S for level in opened)
+    # Overload is drained in vain, and then the connections are closed and opened anew, as they are for the first open level.
+    overloads = sum((level.share or 0.0) >= 1.0 for level in opened)
+    fresh = RAMP_PER_CONNECTION_S * scenario.open_connections
+    spent += overloads * (DRAIN_S + SETTLE_S) + (1 + max(overloads - 1, 0)) * fresh * bool(opened)
+    return FIXED_S + spent + (_search_s(scenario, options) if options.objective else 0.0)
+
+
+def _search_s(scenario: Scenario, options: RunOptions) -> float:
+    """How long the search for a rate takes, about, if the model's is near the lowest that all models are offered."""
+    wanted = objective.parse(options.objective)
+    rate = min(scenario.open_rates_per_s, default=objective.PROBE_RATE_PER_S)
+    probe = objective.probe_s(wanted, rate, options.open_s) + ramp_s(scenario, 0) + CHANGE_S
+    overloads = objective.PROBES_USUAL / 3 * (DRAIN_S + SETTLE_S + RAMP_PER_CONNECTION_S * scenario.open_connections)
+    return min(objective.PROBES_USUAL * probe + overloads, objective.SEARCH_LIMIT_S)
 
 
 def run_s(options: RunOptions, scenarios: Mapping[str, Scenario]) -> float:

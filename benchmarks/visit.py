@@ -1,11 +1,15 @@
-"""One visit: a fresh server taken through all levels of a scenario, from launch to record."""
+"""One visit: a fresh server taken through all levels of a scenario, from launch to record.
+
+A closed level has connections of its own. The open levels, which all have the same number, share theirs: what differs between
+them is the rate alone. After a level that left requests unanswered or failed they are closed and opened anew.
+"""
 
 import time
 import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from benchmarks import sample
+from benchmarks import objective, sample
 from benchmarks.launch import LaunchError, Server
 from benchmarks.load.engine import Drive, Target, request_bytes
 from benchmarks.load.remote import EngineDied, RemoteEngine
@@ -39,6 +43,8 @@ class Visit:
         self.plan, self.scenario, self.options, self.engine, self.tell = plan, scenario, options, engine, tell
         self.stage = "launch"
         self.windows: list[Window] = []
+        self.probes: list[Window] = []
+        self.connected = 0  # connections that are open for the next level
         self.warmup: Warmup | None = None
         self.digest = ""
 
@@ -75,7 +81,7 @@ class Visit:
             weather_changed=before is not None and after is not None and weather_changed(before, after),
             outside=None,
             windows=self.windows,
-            probes=[],
+            probes=self.probes,
             failure=failure,
         )
 
@@ -102,24 +108,43 @@ class Visit:
         self.stage = "load"
         for level in levels(self.scenario, self.options):
             self.tell(level.label)
-            self.windows.append(self._measure(server, target, level))
-            if server.ended() is not None:
-                raise _Trouble(f"the server ended by itself with status {server.ended()} during {level.label}")
+            seconds = self.options.closed_s if level.loop == "closed" else self.options.open_s
+            self.windows.append(self._measure(server, target, level, seconds))
+        if self.options.objective:
+            self._search(server, target)
+        if self.connected:
+            self._disconnect(server, "the last level")
 
-    def _measure(self, server: Server, target: Target, level: Level) -> Window:
-        """One level: connections of its own, counters at the edges, the window in between without a system call of ours."""
+    def _search(self, server: Server, target: Target) -> None:
+        """Probe rate after rate for the highest that meets the objective, as long as that tells more and there is time."""
+        wanted, peak_per_s = objective.parse(self.options.objective), self._peak_per_s()
+        ends = time.monotonic() + objective.SEARCH_LIMIT_S
+        cores = len(self.options.server_cpus)
+        judged: list[objective.Probe] = []
+        while (rate_per_s := objective.next_rate(judged, wanted, peak_per_s)) and time.monotonic() < ends:
+            level = Level("open", self.scenario.open_connections, rate_per_s=rate_per_s)
+            self.tell(f"{wanted.text} at {level.label.removeprefix('open ')}?")
+            seconds = objective.probe_s(wanted, rate_per_s, self.options.open_s)
+            self.probes.append(self._measure(server, target, level, seconds))
+            judged.append(objective.judge(self.probes[-1], wanted, server.facts.max_connections, cores))
+
+    def _measure(self, server: Server, target: Target, level: Level, seconds: float) -> Window:
+        """One level: counters at the edges, the window in between without a system call of ours."""
         connections, rate_per_s = level.connections, None
         if level.loop == "open":
             connections = min(connections, server.facts.max_connections)
             rate_per_s = level.rate_per_s or (level.share or 0.0) * self._peak_per_s()
-        self.engine.open(target, connections)
+        new = 0 if self.connected == connections else connections
+        if new:
+            self.engine.open(target, connections)
+            self.connected = connections
         pids = sample.tree(server.facts.pid)
         before = sample.counters(pids)
         load = self.engine.run(
             Drive(
-                seconds=self.options.closed_s if level.loop == "closed" else self.options.open_s,
+                seconds=seconds,
                 rate_per_s=rate_per_s,
-                ramp_s=ramp_s(self.scenario, connections),
+                ramp_s=ramp_s(self.scenario, new),
                 drain_s=DRAIN_S,
                 poll=self.options.poll,
                 seed=self._seed(level),
@@ -127,10 +152,18 @@ class Visit:
             )
         )
         after, held = sample.counters(pids), sample.holdings(pids)
-        self.engine.close_connections()
-        if not settled(HOST, server.facts.port, self.scenario):
-            raise _Trouble(f"after {level.label} a new connection was not answered any more")
+        if level.loop == "closed" or load.unfinished or load.errors:
+            self._disconnect(server, level.label)
+        if server.ended() is not None:
+            raise _Trouble(f"the server ended by itself with status {server.ended()} during {level.label}")
         return Window(level, load, sample.bill(before, after, held, load))
+
+    def _disconnect(self, server: Server, after: str) -> None:
+        """Close the connections, and wait until the server has dealt with what they had queued."""
+        self.engine.close_connections()
+        self.connected = 0
+        if server.ended() is None and not settled(HOST, server.facts.port, self.scenario):
+            raise _Trouble(f"after {after} a new connection was not answered any more")
 
     def _peak_per_s(self) -> float:
         """The best goodput of the closed levels so far. Raises _Trouble if there was none."""
@@ -140,5 +173,6 @@ class Visit:
         return max(rates)
 
     def _seed(self, level: Level) -> int:
-        """The same arrivals for every model of a block."""
-        return zlib.crc32(f"{self.options.seed} {self.plan.scenario} {self.plan.block} {level.label}".encode()) % 2**31
+        """The same arrivals for every model of a block; others for every probe, as a repetition must not repeat accidents."""
+        which = f"probe {len(self.probes)}" if self.options.objective and level.loop == "open" else level.label
+        return zlib.crc32(f"{self.options.seed} {self.plan.scenario} {self.plan.block} {which}".encode()) % 2**31

@@ -64,4 +64,47 @@ def test_every_scenario_can_be_planned(name):
     assert isinstance(scenario, Scenario)
     assert scenario.question.endswith("?")
     assert scenario.closed
-    assert all(0 < share < 1 for share in scenario.open_shares)
+    assert 0.5 in scenario.open_shares  # where standings show the tail
+    assert min(scenario.open_shares) < 0.5 < 1 < max(scenario.open_shares)  # a knee has both sides
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in catalogue.scenarios()])
+def test_what_overloads_comes_last(name):
+    opened = [level for level in plan.levels(catalogue.scenario(name), factories.options()) if level.loop == "open"]
+    overloads = [level.share is not None and level.share >= 1 for level in opened]
+    assert overloads == sorted(overloads)
+    assert sum(overloads) == 2
+    within = [level.share for level in opened if level.share is not None and level.share < 1]
+    assert within == sorted(within)
+
+
+def _quick(**changes):
+    quick = plan.PROFILES["quick"]
+    scenarios = {entry.name: catalogue.scenario(entry.name) for entry in catalogue.scenarios()}
+    visits = {name: quick.visits + quick.extra * scenario.extra_visits for name, scenario in scenarios.items()}
+    asked = factories.options(
+        visits=visits, scenarios=tuple(scenarios), closed_s=quick.closed_s, open_s=quick.open_s, **changes
+    )
+    return asked, scenarios
+
+
+def test_the_quick_profile_fits_into_five_minutes():
+    asked, scenarios = _quick()
+    assert plan.run_s(asked, scenarios) + plan.PROFILES["quick"].requeue_budget_s < 290  # charts take the rest
+
+
+def test_a_visit_is_estimated_as_the_sum_of_its_parts():
+    asked, scenarios = _quick()
+    scenario = scenarios["wait"]
+    levels = plan.levels(scenario, asked)
+    least = sum(asked.closed_s if level.loop == "closed" else asked.open_s for level in levels)
+    least += sum(plan.ramp_s(scenario, level.connections) for level in levels if level.loop == "closed")
+    assert least + plan.FIXED_S < plan.visit_s(scenario, asked) < least + plan.FIXED_S + 2
+
+
+def test_with_an_objective_a_search_takes_the_place_of_open_levels():
+    asked, scenarios = _quick(objective="p99<=20ms")
+    assert {level.loop for level in plan.levels(scenarios["hello"], asked)} == {"closed"}
+    stricter, _ = _quick(objective="p99.9<=20ms")
+    of_stricter, of_asked = plan.visit_s(scenarios["cpu"], stricter), plan.visit_s(scenarios["cpu"], asked)
+    assert of_stricter > of_asked > plan.visit_s(scenarios["cpu"], _quick()[0])  # more requests, longer windows

@@ -10,7 +10,7 @@ from benchmarks.nouns import Request, Scenario
 SCENARIO = Scenario(
     request=Request("/wait/10"),
     closed=(16, 64, 256, 1000),
-    open_shares=(0.5, 0.8),
+    open_shares=(0.25, 0.5, 0.75, 0.9, 1.0, 1.1),
     open_rates_per_s=(1000.0,),
     open_connections=1000,
     wait_s=0.010,
