@@ -117,6 +117,11 @@ class RunOptions:
     objective: str = ""  # "p99<=20ms": instead of open levels, search the highest rate that meets it
 
 
+def visited(options: RunOptions) -> tuple[str, ...]:
+    """Whom each block of the run visits: the models, and the twin if there is one."""
+    return (*options.models, *([twin_of(options.twin)] if options.twin else []))
+
+
 @dataclass(frozen=True, slots=True)
 class VisitPlan:
     """One visit to make. `number` counts the visits of this model and scenario from 0 and names the record's file."""

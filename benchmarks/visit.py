@@ -13,7 +13,19 @@ from benchmarks import objective, sample
 from benchmarks.launch import LaunchError, Server
 from benchmarks.load.engine import Drive, Target, request_bytes
 from benchmarks.load.remote import EngineDied, RemoteEngine
-from benchmarks.nouns import SCHEMA, Failure, Level, RunOptions, Scenario, VisitPlan, VisitRecord, Warmup, Weather, Window
+from benchmarks.nouns import (
+    SCHEMA,
+    Failure,
+    Level,
+    RunOptions,
+    Scenario,
+    VisitPlan,
+    VisitRecord,
+    Warmup,
+    Weather,
+    Window,
+    served_by,
+)
 from benchmarks.plan import DRAIN_S, STEADY_WITHIN, WARM_LIMIT_S, WARM_ROUND_S, levels, ramp_s
 from benchmarks.verify import VerifyError, same, settled, verify
 
@@ -57,7 +69,7 @@ class Visit:
         try:
             before = self._probe()
             self.tell("starting")
-            server = Server(self.plan.model, self.options.server_cpus)
+            server = Server(served_by(self.plan.model), self.options.server_cpus)
             with server:
                 try:
                     self._take_through(server, others_digest)

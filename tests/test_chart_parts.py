@@ -1,5 +1,6 @@
 """The parts that charts are made of: names pushed apart, colours, numbers in words, ticks, text cut to its width."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 from benchmarks.charts import _scales, _words
 from benchmarks.charts._labels import push_apart
 from benchmarks.charts._page import clip_to, fit_name, width_px, wrapped
-from benchmarks.charts._style import FAMILIES, LIGHT, SPARE_COLOURS, look
+from benchmarks.charts._style import FAMILIES, LIGHT, SPARE_COLOURS, family_rank, look
+from benchmarks.nouns import twin_of
 
 
 @given(
@@ -42,6 +44,14 @@ def test_known_models_wear_their_familys_colour() -> None:
     assert look("trio_nursery", LIGHT).colour == wearing["other runtimes"].lower()
     members = [look(name, LIGHT) for name in ("epoll_loop", "select_loop", "poll_loop")]
     assert len({(member.marker, str(member.dash)) for member in members}) == 3
+
+
+def test_a_twin_looks_like_its_model_but_for_the_marker() -> None:
+    for name in ("epoll_loop", "my_own_model"):
+        one, other = look(name, LIGHT), look(twin_of(name), LIGHT)
+        assert other.marker != one.marker
+        assert replace(other, marker=one.marker) == one
+        assert family_rank(name)[:2] == family_rank(twin_of(name))[:2]
 
 
 def test_a_strangers_colour_depends_on_its_name_alone() -> None:

@@ -6,7 +6,7 @@ import factories
 import pytest
 
 from benchmarks import catalogue, plan
-from benchmarks.nouns import Scenario
+from benchmarks.nouns import Scenario, served_by, twin_of
 
 SCENARIO = catalogue.scenario("hello")
 
@@ -108,3 +108,21 @@ def test_with_an_objective_a_search_takes_the_place_of_open_levels():
     stricter, _ = _quick(objective="p99.9<=20ms")
     of_stricter, of_asked = plan.visit_s(scenarios["cpu"], stricter), plan.visit_s(scenarios["cpu"], asked)
     assert of_stricter > of_asked > plan.visit_s(scenarios["cpu"], _quick()[0])  # more requests, longer windows
+
+
+def test_a_twin_is_visited_in_every_block_as_one_more_and_takes_its_time():
+    from dataclasses import replace
+
+    plain = factories.options()
+    twinned = replace(plain, twin="epoll_loop")
+    blocks = Counter((visit.scenario, visit.block, visit.model) for visit in plan.visits(twinned))
+    assert set(blocks.values()) == {1}
+    assert {model for _, _, model in blocks} == {*plain.models, twin_of("epoll_loop")}
+    assert len({visit.model for visit in plan.visits(twinned) if visit.block == 0 and visit.scenario == "hello"}) == 9
+    scenarios = {name: catalogue.scenario(name) for name in plain.scenarios}
+    assert plan.run_s(twinned, scenarios) > plan.run_s(plain, scenarios)
+
+
+def test_a_twin_is_served_by_its_model_and_nobody_else_has_a_tilde():
+    assert served_by(twin_of("epoll_loop")) == "epoll_loop" != twin_of("epoll_loop")
+    assert all(served_by(entry.name) == entry.name for entry in catalogue.models())

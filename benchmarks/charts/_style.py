@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import cache
 from zlib import crc32
 
+from benchmarks.nouns import served_by
+
 Dash = str | tuple[float, tuple[float, ...]]
 
 
@@ -48,6 +50,7 @@ FAMILIES = (
 )
 SPARE_COLOURS = ("#56B4E9", "#8C6D31", "#A8324A", "#6B7F00", "#3F4C9A")
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
+TWIN_MARKER = "*"
 DASHES: tuple[Dash, ...] = ("-", (0.0, (5.0, 1.6)), (0.0, (1.6, 1.2)), (0.0, (7.0, 1.6, 1.6, 1.6)))
 
 # Which member of its family a known model is; a model that is not here takes a place from its name.
@@ -85,11 +88,12 @@ class Look:
 
 @cache
 def look(model: str, theme: Theme) -> Look:
-    """The look of a model, known or not, on this paper."""
-    family = family_of(model)
-    by_name = crc32(model.encode())
+    """The look of a model, known or not, on this paper. A twin's is its model's, with a marker of its own."""
+    original = served_by(model)
+    family = family_of(original)
+    by_name = crc32(original.encode())
     colour = family.colour if family else SPARE_COLOURS[by_name % len(SPARE_COLOURS)]
-    place = PLACES.get(model, by_name // len(SPARE_COLOURS))
+    place = PLACES.get(original, by_name // len(SPARE_COLOURS))
     is_reference = family is not None and family.name == "references"
     colour = mix(colour, "#ffffff", theme.lift * (1.5 if is_reference else 1.0))
     return Look(
@@ -98,7 +102,7 @@ def look(model: str, theme: Theme) -> Look:
         text=mix(colour, theme.ink, 0.3),
         soft=mix(colour, theme.paper, 0.62),
         dash=DASHES[1] if is_reference else DASHES[place % len(DASHES)],
-        marker=MARKERS[place % len(MARKERS)],
+        marker=MARKERS[place % len(MARKERS)] if model == original else TWIN_MARKER,
     )
 
 
@@ -111,7 +115,7 @@ def family_rank(model: str) -> tuple[int, int, str]:
     """A sort key: families in the order above, members in theirs, strangers last."""
     family = family_of(model)
     place = FAMILIES.index(family) if family else len(FAMILIES)
-    return place, PLACES.get(model, len(PLACES)), model
+    return place, PLACES.get(served_by(model), len(PLACES)), model
 
 
 def mix(colour: str, other: str, share: float) -> str:
