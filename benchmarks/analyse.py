@@ -8,6 +8,7 @@ for each scenario (`verdict`). Nothing is measured, read or drawn here: the same
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
 
+from benchmarks.capacities import capacities, with_capacities
 from benchmarks.cells import Cell, cells_of_level
 from benchmarks.nouns import SCHEMA, Level, RunFacts, VisitRecord, Weather, Window
 from benchmarks.selection import Visit, failures, usable
@@ -26,8 +27,10 @@ def summarise(run: RunFacts, records: Sequence[VisitRecord], environment: Mappin
     visits = usable(records)
     summaries, cells = [], []
     for scenario in run.options.scenarios:
-        levels = _cells_by_level(run, scenario, visits, records)
-        summaries.append(_scenario_summary(run, scenario, levels, records))
+        by_model = _by_model(run, scenario, visits)
+        levels = _cells_by_level(run, scenario, by_model, records)
+        found = _scenario_summary(run, scenario, levels, records)
+        summaries.append(with_capacities(found, capacities(run.options, by_model)))
         cells += [summary for of_level in levels.values() for summary in ranked(of_level[0].summary.level, of_level)]
     return RunSummary(
         schema=SCHEMA,
@@ -43,15 +46,20 @@ def summarise(run: RunFacts, records: Sequence[VisitRecord], environment: Mappin
         visits_requeued=sum(record.plan.attempt > 0 for record in records),
         weather=_weather(run, records),
         findings=check_run(run.options),
+        objective=run.options.objective,
     )
 
 
-def _cells_by_level(
-    run: RunFacts, scenario: str, visits: Iterable[Visit], records: Iterable[VisitRecord]
-) -> dict[str, list[Cell]]:
-    """The cells of each level of a scenario, levels in the order of a visit, models in the order of the options."""
+def _by_model(run: RunFacts, scenario: str, visits: Iterable[Visit]) -> dict[str, list[Visit]]:
+    """Each model's visits of a scenario that count, models in the order of the options."""
     of_scenario = [visit for visit in visits if visit.record.plan.scenario == scenario]
-    by_model = {model: [visit for visit in of_scenario if visit.record.plan.model == model] for model in run.options.models}
+    return {model: [visit for visit in of_scenario if visit.record.plan.model == model] for model in run.options.models}
+
+
+def _cells_by_level(
+    run: RunFacts, scenario: str, by_model: Mapping[str, Sequence[Visit]], records: Iterable[VisitRecord]
+) -> dict[str, list[Cell]]:
+    """The cells of each level of a scenario, levels in the order of a visit, models as they come."""
     taken = _levels(record for record in records if record.plan.scenario == scenario)
     return {level.label: cells_of_level(run, scenario, level, by_model) for level in taken}
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from benchmarks import histogram
 from benchmarks.cells import Cell, Measured
 from benchmarks.intervals import samples_wanted
+from benchmarks.knees import knee
 from benchmarks.nouns import Level, VisitRecord
 from benchmarks.ranking import Paired, Place, fit, place
 from benchmarks.summaries import CellSummary, Quantile, RankedBy, Severity, Standing
@@ -135,6 +136,7 @@ def _standing(
         marks=marks + cell_marks([cell.summary for cell in own]),
         failed="",
         struck="; ".join(f"{finding.check}: {finding.seen}" for finding in strikes),
+        knee=knee(own),
     )
 
 

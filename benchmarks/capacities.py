@@ -1,0 +1,95 @@
+"""What the searches of all visits say together: the highest rate at which a model meets the run's objective.
+
+Each visit's search ends with a rate that met the objective and one a little above that did not; what is between them is open,
+and their geometric middle stands for the visit. Over the visits it is a mean like any other, with an interval from the noise
+of all models together, but never a narrower one than what the searches left open.
+"""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from benchmarks.intervals import Spread, mean_estimate, pooled_spread
+from benchmarks.nouns import RunOptions
+from benchmarks.objective import Bracket, Objective, bracket, judge, parse
+from benchmarks.selection import Visit, of_one_weather, prevailing_weather
+from benchmarks.summaries import Capacity, Estimate, ScenarioSummary
+
+UNIFORM_SD = 1 / math.sqrt(12)  # of something that lies anywhere between 0 and 1
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """One visit and where its search ended."""
+
+    visit: Visit
+    found: Bracket
+
+    @property
+    def closed(self) -> bool:
+        """Whether both ends are known."""
+        return self.found.met_per_s is not None and self.found.missed_per_s is not None
+
+
+def capacities(options: RunOptions, visits: Mapping[str, Sequence[Visit]]) -> dict[str, Capacity]:
+    """The capacity of each model in one scenario, by the visits of one weather; those without a visit are left out."""
+    if not options.objective:
+        return {}
+    objective = parse(options.objective)
+    prevailing = prevailing_weather(visit for of_model in visits.values() for visit in of_model)
+    searched = {
+        model: [searched_in(visit, objective, len(options.server_cpus)) for visit in of_one_weather(of_model, prevailing)]
+        for model, of_model in visits.items()
+        if of_model
+    }
+    spread = pooled_spread(middles for found in searched.values() if len(middles := _middles(found)) > 1)
+    return {model: capacity(objective, found, spread) for model, found in searched.items()}
+
+
+def with_capacities(summary: ScenarioSummary, found: Mapping[str, Capacity]) -> ScenarioSummary:
+    """The same scenario with what the searches found in its standings."""
+    return replace(summary, standings=[replace(one, capacity=found.get(one.model)) for one in summary.standings])
+
+
+def searched_in(visit: Visit, objective: Objective, server_cores: int) -> Searched:
+    """Where a visit's search ended, judged anew from its windows."""
+    server = visit.record.server
+    slots = server.max_connections if server else 0
+    return Searched(visit, bracket([judge(probe, objective, slots, max(server_cores, 1)) for probe in visit.record.probes]))
+
+
+def capacity(objective: Objective, found: Sequence[Searched], spread: Spread | None) -> Capacity:
+    """One model's capacity: from the visits with both ends if most have them, else what most visits say instead."""
+    closed = [one.found for one in found if one.closed]
+    reasons = [one.found.why for one in found if one.found.why]
+    if len(closed) * 2 > len(found):
+        met = statistics.median_low([b.met_per_s for b in closed if b.met_per_s is not None])
+        missed = statistics.median_high([b.missed_per_s for b in closed if b.missed_per_s is not None])
+        without = len(found) - len(closed)
+        why = f"in {without} of {len(found)} visits {_commonest(reasons)}" if without else _commonest(reasons)
+        return Capacity(objective.text, _estimate(closed, spread), met, missed, why)
+    met_ends = [one.found.met_per_s for one in found if one.found.met_per_s is not None]
+    if len(met_ends) * 2 > len(found):  # met as far as one looked: a lower bound, and no estimate of anything
+        return Capacity(objective.text, None, statistics.median_low(met_ends), None, _commonest(reasons))
+    missed_ends = [one.found.missed_per_s for one in found if one.found.missed_per_s is not None]
+    lowest = min(missed_ends) if len(missed_ends) * 2 > len(found) else None
+    return Capacity(objective.text, None, None, lowest, _commonest(reasons) or "the search told nothing")
+
+
+def _estimate(closed: Sequence[Bracket], spread: Spread | None) -> Estimate | None:
+    """The middles' mean; its interval spans at least what the visits' brackets leave open on average."""
+    open_to = [math.log((b.missed_per_s or 1.0) / (b.met_per_s or 1.0)) for b in closed]
+    made = mean_estimate([b.middle_per_s or 0.0 for b in closed], spread, resolution=max(open_to) * UNIFORM_SD)
+    if made is None or made.low is None or made.high is None:
+        return made
+    reach = math.exp(statistics.fmean(open_to) / 2)
+    return replace(made, low=min(made.low, made.value / reach), high=max(made.high, made.value * reach))
+
+
+def _middles(found: Sequence[Searched]) -> list[float]:
+    return [one.found.middle_per_s or 0.0 for one in found if one.closed]
+
+
+def _commonest(reasons: Sequence[str]) -> str:
+    return statistics.mode(reasons) if reasons else ""

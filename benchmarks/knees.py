@@ -1,0 +1,55 @@
+"""Where a model's knee is: the load at which it gives most throughput for the time that it takes.
+
+The **power** of a queue is its throughput by its mean response time, and its knee the load of the highest power: below it more
+load costs next to no time, above it more load buys next to no throughput (L. Kleinrock, "Power and deterministic rules of thumb
+for probabilistic problems in computer communications", ICC 1979; for M/M/1 that is half the capacity, for a server whose
+service hardly varies it lies higher).
+
+Only levels that were measured are asked, so the knee is known to the step between them. In each, the powers of the visits
+are put together by their median: a pause of the machine multiplies the mean response time of one visit, and would move the
+knee if the visits' requests were averaged. What is known from one side only cannot be a knee: a level that fell behind, where
+the queue grows for as long as one looks, or one whose unanswered requests leave the mean unknown.
+"""
+
+import statistics
+from collections.abc import Sequence
+
+from benchmarks import histogram
+from benchmarks.cells import Cell, Measured
+from benchmarks.objective import falls_behind
+from benchmarks.summaries import Knee
+
+UNANSWERED = 0.01  # of the requests; with more the mean response time is anybody's guess
+
+
+def knee(cells: Sequence[Cell]) -> Knee | None:
+    """The knee of one model in one scenario. None when fewer than two levels can be believed, since one is no maximum."""
+    opened = [cell for cell in cells if cell.summary.level.loop == "open" and _rate(cell) > 0]
+    known = {cell.summary.level.label: power for cell in opened if (power := _power(cell)) is not None}
+    if len(known) < 2:
+        return None
+    measured = sorted((cell for cell in opened if cell.summary.level.label in known), key=_rate)
+    best = max(measured, key=lambda cell: known[cell.summary.level.label])
+    return Knee(best.summary.level.label, _rate(best), best is min(opened, key=_rate))
+
+
+def _power(cell: Cell) -> float | None:
+    """Requests per second per second of response time, the median over visits; None for a level that is no candidate."""
+    loads = [one.window.load for one in cell.measured]
+    overloaded = any(finding.check == "overloaded" for finding in cell.summary.findings)
+    if cell.summary.struck or overloaded or falls_behind(loads):
+        return None
+    if sum(load.unfinished for load in loads) > UNANSWERED * sum(load.intended for load in loads):
+        return None
+    powers = [power for one in cell.measured if (power := _power_of_visit(one)) is not None]
+    return statistics.median(powers) if powers else None
+
+
+def _power_of_visit(one: Measured) -> float | None:
+    mean_ns = histogram.mean_ns(histogram.merge([one.response.finished, one.response.censored]))
+    return one.rate_per_s / mean_ns * 1e9 if mean_ns else None
+
+
+def _rate(cell: Cell) -> float:
+    """What was served there."""
+    return cell.summary.rate_per_s.value if cell.summary.rate_per_s else 0.0
