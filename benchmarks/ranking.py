@@ -4,7 +4,9 @@ Models are compared by the ratio of their values **within a block**: whatever sl
 models of that block, and a ratio of two visits of one block and one weather has lost it. All such ratios together are the
 least-squares fit of log(value) = model + block (the analysis of a randomized block design: Box, Hunter & Hunter, "Statistics
 for Experimenters", 2nd ed., §4.2): with whole blocks the difference of two models' effects is exactly the mean of their paired
-log-ratios, with visits missing it uses what the other models say about the blocks, and its residuals are the noise.
+log-ratios, with visits missing it uses what the other models say about the blocks, and its residuals are the noise. That is
+pooled over the models while blocks are few; from 10 pairs on two models are judged by the noise of their own ratios, for some
+models are three times as noisy as others, and by the noise of all they would be told apart too easily.
 
 Every pair is tested with Student's t, and the p-values are corrected for there being many pairs (Holm, Scand. J. Statist. 6,
 1979): the chance that the ranks contain even one false difference is at most 5%. A model's **rank** is one more than the number
@@ -13,14 +15,16 @@ of models that are better beyond doubt; those that cannot be told apart from the
 
 import itertools
 import math
+import statistics
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtr
+from scipy.special import stdtrit
 
-from benchmarks.intervals import Spread, student
+from benchmarks.differences import LEAST_ERROR, Difference
+from benchmarks.intervals import ENOUGH_ALONE, Spread
 from benchmarks.summaries import Estimate
 
 FALSE_DIFFERENCE = 0.05  # chance of one or more among all pairs of a ranking
@@ -52,17 +56,29 @@ class Fit:
     covariance: Floats
     linked: tuple[int, ...]  # models of one number are
     spread: Spread | None  # of a single value; None when no freedom is left to judge it
+    logs: tuple[Mapping[Hashable, float], ...]  # of each model's values
+    resolution: float
 
-    def difference(self, one: int, other: int) -> float:
+    def log_ratio(self, one: int, other: int) -> float:
         """The logarithm of the ratio of one model's values to another's."""
         return float(self.effects[one] - self.effects[other])
 
-    def error(self, one: int, other: int) -> float:
-        """The standard error of that difference, never quite 0: no rate is known to a billionth."""
-        assert self.spread is not None
+    def difference(self, one: int, other: int) -> Difference | None:
+        """That with its noise; None where there is none to judge by."""
+        spread = self._noise(one, other)
+        if spread is None:
+            return None
         covariance = self.covariance
         factor = float(covariance[one, one] + covariance[other, other] - 2 * covariance[one, other])
-        return max(self.spread.sd * math.sqrt(max(factor, 0.0)), 1e-9)
+        return Difference(self.log_ratio(one, other), max(spread.sd * math.sqrt(max(factor, 0.0)), LEAST_ERROR), spread.freedom)
+
+    def _noise(self, one: int, other: int) -> Spread | None:
+        """The noise of a single value: of the two models alone where they have been paired often enough."""
+        own, others = self.logs[one], self.logs[other]
+        ratios = [own[key] - others[key] for key in own if key in others]
+        if len(ratios) < ENOUGH_ALONE:
+            return self.spread
+        return Spread(statistics.stdev(ratios) / math.sqrt(2), len(ratios) - 1).at_least(self.resolution)
 
 
 def fit(values: Paired, resolution: float = 0.0) -> Fit:
@@ -76,7 +92,8 @@ def fit(values: Paired, resolution: float = 0.0) -> Fit:
     design = np.zeros((len(rows), len(models) + len(keys)))
     for at, columns in enumerate(rows):
         design[at, columns] = 1
-    logs = np.array([math.log(value) for model in models for value in values[model].values()])
+    by_model = tuple({key: math.log(value) for key, value in values[model].items()} for model in models)
+    logs = np.array([log for of_model in by_model for log in of_model.values()])
     # The design has no full rank, as one may add to all models what one takes from all blocks: the pseudo-inverse settles that
     # somehow, and differences of linked models do not depend on how.
     covariance: Floats = np.asarray(np.linalg.pinv(design.T @ design), np.float64)
@@ -86,7 +103,7 @@ def fit(values: Paired, resolution: float = 0.0) -> Fit:
     noise = math.sqrt(float(np.sum((logs - design @ effects) ** 2)) / freedom) if freedom else 0.0
     size = len(models)
     spread = Spread(noise, freedom).at_least(resolution) if freedom else None
-    return Fit(models, effects[:size], covariance[:size, :size], linked[:size], spread)
+    return Fit(models, effects[:size], covariance[:size, :size], linked[:size], spread, by_model, resolution)
 
 
 def _linked(edges: Sequence[tuple[int, int]], nodes: int) -> tuple[int, ...]:
@@ -119,8 +136,7 @@ def place(values: Paired, higher_is_better: bool = True, resolution: float = 0.0
         return {}
     fitted = fit(values, resolution)
     sign = 1 if higher_is_better else -1
-    main = max(fitted.linked, key=fitted.linked.count)
-    inside = [m for m, link in enumerate(fitted.linked) if link == main]
+    inside = _together(fitted)
     best = max(inside, key=lambda m: sign * fitted.effects[m])
     better = _better_beyond_doubt(fitted, inside, sign)
     places = dict.fromkeys(fitted.models, Place(None, None))
@@ -130,16 +146,47 @@ def place(values: Paired, higher_is_better: bool = True, resolution: float = 0.0
     return places
 
 
+def _together(fitted: Fit) -> list[int]:
+    """The largest group of models that may be compared with each other."""
+    main = max(fitted.linked, key=fitted.linked.count)
+    return [m for m, link in enumerate(fitted.linked) if link == main]
+
+
 def _better_beyond_doubt(fitted: Fit, inside: Sequence[int], sign: int) -> set[tuple[int, int]]:
     """The pairs (better, worse) that remain different after Holm's correction."""
-    if fitted.spread is None:
-        return set()
     pairs, p_values = [], []
     for one, other in itertools.combinations(inside, 2):
-        difference = sign * fitted.difference(one, other)
-        pairs.append((one, other) if difference > 0 else (other, one))
-        p_values.append(2 * float(stdtr(fitted.spread.freedom, -abs(difference) / fitted.error(one, other))))
+        difference = fitted.difference(one, other)
+        if difference is not None:
+            pairs.append((one, other) if sign * difference.log_ratio > 0 else (other, one))
+            p_values.append(difference.p_value())
     return {pair for pair, p in zip(pairs, holm(p_values), strict=True) if p < FALSE_DIFFERENCE}
+
+
+def resolved(values: Paired, resolution: float = 0.0) -> float | None:
+    """By how large a share two of these models must differ before they are told apart, all else being equal.
+
+    Of the typical pair, at Holm's first step: where others are far apart already, a somewhat smaller one may do. None without
+    two models to compare or noise to judge them by.
+    """
+    if not any(values.values()):
+        return None
+    fitted = fit(values, resolution)
+    found = [fitted.difference(one, other) for one, other in itertools.combinations(_together(fitted), 2)]
+    told = [difference for difference in found if difference is not None]
+    if not told:
+        return None
+    share = FALSE_DIFFERENCE / 2 / len(told)
+    return math.expm1(statistics.median(float(stdtrit(one.freedom, 1 - share)) * one.error for one in told))
+
+
+def ratio(values: Paired, one: str, other: str, resolution: float = 0.0) -> Estimate | None:
+    """The ratio of one model to another, with its own 95% interval; None where nothing links them."""
+    if not values.get(one) or not values.get(other):
+        return None
+    fitted = fit(values, resolution)
+    own, base = fitted.models.index(one), fitted.models.index(other)
+    return _relative(fitted, values, own, base) if fitted.linked[own] == fitted.linked[base] else None
 
 
 def _relative(fitted: Fit, values: Paired, model: int, best: int) -> Estimate:
@@ -148,8 +195,7 @@ def _relative(fitted: Fit, values: Paired, model: int, best: int) -> Estimate:
     ratios = [own[key] / other[key] for key in own if key in other]
     if model == best:
         return Estimate(1.0, 1.0, 1.0, ratios)
-    middle = fitted.difference(model, best)
-    if fitted.spread is None:
-        return Estimate(math.exp(middle), None, None, ratios)
-    reach = student(fitted.spread.freedom) * fitted.error(model, best)
-    return Estimate(math.exp(middle), math.exp(middle - reach), math.exp(middle + reach), ratios)
+    difference = fitted.difference(model, best)
+    if difference is None:
+        return Estimate(math.exp(fitted.log_ratio(model, best)), None, None, ratios)
+    return difference.estimate(ratios)

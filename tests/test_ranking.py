@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from benchmarks.intervals import counting_sd
-from benchmarks.ranking import fit, holm, place
+from benchmarks.ranking import fit, holm, place, ratio, resolved
 
 
 def whole(models: dict[str, list[float]]) -> dict[str, dict[int, float]]:
@@ -155,3 +155,46 @@ def test_equal_models_are_seldom_told_apart_and_different_ones_mostly():
         found += places["m4"].rank == 5
     assert false / 400 <= 0.075
     assert found / 400 >= 0.9
+
+
+def test_from_ten_blocks_on_two_models_are_judged_by_the_noise_of_their_own_ratios():
+    """Two models of 4% noise among quiet ones: by the noise of all they would be told apart five times as often as promised."""
+    rng = np.random.default_rng(4)
+    noise = np.array([0.01, 0.01, 0.01, 0.015, 0.015, 0.02, 0.04, 0.04])
+    any_false = noisy_false = 0
+    for _ in range(200):
+        seen = np.exp(rng.normal(0, 0.1, 10)[None, :] + rng.normal(0, 1, (8, 10)) * noise[:, None])
+        values = whole({f"m{m}": row.tolist() for m, row in enumerate(seen)})
+        any_false += any(found.rank != 1 for found in place(values).values())
+        fitted = fit(values)
+        noisy_false += fitted.difference(6, 7).p_value() < 0.05
+    assert any_false / 200 <= 0.08
+    assert noisy_false / 200 <= 0.09
+
+
+def test_what_is_resolved_is_just_what_would_be_told_apart():
+    """Six models that only noise sets apart; then one of them is moved by a little less, and by a little more than that."""
+    rng = np.random.default_rng(8)
+    noise = rng.normal(0, 0.02, (6, 5))
+    noise -= noise.mean(1, keepdims=True)  # truly no difference: every other p-value is 1
+    values = np.exp(noise)
+    told = resolved(whole({f"m{m}": row.tolist() for m, row in enumerate(values)}))
+    assert told is not None
+    for factor, ranks in ((0.999, {1}), (1.001, {1, 2})):
+        moved = values.copy()
+        moved[2] *= 1 + told * factor
+        places = place(whole({f"m{m}": row.tolist() for m, row in enumerate(moved)}))
+        assert {found.rank for found in places.values()} == ranks
+    assert resolved(whole({"a": [1.0, 1.1]})) is None
+    assert resolved(whole({"a": [1.0], "b": [1.1]})) is None
+    assert resolved({}) is None
+
+
+def test_a_ratio_of_two_takes_the_noise_of_all():
+    values = whole({"a": [100, 110, 90], "b": [50, 56, 44], "noisy": [80, 60, 120]})
+    found = ratio(values, "a", "b")
+    assert found.value == pytest.approx(2 * math.exp(np.mean(np.log([1, 55 / 56, 45 / 44]))))
+    alone = ratio({model: values[model] for model in ("a", "b")}, "a", "b")
+    assert found.high / found.low > alone.high / alone.low
+    assert ratio(values, "a", "nobody") is None
+    assert ratio({"a": {0: 1.0}, "b": {1: 1.0}}, "a", "b") is None  # no block in common
