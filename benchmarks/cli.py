@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from benchmarks import catalogue, record
-from benchmarks.commands import listing, report, run
+from benchmarks.commands import doctor, listing, report, run
 from benchmarks.commands._shared import BAD_USE, FAILED, INTERRUPTED, BadUse
 from benchmarks.load import command as load
 
@@ -58,6 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     reporting = add("report", "print the report of a run")
     report.add_arguments(reporting, markdown=True)
     reporting.set_defaults(command=report.report)
+    examining = add("doctor", "say what on this machine will hurt a measurement, and what to do about it")
+    doctor.add_arguments(examining)
+    examining.set_defaults(command=doctor.command)
     listed = add("list", "list the models and scenarios")
     listing.add_arguments(listed)
     listed.set_defaults(command=listing.command)

@@ -1,0 +1,99 @@
+"""What environment.json holds, and what differs between two runs that matters."""
+
+from dataclasses import replace
+
+import factories
+import msgspec
+import pytest
+
+from benchmarks.environment import differences, environment, versions
+from benchmarks.nouns import Request
+
+HERE = {
+    "schema": 2,
+    "machine": "x86_64",
+    "cpu_model": "An old processor",
+    "system": "Linux 6.1",
+    "cpu_count": 4,
+    "usable_cpus": [0, 1, 2, 3],
+    "load_average": [0.1, 0.2, 0.3],
+    "facts": {
+        "governors": {"0": "performance", "3": "performance"},
+        "turbo": False,
+        "siblings": {"0": [0], "3": [3]},
+        "preemption": "none",
+        "python": {"version": "3.12.3", "optimised": True, "gil": True, "debug": False, "slowing": []},
+        "usage": {"seconds": 0.5, "cores": 0.0, "steal": 0.0, "processes": []},
+    },
+}
+RUN = factories.run()
+
+
+def test_what_does_not_matter_is_no_difference():
+    later = {**HERE, "load_average": [9.0, 9.0, 9.0], "facts": {**HERE["facts"], "swap_used_bytes": 4096}}
+    again = factories.run(name="again", seed=2, visits={"hello": 50}, models=("prefork",), requeue_budget_s=1.0)
+    again = replace(again, started_at="2027-01-01T00:00:00+00:00", command="servebench run --name again")
+    again = replace(again, versions={**again.versions, "matplotlib": "4.0"})
+    assert differences(HERE, later, RUN, again) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"cpu_model": "A new one"}, "An old processor and A new one"),
+        ({"system": "Linux 6.2"}, "Linux 6.1 and Linux 6.2"),
+        ({"cpu_count": 8}, "4 and 8 cores"),
+        ({"usable_cpus": [0, 1]}, "4 and 2 usable CPUs"),
+        ({"governors": {"0": "powersave"}}, "governor performance and powersave"),
+        ({"turbo": True}, "turbo off and on"),
+        ({"siblings": {"0": [0, 3], "3": [0, 3]}}, "CPUs that share cores: none and 0+3"),
+        ({"preemption": "full"}, "preemption none and full"),
+        ({"python": {"optimised": False, "gil": True}}, "Python with and without PGO"),
+        ({"python": {"optimised": True, "gil": False}}, "Python with and without the GIL"),
+    ],
+)
+def test_another_machine_is_told_in_words(changes, words):
+    there = {**HERE, **{name: value for name, value in changes.items() if name in HERE}}
+    there["facts"] = {**HERE["facts"], **{name: value for name, value in changes.items() if name not in HERE}}
+    assert differences(HERE, there, RUN, RUN) == [words]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"closed_s": 1.0, "open_s": 1.0}, ["windows of 0.4 and 1 s", "open windows of 0.45 and 1 s"]),
+        ({"server_cpus": (0, 2)}, ["server on CPU 0 and 0, 2"]),
+        ({"driver_cpus": (3,)}, ["load from CPU 1 and 3"]),
+        ({"poll": "sleep"}, ["polling: busy and sleep"]),
+        ({"objective": "p99<=20ms"}, ["objective none and p99<=20ms"]),
+    ],
+)
+def test_other_options_are_told_in_words(changes, words):
+    assert differences(HERE, HERE, RUN, factories.run(**changes)) == words
+
+
+def test_software_and_questions_that_differ_are_told():
+    other = replace(RUN, versions={**RUN.versions, "python": "3.12.1", "gevent": "25.1"})
+    assert differences(HERE, HERE, replace(RUN, versions={"python": "3.11.7", "gevent": "26.9"}), other) == [
+        "Python 3.11.7 and 3.12.1",
+        "gevent 26.9 and 25.1",
+    ]
+    asked = {**RUN.scenarios, "hello": replace(RUN.scenarios["hello"], request=Request("/goodbye"))}
+    assert differences(HERE, HERE, RUN, replace(RUN, scenarios=asked)) == ["hello asks GET /hello and GET /goodbye"]
+
+
+def test_what_an_older_record_does_not_say_is_no_difference_but_what_it_says_is():
+    older = {"schema": 1, "machine": "x86_64", "cpu_model": "An old processor", "governor": "performance"}
+    assert differences(older, HERE, RUN, RUN) == []
+    assert differences({**older, "governor": "powersave"}, HERE, RUN, RUN) == ["governor powersave and performance"]
+    assert differences({}, HERE, RUN, RUN) == []
+
+
+def test_this_machine_does_not_differ_from_itself_and_names_nobody():
+    first, second = environment(), environment()
+    assert differences(first, second, RUN, RUN) == []
+    assert differences(msgspec.json.decode(msgspec.json.encode(first)), second, RUN, RUN) == []
+    assert first["symptoms"]
+    assert {symptom["name"] for symptom in first["symptoms"]} >= {"cores", "Python", "open files"}
+    assert first["facts"]["usage"]["processes"] == []
+    assert versions()["python"] in first["facts"]["python"]["version"]
