@@ -5,85 +5,19 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
+import numpy as np
 import pytest
+from answering import BODY, CLOSING, OK, answering, close_early, drive, reset, serving
 
 from benchmarks import histogram
 from benchmarks.load.engine import Drive, Session, Target, compile_all, request_bytes
-from benchmarks.nouns import LoadResult
-
-BODY = b"Hello, World!"
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n" + BODY
-CLOSING = b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\nConnection: close\r\n\r\n" + BODY
 
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled():
     """Compiling takes longer than the timeouts below."""
     compile_all()
-
-
-@contextmanager
-def serving(handle) -> Iterator[int]:
-    """A thread for each connection runs `handle(connection)`; gives the port."""
-    over = threading.Event()
-    live: list[threading.Thread] = []
-    with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
-        listener.settimeout(0.05)
-
-        def one(connection: socket.socket) -> None:
-            with connection:
-                try:
-                    handle(connection)
-                except OSError:
-                    pass
-
-        def accept() -> None:
-            while not over.is_set():
-                try:
-                    connection, _ = listener.accept()
-                except TimeoutError:
-                    continue
-                connection.settimeout(5)
-                live.append(threading.Thread(target=one, args=(connection,)))
-                live[-1].start()
-
-        acceptor = threading.Thread(target=accept)
-        acceptor.start()
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            over.set()
-            acceptor.join()
-            for thread in live:
-                thread.join()
-
-
-def answering(response: bytes, pause_s: float = 0.0, pieces: int = 1):
-    """A handler that answers every request with the same bytes, after a pause, cut in pieces."""
-
-    def handle(connection: socket.socket) -> None:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        while connection.recv(65536):
-            time.sleep(pause_s)
-            size = -(-len(response) // pieces)
-            for at in range(0, len(response), size):
-                connection.sendall(response[at : at + size])
-                if pieces > 1:
-                    time.sleep(0.001)
-
-    return handle
-
-
-def drive(port: int, connections: int = 4, body: bytes | None = BODY, **plan) -> LoadResult:
-    plan = {"seconds": 0.3, "drain_s": 0.5, "poll": "sleep", **plan}
-    request = request_bytes("test", "/", keepalive=plan.get("keepalive", True))
-    with Session(Target("127.0.0.1", port, request, body=body), connections) as session:
-        if plan.get("keepalive", True):
-            session.open()
-        return session.run(Drive(**plan))
 
 
 def test_closed_loop_accounts_for_every_request_and_for_all_time():
@@ -111,10 +45,18 @@ def test_open_loop_keeps_its_schedule():
 
 
 def test_poisson_arrivals_have_the_offered_mean_and_repeat_with_the_seed():
+    def arrivals(seed: int) -> np.ndarray:
+        target = Target("127.0.0.1", port, request_bytes("test", "/"), body=BODY)
+        with Session(target, 4, trace=1000) as session:
+            session.open()
+            session.run(Drive(seconds=0.5, rate_per_s=1000, poll="sleep", seed=seed))
+            return np.diff(np.sort(session.traced()[:, 1]))[:300]
+
     with serving(answering(OK)) as port:
-        first, again = (drive(port, rate_per_s=1000, seconds=0.5, seed=7).intended for _ in range(2))
-    assert abs(first - again) <= 2  # an arrival may lie on either side of the window's edge
-    assert 400 <= first <= 600
+        first, again, other = arrivals(7), arrivals(7), arrivals(8)
+    assert np.abs(first - again).max() <= 1  # ns: the same, but for where they were rounded
+    assert np.abs(first - other).max() > 1000
+    assert first.mean() == pytest.approx(1e6, rel=0.3)
 
 
 def test_open_loop_latency_holds_the_queue_that_a_stall_builds():
@@ -179,16 +121,6 @@ def test_large_bodies_are_compared_to_the_last_byte():
     assert good.errors == {}
     assert bad.completed == 0
     assert bad.errors["wrong_body"] > 0
-
-
-def close_early(connection: socket.socket) -> None:
-    connection.recv(65536)
-    connection.sendall(OK[:20])
-
-
-def reset(connection: socket.socket) -> None:
-    connection.recv(65536)
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
 
 @pytest.mark.parametrize(

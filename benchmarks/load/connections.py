@@ -1,4 +1,4 @@
-"""A connection's life outside its requests: opened, set free, put off, taken leave of, lost.
+"""A connection's life outside its requests: opened, set free and taken, put off, taken leave of, lost, used again.
 
 Opening never waits: it ends as an event of epoll, or as an error right away. Sockets are registered once, edge-triggered for
 both directions, so a connection costs one epoll_ctl in its life. One that fails pauses before it is opened again, so that a
@@ -10,15 +10,19 @@ from typing import Any
 from benchmarks.load import libc
 from benchmarks.load.libc import compiled
 from benchmarks.load.state import (
+    CLOSED,
     CONNECT_FAILED,
     CONNECT_TIMEOUT,
     CONNECTING,
     L_CONNECTING,
     L_FAILED,
     PAUSED,
+    READY,
     REFUSED,
+    THINKING,
     charge,
     count_error,
+    put_on_wire,
 )
 
 _PAUSE_NS = 10_000_000  # before a connection that failed is opened again
@@ -61,11 +65,59 @@ def bury(e: Any, fd: int, retired: Any) -> None:
 
 @compiled
 def set_free(e: Any, k: int, connections: Any, ring: Any) -> None:
-    """Append a connection to the ring of free ones (open loop)."""
-    if connections[k].ringed == 0:
-        connections[k].ringed = 1
-        ring[(e.ring_head + e.ring_count) % len(ring)] = k
-        e.ring_count += 1
+    """Append a connection to the ring of free ones (open loop). The ring's length is a power of two, at least twice theirs.
+
+    An entry counts only as long as the connection says that it stands there: one that was closed in the ring and opened again
+    has a new place at the end, so the first in the ring is always the one that has been free for the longest time.
+    """
+    if e.ring_count == len(ring):
+        _close_ranks(e, connections, ring)
+    place = e.ring_head + e.ring_count
+    ring[place & (len(ring) - 1)] = k
+    connections[k].ringed = place
+    e.ring_count += 1
+
+
+@compiled
+def _close_ranks(e: Any, connections: Any, ring: Any) -> None:
+    """Remove the entries that no longer count."""
+    kept = 0
+    for i in range(e.ring_count):
+        k = ring[(e.ring_head + i) & (len(ring) - 1)]
+        if connections[k].ringed == e.ring_head + i:
+            ring[(e.ring_head + kept) & (len(ring) - 1)] = k
+            connections[k].ringed = e.ring_head + kept
+            kept += 1
+    e.ring_count = kept
+
+
+@compiled
+def take_free(e: Any, connections: Any, ring: Any) -> int:
+    """Take the connection that has been free for the longest time, or -1."""
+    while e.ring_count > 0:
+        place = e.ring_head
+        k = ring[place & (len(ring) - 1)]
+        e.ring_head += 1
+        e.ring_count -= 1
+        if connections[k].ringed == place:
+            connections[k].ringed = 0
+            return k  # type: ignore[no-any-return]
+    return -1
+
+
+@compiled
+def renew(connections: Any, buffer: Any) -> None:
+    """Before a run: only connections that are free and silent go on. Those with a response still to come, or the end of stream
+    already there, are closed, so that nothing of an earlier run is taken for an answer in this one."""
+    for k in range(len(connections)):
+        c = connections[k]
+        free = c.fd >= 0 and (c.state == READY or c.state == THINKING)
+        if free and libc.recv(c.fd, buffer.ctypes.data, 1, 0) < 0 and libc.errno() == EAGAIN:
+            c.state = READY
+        else:
+            shut(c)
+            c.state = CLOSED
+        c.ringed, c.owes = 0, 0
 
 
 @compiled
@@ -131,6 +183,6 @@ def request_failed(
     c = connections[k]
     charge(e, c, L_FAILED, ledger, t)
     shut(c)
-    e.in_flight -= 1
+    put_on_wire(e, -1, t)
     count_error(e, kind, errors, series, t)
     put_off(e, k, connections, later, _PAUSE_NS, PAUSED, t)

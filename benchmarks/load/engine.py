@@ -80,7 +80,7 @@ class _Lane:
         self.connections = np.zeros(connections, reader.CONNECTION)
         self.connections["fd"] = -1
         self.asides = np.zeros((connections, reader.HEAD_LIMIT), np.uint8)  # touched only where a head comes in pieces
-        self.ring = np.zeros(connections, np.int64)
+        self.ring = np.zeros(1 << (2 * connections - 1).bit_length(), np.int64)
         self.later = np.zeros(connections, np.int64)
         self.retired = np.zeros(max(connections, 64), np.int64)
         self.template = np.zeros(reader.TEMPLATE_LIMIT, np.uint8)
@@ -96,11 +96,13 @@ class _Lane:
         """Forget what was counted."""
         for name in _COUNTS:
             self.engine[0][name] = 0
+        self.engine[0]["ring_head"] = 1
         self.ledger = np.zeros(len(state.LEDGER), np.int64)
         self.errors = np.zeros(len(state.ERROR_KINDS), np.int64)
         self.series = np.zeros((3, steps), np.int64)
         self.recorder = recorder.Recorder()
-        self.connections["completed"] = 0
+        for name in ("completed", "mark", "passed_over"):
+            self.connections[name] = 0
         self.clocks = np.array([libc.process_clocks(pid) for pid in watch], np.int32).reshape(-1, 3)
         self.meters = np.zeros((2, len(watch), 3), np.int64)
 
@@ -128,15 +130,21 @@ class _Lane:
         self.epoll.close()
 
 
+_CROSSING = ("in_flight_ns", "carried_in", "carried_in_ns", "carried_out_ns", "unanswered_ns")
+_FINE_STEP_NS, _COARSE_STEP_NS, _FINE_UP_TO_S = 10_000_000, 100_000_000, 10.0
 _COUNTS = (
     "intended", "completed", "answered", "in_flight_at_end", "drained", "unfinished", "opened", "fallbacks", "gap_count",
-    "gaps_lost", "idle_ns", "traced", "error_number", "later_head", "later_count", "ring_head", "ring_count", "in_flight",
-    "connecting",
+    "gaps_lost", "idle_ns", "traced", "error_number", "later_head", "later_count", "ring_count", "in_flight", "connecting",
+    "area_ns", "area_at_ns", "gap_ends_ns", "step", "waited", "intended_at_end", "free_at_end", "in_flight_ns", "carried_in",
+    "carried_in_ns", "carried_out_ns", "unanswered_ns", "stops",
 )  # fmt: skip
 
 
 class Session:
-    """The connections of one level. Use it as a context manager, or call `close`.
+    """Connections to one target, for one run after the other. Use it as a context manager, or call `close`.
+
+    A run takes over what the last one left free. Whatever else there is, such as a request that was not answered by the end of
+    the drain, is closed and opened again when the next begins, in its ramp if it has one.
 
     With `trace`, the first so many requests of a run's window are kept singly, for tests of the engine itself. Raises
     ValueError for numbers that make no load.
@@ -183,18 +191,24 @@ class Session:
         return int(self.lanes[0].engine[0]["starts_ns"])
 
     def stop(self) -> None:
-        """End the window now: what is under way may finish within the drain. Safe to call from a signal handler."""
-        self.control[0] = 1
+        """End the window now, and the drain as well when called again. Between runs it is the next one that ends at once.
+
+        Safe to call from a signal handler.
+        """
+        self.control[0] += 1
 
     def run(self, drive: Drive) -> LoadResult:
         """Drive the load and return what was seen. Blocks; `stop` from a signal handler ends it early."""
-        steps = max(int(np.ceil(drive.seconds * 1e9 / state.STEP_NS)), 1) + 1
+        steps = max(int(np.ceil(drive.seconds * 1e9 / _step_ns(drive))), 1) + 1
         begins_ns = time.monotonic_ns()
         for number, lane in enumerate(self.lanes):
             lane.clear(steps, drive.watch if number == 0 else ())
             self._plan(lane, number, drive, begins_ns)
         self._each(lambda lane, number: lane.drive(drive.seed * 1000 + number))
-        return self._result(drive)
+        result = self._result(drive)
+        self.opened, self.connect = 0, Histogram()  # they belong to the first run
+        self.control[0] = 0
+        return result
 
     def _plan(self, lane: _Lane, number: int, drive: Drive, begins_ns: int) -> None:
         e = lane.engine[0]
@@ -202,6 +216,7 @@ class Session:
         e["ends_ns"] = e["starts_ns"] + int(drive.seconds * 1e9)
         e["drain_ns"], e["think_ns"] = int(drive.drain_s * 1e9), int(drive.think_s * 1e9)
         e["timeout_ns"], e["connect_timeout_ns"] = int(drive.timeout_s * 1e9), int(drive.connect_timeout_s * 1e9)
+        e["step_ns"] = _step_ns(drive)
         e["keepalive"], e["sleepy"] = drive.keepalive, drive.poll == "sleep"
         e["open"], e["poisson"] = drive.rate_per_s is not None, drive.arrivals == "poisson"
         if drive.rate_per_s is not None:
@@ -209,8 +224,6 @@ class Session:
             share = len(lane.connections) / self.connections
             e["interval_ns"] = 1e9 / (drive.rate_per_s * share)
             e["next_ns"] = e["interval_ns"] * number / len(self.lanes)
-        lane.connections["ringed"] = 0
-        lane.connections["owes"] = 0
 
     def _each(self, work: Any) -> None:
         """Run every lane in a thread of its own, pinned if CPUs were given, and wait, so that signals are still handled."""
@@ -255,18 +268,18 @@ class Session:
             unfinished=add("unfinished"),
             errors=_errors(lanes),
             connections_opened=self.opened + add("opened"),
-            waited=0,
-            unsent=0,
-            free_at_end=0,
+            waited=add("waited"),
+            unsent=add("intended") - add("intended_at_end") if drive.rate_per_s is not None else 0,
+            free_at_end=add("free_at_end"),
             fallbacks=add("fallbacks"),
             busy_fraction=_busy_fraction(lanes, drive, sum(lengths)),
             response=row(recorder.RESPONSE),
             service=row(recorder.SERVICE),
             send_lag=row(recorder.SEND_LAG),
-            own_lag=Histogram(),
+            own_lag=row(recorder.OWN_LAG),
             connect=histogram.merge([self.connect, row(recorder.CONNECT)]),
             censored=row(recorder.CENSORED),
-            series=_series(lanes),
+            series=_series(lanes, max(lengths)),
             gaps=sorted(
                 (int(start - e["starts_ns"]), int(length))
                 for lane, e in zip(lanes, engines, strict=True)
@@ -275,8 +288,8 @@ class Session:
             gaps_lost=add("gaps_lost"),
             per_connection=[int(n) for lane in lanes for n in lane.connections["completed"]],
             ledger=Ledger(**{name: int(value) for name, value in zip(state.LEDGER, ledger, strict=True)}),
-            passed_over=[],
-            crossing=Crossing(0, 0, 0, 0, 0),
+            passed_over=_passed_over(lanes),
+            crossing=Crossing(**{name: add(name) for name in _CROSSING}),
             cost=_cost(lanes),
             server_cpu_ns=_watched(lanes)[0],
             server_user_ns=_watched(lanes)[1],
@@ -299,14 +312,35 @@ def _errors(lanes: list[_Lane]) -> dict[str, int]:
     return {kind: int(count) for kind, count in zip(state.ERROR_KINDS, counts, strict=True) if count}
 
 
-def _series(lanes: list[_Lane]) -> Series:
-    together = np.array([lane.series for lane in lanes])
+def _step_ns(drive: Drive) -> int:
+    """The step of a run's series: fine enough for the tests of drift in a short window, and short enough to keep of a long."""
+    return _FINE_STEP_NS if drive.seconds <= _FINE_UP_TO_S else _COARSE_STEP_NS
+
+
+def _series(lanes: list[_Lane], length_ns: int) -> Series:
+    """The lanes' series together, up to the end of the longest window: it may have been ended early."""
+    step_ns = int(lanes[0].engine[0]["step_ns"])
+    together = np.array([lane.series[:, : length_ns // step_ns + 1] for lane in lanes])
     return Series(
-        step_ns=state.STEP_NS,
+        step_ns=step_ns,
         completed=together[:, 0].sum(0).tolist(),
         errors=together[:, 1].sum(0).tolist(),
         worst_ns=together[:, 2].max(0).tolist(),
     )
+
+
+def _passed_over(lanes: list[_Lane]) -> list[int]:
+    """Of each connection, the most completions of all between two of its own.
+
+    A lane counts those of its own connections alone, for lanes share nothing while they run. What the others completed in the
+    same time is taken to be in proportion to what they completed in the whole window.
+    """
+    completed = [int(lane.engine[0]["completed"]) for lane in lanes]
+    found = []
+    for lane, own in zip(lanes, completed, strict=True):
+        scale = sum(completed) / own if own else 0.0
+        found += [round(most * scale) if own else sum(completed) for most in lane.connections["passed_over"].tolist()]
+    return found
 
 
 def _busy_fraction(lanes: list[_Lane], drive: Drive, length_ns: int) -> float:

@@ -36,7 +36,6 @@ from benchmarks.load.state import (
     RESET,
     SENDING,
     STATUS,
-    STEP_NS,
     THINKING,
     WAITING,
     WINDOW,
@@ -44,6 +43,8 @@ from benchmarks.load.state import (
     charge,
     count_error,
     look,
+    put_on_wire,
+    step_at,
 )
 
 
@@ -61,17 +62,31 @@ def write(e: Any, c: Any) -> bool:
 
 
 @compiled
+def _intend(e: Any, intended: int) -> None:
+    """Closed loop: count a request that is made inside the window."""
+    if e.phase == WINDOW and intended >= e.starts_ns:
+        e.intended += 1
+
+
+@compiled
+def owe(e: Any, c: Any, intended: int) -> None:
+    """Closed loop: a request is made, and waits for its connection to open."""
+    c.owes, c.intended_ns = 1, intended
+    _intend(e, intended)
+
+
+@compiled
 def start(
     e: Any, k: int, connections: Any, later: Any, ledger: Any, errors: Any, series: Any, account: int, intended: int, t: int
 ) -> None:
     """Send a request on an open connection. `account` is where the time until now goes."""
     c = connections[k]
     charge(e, c, account, ledger, t)
+    if e.open == 0 and c.owes == 0:
+        _intend(e, intended)
     c.intended_ns, c.sent_ns, c.written, c.owes = intended, t, 0, 0
     reader.begin(c)
-    e.in_flight += 1
-    if e.open == 0 and e.phase == WINDOW:
-        e.intended += 1
+    put_on_wire(e, 1, t)
     if not write(e, c):
         request_failed(e, k, connections, later, ledger, errors, series, RESET, t)
 
@@ -116,13 +131,21 @@ def _measure(e: Any, k: int, c: Any, counts: Any, moments: Any, series: Any, tra
     """Count a response that was right. `trace` keeps single requests for as long as it has rows: connection and three times."""
     e.answered += 1
     if e.phase == WINDOW:
+        c.passed_over = max(c.passed_over, e.completed - c.mark)
         e.completed += 1
         c.completed += 1
-        step = min((t - e.starts_ns) // STEP_NS, series.shape[1] - 1)
+        c.mark = e.completed
+        step = step_at(e, series, t)
         series[0, step] += 1
         series[2, step] = max(series[2, step], t - c.intended_ns)
+        if c.intended_ns < e.starts_ns:
+            e.carried_in += 1
+            e.carried_in_ns += t - max(c.sent_ns, e.starts_ns)
     elif e.phase == DRAIN:
         e.drained += 1
+        if c.intended_ns >= e.starts_ns:  # unanswered at the window's end, if it had been sent by then; and answered after all
+            e.unanswered_ns -= max(e.ends_ns - c.sent_ns, 0)
+            e.carried_out_ns += t - max(c.sent_ns, e.ends_ns)
     if e.phase != RAMP and c.intended_ns >= e.starts_ns:
         if e.traced < len(trace):
             trace[e.traced, 0], trace[e.traced, 1], trace[e.traced, 2], trace[e.traced, 3] = k, c.intended_ns, c.sent_ns, t
@@ -147,13 +170,13 @@ def _go_on(
         c.state = CLOSED
     else:
         c.state = READY
-    if e.phase == DRAIN:
+    if e.phase == DRAIN and (e.open == 0 or e.next_ns >= e.ends_ns):
         return
     if e.open == 0:
         if e.think_ns > 0:
             put_off(e, k, connections, later, e.think_ns, THINKING, t)
         elif closes:
-            c.owes, c.intended_ns = 1, t
+            owe(e, c, t)
             error = connect(e, k, connections, t)
             if error:
                 connect_failed(e, k, connections, later, ledger, errors, series, error, t)
@@ -175,7 +198,7 @@ def _whole(
     """A response that the parser finished: is it the right one? `whole_bytes` is its length if it came in one piece, else 0."""
     c = connections[k]
     e.fallbacks += 1
-    e.in_flight -= 1
+    put_on_wire(e, -1, t)
     if e.body_known and c.offset != len(body) and not e.bodiless:
         c.differs = 1
     if c.status != e.expect_status or c.differs:
@@ -207,7 +230,7 @@ def read_response(
             and c.head == 0
             and libc.memcmp(buffer.ctypes.data, template.ctypes.data, count) == 0
         ):
-            e.in_flight -= 1
+            put_on_wire(e, -1, t)
             charge(e, c, L_COMPLETED, ledger, t)
             _measure(e, k, c, counts, moments, series, trace, t)
             _go_on(e, k, connections, ring, later, retired, ledger, errors, series, e.template_closes or not e.keepalive, t)
@@ -256,7 +279,7 @@ def heard_unasked(
     if c.state == THINKING:
         return
     charge(e, c, L_THINKING, ledger, t)
-    c.state = CLOSED
+    c.state, c.ringed = CLOSED, 0
     if e.phase != DRAIN:
         error = connect(e, k, connections, t)
         if error:

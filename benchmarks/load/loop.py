@@ -5,9 +5,9 @@ are due at times drawn beforehand, whatever the server does, and their response 
 while no connection is free waits for one, and that wait is part of its response time (Schroeder, Wierman, Harchol-Balter,
 "Open Versus Closed: A Cautionary Tale", NSDI 2006). Free connections are taken first in, first out.
 
-Time is cut in three: the ramp, which is not counted; the window; the drain, in which nothing new is due and what is under way
-may finish. Busy polling (`epoll_wait` with no timeout) is the default: a generator that sleeps lets the server pay for waking a
-halted core.
+Time is cut in three: the ramp, which is not counted; the window; the drain, in which nothing new is due and what was due in the
+window may finish, arrivals that still wait for a connection included. Busy polling (`epoll_wait` with no timeout) is the
+default: a generator that sleeps lets the server pay for waking a halted core.
 
 Edge triggering asks for one thing here: look at a socket again after a response if its end of stream came with it. A batch
 holds one event for each socket, and a socket is closed while its own event is handled or by its own deadline, so an event is
@@ -19,10 +19,19 @@ from typing import Any
 import numpy as np
 
 from benchmarks.load import libc
-from benchmarks.load.connections import ETIMEDOUT, bury, connect, connect_failed, request_failed, set_free
-from benchmarks.load.exchange import attempt_ended, heard_unasked, read_response, start, write
+from benchmarks.load.connections import (
+    ETIMEDOUT,
+    bury,
+    connect,
+    connect_failed,
+    renew,
+    request_failed,
+    set_free,
+    take_free,
+)
+from benchmarks.load.exchange import attempt_ended, heard_unasked, owe, read_response, start, write
 from benchmarks.load.libc import compiled, now, read_clock
-from benchmarks.load.recorder import CENSORED, record
+from benchmarks.load.recorder import CENSORED, OWN_LAG, record
 from benchmarks.load.state import (
     CLOSED,
     CONNECTING,
@@ -43,6 +52,7 @@ from benchmarks.load.state import (
     WINDOW,
     charge,
     look,
+    put_on_wire,
 )
 
 _LONGEST_SLEEP_MS = 50
@@ -50,28 +60,41 @@ _BURST = 4  # requests sent before responses are looked for again: more would le
 
 
 @compiled
+def _arrive(e: Any, counts: Any, moments: Any, intended: int, free_ns: int, t: int) -> None:
+    """Count an arrival in the window, sent at `t` on a connection that was free since `free_ns`, the first that was.
+
+    If that was after it was due, it waited for the server. What is left of its lag is the engine's own, and recorded unless a
+    pause of the engine lies in it: the machine took its core away then, which `gaps` tells.
+    """
+    e.intended += 1
+    if free_ns > intended:
+        e.waited += 1
+    could_ns = max(intended, free_ns)
+    if could_ns >= e.gap_ends_ns:
+        record(counts, moments, OWN_LAG, t - could_ns)
+
+
+@compiled
 def _dispatch(
-    e: Any, connections: Any, ring: Any, later: Any, ledger: Any, errors: Any, series: Any, pair: Any, gaps: Any, t: int
-) -> int:
+    e: Any, connections: Any, ring: Any, later: Any, ledger: Any, errors: Any, series: Any, counts: Any, moments: Any,
+    pair: Any, gaps: Any, t: int,
+) -> int:  # fmt: skip
     """Open loop: send what is due on the connections that are free, a few at a time. Returns how many were sent.
 
     The requests that are due and wait for a connection need no queue: they are the arrivals between `next_ns` and now.
     """
     started = 0
-    while started < _BURST and e.ring_count > 0 and e.next_ns <= t and (e.phase == RAMP or e.next_ns < e.ends_ns):
-        k = ring[e.ring_head]
-        e.ring_head = (e.ring_head + 1) % len(ring)
-        e.ring_count -= 1
+    while started < _BURST and e.next_ns <= t and (e.phase == RAMP or e.next_ns < e.ends_ns):
+        k = take_free(e, connections, ring)
+        if k < 0:
+            break
         c = connections[k]
-        c.ringed = 0
-        if c.state != READY and not (c.state == CLOSED and e.keepalive == 0):
-            continue  # it was closed while it stood in the ring, and comes back once it is open again
         intended: Any = np.int64(e.next_ns)
         e.next_ns += e.interval_ns * (-np.log(1.0 - np.random.random()) if e.poisson else 1.0)
-        if e.phase != RAMP and intended >= e.starts_ns:
-            e.intended += 1
         started += 1
         t = look(e, pair, gaps)
+        if e.phase != RAMP and intended >= e.starts_ns:
+            _arrive(e, counts, moments, intended, c.since_ns, t)
         if c.state == READY:
             start(e, k, connections, later, ledger, errors, series, L_THINKING, intended, t)
         else:
@@ -105,7 +128,7 @@ def _wake(e: Any, connections: Any, ring: Any, later: Any, ledger: Any, errors: 
         else:
             charge(e, c, L_THINKING if thinking else L_CONNECTING, ledger, t)
             if thinking:
-                c.owes, c.intended_ns = 1, c.due_ns
+                owe(e, c, c.due_ns)
             error = connect(e, k, connections, t)
             if error:
                 connect_failed(e, k, connections, later, ledger, errors, series, error, t)
@@ -122,7 +145,7 @@ def _sweep(
         k = e.swept
         c = connections[k]
         if (c.state == WAITING or c.state == SENDING) and t - c.sent_ns > e.timeout_ns:
-            if e.phase != RAMP:
+            if e.phase != RAMP and c.intended_ns >= e.starts_ns:
                 record(counts, moments, CENSORED, t - c.intended_ns)
             request_failed(e, k, connections, later, ledger, errors, series, READ_TIMEOUT, t)
         elif c.state == CONNECTING and t - c.since_ns > e.connect_timeout_ns:
@@ -146,38 +169,65 @@ def _begin_window(e: Any, clocks: Any, meters: Any, usage: Any, pair: Any) -> in
     t = now(pair)
     e.ends_ns = t + e.ends_ns - e.starts_ns
     e.starts_ns, e.last_ns, e.phase = t, t, WINDOW
+    e.step_ends_ns = t + e.step_ns
+    e.area_ns, e.area_at_ns = 0, t
     return t
 
 
 @compiled
 def _end_window(e: Any, connections: Any, ledger: Any, t: int) -> None:
-    """The window is over: what every connection was doing is charged up to here."""
+    """The window is over: what every connection was doing is charged up to here, and its state goes on.
+
+    `t` is the last look at the clock, so that all that was counted in the window came before it.
+    """
+    put_on_wire(e, 0, t)
+    e.in_flight_ns = e.area_ns
     for k in range(len(connections)):
         c = connections[k]
+        account = L_THINKING
         if c.state == WAITING or c.state == SENDING:
+            account = L_RESIDUAL
             e.in_flight_at_end += 1
-            charge(e, c, L_RESIDUAL, ledger, t)
+            if c.intended_ns < e.starts_ns:
+                e.carried_in_ns += t - max(c.sent_ns, e.starts_ns)
+            else:
+                e.unanswered_ns += t - c.sent_ns
         elif c.state == CONNECTING or c.state == PAUSED:
-            charge(e, c, L_CONNECTING, ledger, t)
-        else:
-            charge(e, c, L_THINKING, ledger, t)
+            account = L_CONNECTING
+        ledger[account] += t - max(c.since_ns, e.starts_ns)
+        c.passed_over = max(c.passed_over, e.completed - c.mark)
+        if c.ringed:
+            e.free_at_end += 1
+    e.intended_at_end = e.intended
     e.ends_ns = t
     e.phase = DRAIN
 
 
 @compiled
-def _censor(e: Any, connections: Any, counts: Any, moments: Any, t: int) -> None:
+def _is_drained(e: Any) -> bool:
+    """Whether nothing is under way any more that the window made."""
+    return e.in_flight == 0 and e.connecting == 0 and (e.open == 0 or e.next_ns >= e.ends_ns)  # type: ignore[no-any-return]
+
+
+@compiled
+def _censor(e: Any, connections: Any, ring: Any, counts: Any, moments: Any, t: int) -> None:
     """What was never answered counts with its age: requests on connections, then arrivals that never got one."""
     for k in range(len(connections)):
         c = connections[k]
         if c.state == WAITING or c.state == SENDING or (c.state == CONNECTING and c.owes):
             e.unfinished += 1
-            record(counts, moments, CENSORED, t - c.intended_ns)
+            if c.intended_ns >= e.starts_ns:
+                record(counts, moments, CENSORED, t - c.intended_ns)
     while e.open == 1 and e.next_ns < e.ends_ns:
         if e.next_ns >= e.starts_ns:
-            e.intended += 1
             e.unfinished += 1
             due_ns: Any = np.int64(e.next_ns)
+            k = take_free(e, connections, ring)
+            if k >= 0:
+                _arrive(e, counts, moments, due_ns, connections[k].since_ns, t)
+            else:
+                e.intended += 1
+                e.waited += 1
             record(counts, moments, CENSORED, t - due_ns)
         e.next_ns += e.interval_ns * (-np.log(1.0 - np.random.random()) if e.poisson else 1.0)
 
@@ -227,60 +277,97 @@ def open_all(
 
 
 @compiled
+def _set_out(
+    e: Any, connections: Any, ring: Any, later: Any, ledger: Any, errors: Any, series: Any, pair: Any, begins: int
+) -> None:
+    """Put every connection to work: what is open sends or is free, the rest is opened."""
+    t = begins
+    for k in range(len(connections)):
+        c = connections[k]
+        c.since_ns = begins
+        if e.open == 1 and (c.state == READY or e.keepalive == 0):
+            set_free(e, k, connections, ring)
+        elif c.state == READY:
+            t = now(pair)
+            start(e, k, connections, later, ledger, errors, series, L_THINKING, t, t)
+        else:
+            if e.open == 0:
+                owe(e, c, t)
+            error = connect(e, k, connections, t)
+            if error:
+                connect_failed(e, k, connections, later, ledger, errors, series, error, t)
+
+
+@compiled
+def _stop(e: Any, times: int, t: int) -> bool:
+    """Somebody wants it to end: the window ends now, and when asked again, the drain. True when all is over."""
+    e.stops = times
+    if e.phase == WINDOW:
+        e.ends_ns = t
+        return False
+    if e.phase == RAMP:  # there was no window
+        e.starts_ns = e.ends_ns = t
+    return True
+
+
+@compiled
+def _hear(
+    e: Any, k: int, flags: int, connections: Any, asides: Any, ring: Any, later: Any, retired: Any, ledger: Any, errors: Any,
+    series: Any, counts: Any, moments: Any, trace: Any, body: Any, template: Any, buffer: Any, pair: Any, gaps: Any, t: int,
+) -> int:  # fmt: skip
+    """An event of a connection. Returns the time of the last look at the clock."""
+    c = connections[k]
+    if c.state == SENDING and not write(e, c):
+        request_failed(e, k, connections, later, ledger, errors, series, RESET, t)
+    elif c.state == WAITING or c.state == SENDING:
+        t = read_response(
+            e, k, connections, asides, ring, later, retired, ledger, errors, series, counts, moments, trace, body, template,
+            buffer, pair, gaps,
+        )  # fmt: skip
+        if flags & libc.EPOLLRDHUP and c.fd >= 0:
+            # The end of stream came with the response; there will be no other edge for it.
+            if c.state == WAITING:
+                t = read_response(
+                    e, k, connections, asides, ring, later, retired, ledger, errors, series, counts, moments, trace, body,
+                    template, buffer, pair, gaps,
+                )  # fmt: skip
+            elif c.state == READY:
+                heard_unasked(e, k, connections, later, ledger, errors, series, buffer, t)
+    elif c.state == CONNECTING:
+        t = look(e, pair, gaps)
+        attempt_ended(e, k, connections, ring, later, ledger, errors, series, counts, moments, t)
+    elif (c.state == READY or c.state == THINKING) and c.fd >= 0:
+        heard_unasked(e, k, connections, later, ledger, errors, series, buffer, t)
+    return t
+
+
+@compiled
 def drive(
     engine: Any, connections: Any, asides: Any, ring: Any, later: Any, retired: Any, ledger: Any, errors: Any, series: Any,
     counts: Any, moments: Any, trace: Any, body: Any, template: Any, buffer: Any, gaps: Any, clocks: Any, meters: Any,
     usage: Any, pair: Any, events: Any, control: Any, seed: int,
 ) -> None:  # fmt: skip
-    """Drive the load from ramp to drain. `engine[0]` holds the plan, afterwards the counts; `control[0]` set ends it early."""
+    """Drive the load from ramp to drain. `engine[0]` holds the plan, afterwards the counts; `control[0]` ends it early."""
     np.random.seed(seed)
     e = engine[0]
     e.phase = RAMP
-    t = now(pair)
-    e.last_ns = t
+    renew(connections, buffer)
+    t = e.last_ns = now(pair)
     if e.starts_ns <= t:
         t = _begin_window(e, clocks, meters, usage, pair)
     e.next_ns += t  # the first arrival is planned from here
-    begins = t
-    for k in range(len(connections)):
-        connections[k].since_ns = begins
-        if connections[k].state != READY:  # it could not be opened before
-            connections[k].state = CLOSED
-        if e.open == 0:
-            if connections[k].state == READY:
-                t = now(pair)
-                start(e, k, connections, later, ledger, errors, series, L_THINKING, t, t)
-            elif connections[k].state == CLOSED:
-                connections[k].owes, connections[k].intended_ns = 1, t
-                error = connect(e, k, connections, t)
-                if error:
-                    connect_failed(e, k, connections, later, ledger, errors, series, error, t)
-        elif connections[k].state == READY or e.keepalive == 0:
-            set_free(e, k, connections, ring)
-        else:
-            error = connect(e, k, connections, t)
-            if error:
-                connect_failed(e, k, connections, later, ledger, errors, series, error, t)
-    worked = True
-    top = t
+    _set_out(e, connections, ring, later, ledger, errors, series, pair, t)
+    worked, top = True, t
     while True:
+        if control[0] > e.stops and _stop(e, control[0], t):
+            break
         if e.phase == RAMP and t >= e.starts_ns:
             t = top = _begin_window(e, clocks, meters, usage, pair)
             worked = True
         elif e.phase == WINDOW and t >= e.ends_ns:
-            _end_window(e, connections, ledger, t)
+            _end_window(e, connections, ledger, e.last_ns)
             _read_meters(1, clocks, meters, usage, pair)
-        elif e.phase == DRAIN and (
-            t >= e.ends_ns + e.drain_ns or (e.in_flight == 0 and (e.open == 0 or e.next_ns >= e.ends_ns))
-        ):
-            break
-        if control[0] != 0:
-            if e.phase == RAMP:
-                break
-            if e.phase == WINDOW:
-                e.ends_ns = t
-                control[0] = 2
-                continue
+        elif e.phase == DRAIN and (t >= e.ends_ns + e.drain_ns or _is_drained(e)):
             break
         nap = _nap_ms(e, connections, later, t) if e.sleepy else 0
         found = libc.epoll_wait(e.epoll, events.ctypes.data, MAX_EVENTS, nap)
@@ -296,36 +383,16 @@ def drive(
             if fd != connections[k].fd:
                 bury(e, fd, retired)
                 continue
-            state = connections[k].state
-            if state == SENDING:
-                if not write(e, connections[k]):
-                    request_failed(e, k, connections, later, ledger, errors, series, RESET, t)
-                state = connections[k].state
-            if state == WAITING or state == SENDING:
-                t = read_response(
-                    e, k, connections, asides, ring, later, retired, ledger, errors, series, counts, moments, trace, body,
-                    template, buffer, pair, gaps,
-                )  # fmt: skip
-                if events[i * libc.EVENT_WORDS] & libc.EPOLLRDHUP and connections[k].fd >= 0:
-                    # The end of stream came with the response; there will be no other edge for it.
-                    if connections[k].state == WAITING:
-                        t = read_response(
-                            e, k, connections, asides, ring, later, retired, ledger, errors, series, counts, moments, trace,
-                            body, template, buffer, pair, gaps,
-                        )  # fmt: skip
-                    elif connections[k].state == READY:
-                        heard_unasked(e, k, connections, later, ledger, errors, series, buffer, t)
-            elif state == CONNECTING:
-                t = look(e, pair, gaps)
-                attempt_ended(e, k, connections, ring, later, ledger, errors, series, counts, moments, t)
-            elif state == READY or state == THINKING:
-                if connections[k].fd >= 0:
-                    heard_unasked(e, k, connections, later, ledger, errors, series, buffer, t)
+            t = _hear(
+                e, k, events[i * libc.EVENT_WORDS], connections, asides, ring, later, retired, ledger, errors, series, counts,
+                moments, trace, body, template, buffer, pair, gaps, t,
+            )  # fmt: skip
         started = 0
         if e.open == 1 and e.next_ns <= t:
-            started = _dispatch(e, connections, ring, later, ledger, errors, series, pair, gaps, t)
+            started = _dispatch(e, connections, ring, later, ledger, errors, series, counts, moments, pair, gaps, t)
+            t = e.last_ns
         if e.later_count > 0:
             started += _wake(e, connections, ring, later, ledger, errors, series, t)
         _sweep(e, connections, later, ledger, errors, series, counts, moments, 64 if found == 0 and nap > 0 else 1, t)
         worked = found > 0 or started > 0
-    _censor(e, connections, counts, moments, t)
+    _censor(e, connections, ring, counts, moments, t)

@@ -1,10 +1,13 @@
 """The engine in a process of its own: one line of JSON asks, one line answers.
 
 It is started once for a block of visits, so that nothing is imported or compiled between them, and pinned to the driver's
-cores. It ends when its standard input does, so it cannot outlive the harness.
+cores. It ends when its standard input does, and Linux kills it if the harness dies while it is busy (PR_SET_PDEATHSIG), so it
+cannot outlive the harness.
 """
 
+import ctypes
 import os
+import signal
 import sys
 import time
 from typing import Any
@@ -13,7 +16,10 @@ import msgspec
 
 from benchmarks.load import probes
 from benchmarks.load.engine import Drive, Session, Target, compile_all
+from benchmarks.load.steadiness import is_steady
 from benchmarks.nouns import LoadResult, Warmup, Weather
+
+_PR_SET_PDEATHSIG = 1
 
 
 class Compile(msgspec.Struct, tag=True, frozen=True):
@@ -27,7 +33,7 @@ class Probe(msgspec.Struct, tag=True, frozen=True):
 
 
 class WarmUp(msgspec.Struct, tag=True, frozen=True):
-    """Rounds of load, each on new connections, until three in a row agree. Answered by Warmup."""
+    """Rounds of load, each on new connections, until they are steady. Answered by Warmup."""
 
     target: Target
     connections: int
@@ -78,19 +84,6 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     trouble: Trouble | None = None
 
 
-def is_steady(rates_per_s: list[float], within: float) -> bool:
-    """Whether the last three rounds agree: none is further than `within` from their mean, and they do not go on rising."""
-    if len(rates_per_s) < 3:
-        return False
-    last = rates_per_s[-3:]
-    mean = sum(last) / 3
-    return (
-        mean > 0
-        and max(abs(rate - mean) for rate in last) <= within * mean
-        and not (last[0] < last[1] < last[2] and last[2] - last[0] > within * mean)
-    )
-
-
 class Engine:
     """What the process remembers between lines: the CPUs it has, and the level that is open."""
 
@@ -128,16 +121,18 @@ class Engine:
     def _warm_up(self, plan: WarmUp) -> Warmup:
         begins = time.monotonic()
         rates: list[float] = []
-        while not is_steady(rates, plan.steady_within) and time.monotonic() - begins < plan.limit_s:
+        while not is_steady(rates, plan.steady_within, plan.round_s) and time.monotonic() - begins < plan.limit_s:
             with Session(plan.target, plan.connections, len(self.cpus), self.cpus) as session:
                 session.open()
                 load = session.run(Drive(seconds=plan.round_s, drain_s=0.05))
                 rates.append(load.completed / load.seconds)
-        return Warmup(time.monotonic() - begins, rates, is_steady(rates, plan.steady_within))
+        return Warmup(time.monotonic() - begins, rates, is_steady(rates, plan.steady_within, plan.round_s))
 
 
 def main() -> None:
     """Answer lines until standard input ends."""
+    # If the harness is dead already, standard input has ended.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     cpus = tuple(int(cpu) for cpu in sys.argv[1].split(","))
     os.sched_setaffinity(0, set(cpus))
     engine = Engine(cpus)

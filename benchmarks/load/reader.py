@@ -26,7 +26,6 @@ CONNECTION = np.dtype(
         ("sent_ns", np.int64),  # and when its first byte was written
         ("written", np.int32),  # bytes of the request written so far
         ("owes", np.int32),  # a request is waiting for this connection to open
-        ("ringed", np.int32),  # it stands in the ring of free connections
         ("stage", np.int32),  # where the response's parser stands
         ("head", np.int32),  # bytes of an unfinished head or line put aside
         ("status", np.int32),
@@ -34,7 +33,10 @@ CONNECTION = np.dtype(
         ("differs", np.int32),  # its body is not the expected one
         ("left", np.int64),  # bytes left of the body or chunk; a chunk's size while it is read
         ("offset", np.int64),  # bytes of the body seen
+        ("ringed", np.int64),  # its place in the ring of free connections; 0: it is not free
         ("completed", np.int64),  # in the window
+        ("mark", np.int64),  # how many responses its lane had completed when this one completed its last
+        ("passed_over", np.int64),  # the most that others have completed between two of its own
     ],
     align=True,
 )

@@ -10,8 +10,8 @@ from benchmarks.nouns import Histogram
 
 # The rows of an engine thread's histograms. PROMPT holds requests sent at the very moment they were intended, whose response
 # and service times are one number: it is recorded once and belongs to both.
-PROMPT, RESPONSE, SERVICE, SEND_LAG, CONNECT, CENSORED = range(6)
-ROWS = 6
+PROMPT, RESPONSE, SERVICE, SEND_LAG, OWN_LAG, CONNECT, CENSORED = range(7)
+ROWS = 7
 
 _SUM, _MIN, _MAX = 0, 1, 2
 _BITS, _HALF, _HIGHEST = histogram.SUB_BUCKET_BITS, histogram.HALF, histogram.HIGHEST_NS

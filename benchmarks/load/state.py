@@ -37,7 +37,6 @@ MAX_EVENTS = 64
 BUFFER_BYTES = 262144
 GAP_NS = 40_000  # pauses of the loop that are worth writing down
 MAX_GAPS = 20_000
-STEP_NS = 100_000_000  # of the series
 
 ENGINE = np.dtype(
     [
@@ -60,17 +59,24 @@ ENGINE = np.dtype(
         ("timeout_ns", np.int64),
         ("connect_timeout_ns", np.int64),
         ("drain_ns", np.int64),
+        ("step_ns", np.int64),  # of the series
         # where it stands
         ("phase", np.int32),
         ("next_ns", np.float64),  # the next arrival
         ("starts_ns", np.int64),  # the window's edges, first as planned, then as they were
         ("ends_ns", np.int64),
         ("last_ns", np.int64),  # the last look at the clock
+        ("gap_ends_ns", np.int64),  # when the last gap ended
+        ("step", np.int64),  # the step of the series that it is in
+        ("step_ends_ns", np.int64),
+        ("stops", np.int64),  # how often somebody has wanted it to end
         ("template_bytes", np.int64),
         ("template_closes", np.int32),
-        ("in_flight", np.int64),
+        ("in_flight", np.int64),  # requests on the wire
+        ("area_ns", np.int64),  # their integral over time up to `area_at_ns`
+        ("area_at_ns", np.int64),
         ("connecting", np.int64),
-        ("ring_head", np.int64),
+        ("ring_head", np.int64),  # the place of the first, counted from 1 and never turned back
         ("ring_count", np.int64),
         ("later_head", np.int64),
         ("later_count", np.int64),
@@ -80,7 +86,15 @@ ENGINE = np.dtype(
         ("intended", np.int64),
         ("completed", np.int64),
         ("answered", np.int64),
+        ("waited", np.int64),
+        ("intended_at_end", np.int64),
+        ("free_at_end", np.int64),
         ("in_flight_at_end", np.int64),
+        ("in_flight_ns", np.int64),
+        ("carried_in", np.int64),
+        ("carried_in_ns", np.int64),
+        ("carried_out_ns", np.int64),
+        ("unanswered_ns", np.int64),
         ("drained", np.int64),
         ("unfinished", np.int64),
         ("opened", np.int64),
@@ -102,15 +116,35 @@ ENGINE = np.dtype(
 def look(e: Any, pair: Any, gaps: Any) -> int:
     """The time, and a note when too much of it has passed since the last look."""
     t = now(pair)
-    if t - e.last_ns > GAP_NS and e.phase == WINDOW:
-        if e.gap_count < len(gaps):
-            gaps[e.gap_count, 0] = e.last_ns
-            gaps[e.gap_count, 1] = t - e.last_ns
-            e.gap_count += 1
-        else:
-            e.gaps_lost += 1
+    if t - e.last_ns > GAP_NS:
+        e.gap_ends_ns = t
+        if e.phase == WINDOW:
+            if e.gap_count < len(gaps):
+                gaps[e.gap_count, 0] = e.last_ns
+                gaps[e.gap_count, 1] = t - e.last_ns
+                e.gap_count += 1
+            else:
+                e.gaps_lost += 1
     e.last_ns = t
     return t
+
+
+@compiled
+def put_on_wire(e: Any, change: int, t: int) -> None:
+    """One request more on the wire, or one less. Their number is integrated here, and nothing else is asked: Little's law is
+    checked with it against the histograms, so it must not know them."""
+    e.area_ns += e.in_flight * (t - e.area_at_ns)
+    e.area_at_ns = t
+    e.in_flight += change
+
+
+@compiled
+def step_at(e: Any, series: Any, t: int) -> int:
+    """The step of the series at a time in the window. Times come in order, so there is nothing to divide."""
+    while t >= e.step_ends_ns and e.step < series.shape[1] - 1:
+        e.step += 1
+        e.step_ends_ns += e.step_ns
+    return e.step  # type: ignore[no-any-return]
 
 
 @compiled
@@ -127,4 +161,4 @@ def count_error(e: Any, kind: int, errors: Any, series: Any, t: int) -> None:
     if e.phase != RAMP:
         errors[kind] += 1
     if e.phase == WINDOW:
-        series[1, min((t - e.starts_ns) // STEP_NS, series.shape[1] - 1)] += 1
+        series[1, step_at(e, series, t)] += 1
