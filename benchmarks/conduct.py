@@ -1,20 +1,27 @@
-"""A whole run: the plan's visits one after the other, each on disk before the next begins, the disturbed ones once more."""
+"""A whole run: the plan's visits one after the other, each on disk before the next begins, the disturbed ones once more, and
+more blocks while intervals are too wide.
 
-import itertools
+What there is to do is asked of the records each time: so a run that was interrupted is gone on with by the same path.
+"""
+
 import resource
 import shlex
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from benchmarks import catalogue, plan, record
-from benchmarks.environment import environment, versions
+from benchmarks import adaptive, catalogue, plan, record
+from benchmarks.environment import versions
+from benchmarks.journal import Journal
 from benchmarks.load.remote import RemoteEngine
-from benchmarks.nouns import SCHEMA, RunFacts, RunOptions, VisitPlan, VisitRecord
+from benchmarks.nouns import SCHEMA, RunFacts, RunOptions, VisitPlan, VisitRecord, twin_of
+from benchmarks.remaining import blocks, numbered, remaining, to_repeat
+from benchmarks.validity import disturbed
 from benchmarks.visit import Visit
 
 _FAILURES_ENOUGH = 2  # in one scenario; after that a model is not visited again
@@ -23,11 +30,17 @@ _FAILURES_ENOUGH = 2  # in one scenario; after that a model is not visited again
 class Watcher(Protocol):
     """Who is told how the run goes. It is called between windows, never inside one."""
 
+    def expect(self, visits: Sequence[VisitPlan]) -> None:
+        """So many visits more are planned."""
+
     def doing(self, visit: VisitPlan, what: str, left_s: float) -> None:
         """A visit has come to a new stage; the run has about so long to go."""
 
     def done(self, record: VisitRecord) -> None:
         """A visit has ended and is on disk."""
+
+    def adding(self, why: str) -> None:
+        """The plan is done and blocks are added to it, because of this."""
 
     def say(self, message: str) -> None:
         """Something the user should know."""
@@ -36,6 +49,9 @@ class Watcher(Protocol):
 def facts(options: RunOptions, arguments: list[str]) -> RunFacts:
     """What will be in run.json."""
     captions = {entry.name: entry.caption for entry in [*catalogue.models(), *catalogue.scenarios()]}
+    if options.twin:
+        captions[twin_of(options.twin)] = f"{captions[options.twin]} (again: A/A)"
+    told = [*options.models, *([twin_of(options.twin)] if options.twin else []), *options.scenarios]
     return RunFacts(
         schema=SCHEMA,
         options=options,
@@ -43,31 +59,69 @@ def facts(options: RunOptions, arguments: list[str]) -> RunFacts:
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=versions(),
         scenarios={name: catalogue.scenario(name) for name in options.scenarios},
-        captions={name: captions[name] for name in [*options.models, *options.scenarios]},
+        captions={name: captions[name] for name in told},
     )
 
 
+def begin(run: RunFacts, folder: Path, environment: Mapping[str, Any]) -> None:
+    """Write down what will be measured and on what. run.json comes last: with it the folder is a run, and whole."""
+    record.write(folder / "environment.json", environment)
+    record.write(folder / "journal.json", Journal())
+    record.write(folder / "run.json", run)
+
+
 class Run:
-    """A run in the making. `folder` holds what is finished of it at any moment."""
+    """A run in the making: what its folder holds already, and what is added to it, visit by visit."""
 
-    def __init__(self, run: RunFacts, folder: Path, watcher: Watcher) -> None:
-        self.options, self.scenarios, self.folder, self.watcher = run.options, run.scenarios, folder, watcher
-        self.digests: dict[str, str] = {}
-        self.taken: Counter[tuple[str, str]] = Counter()
-        self.failed: Counter[tuple[str, str]] = Counter()
-        self.disturbed: list[VisitPlan] = []
-        self.ends = time.monotonic() + plan.run_s(run.options, run.scenarios)
-        record.write(folder / "run.json", run)
-        record.write(folder / "environment.json", environment())
+    def __init__(self, files: record.RunFiles, folder: Path, watcher: Watcher) -> None:
+        self.run, self.folder, self.watcher, self.journal = files.facts, folder, watcher, files.journal
+        self.options, self.scenarios = self.run.options, self.run.scenarios
+        self.records = [self._kept(made) for made in files.records]
+        self.digests = {made.plan.scenario: made.digest for made in reversed(self.records) if made.failure is None}
+        self.failed: Counter[tuple[str, str]] = Counter()  # by this session: who comes back has seen to the cause, perhaps
+        self.ends = time.monotonic()
 
-    def make(self) -> None:
-        """Make every visit of the plan, then repeat disturbed ones as far as time allows."""
+    @property
+    def planned(self) -> list[VisitPlan]:
+        """Every visit that options or journal ask for."""
+        return [*plan.visits(self.options), *self.journal.added]
+
+    def left(self) -> list[VisitPlan]:
+        """The planned visits that are missing or failed."""
+        return remaining(self.planned, self.records)
+
+    @property
+    def complete(self) -> bool:
+        """Whether there is nothing left to do, not even to repeat or to add."""
+        return self.journal.finished and not self.left()
+
+    def make(self, differs: Sequence[str] = ()) -> None:
+        """Make every visit that is left, repeat disturbed ones as far as time allows, then add blocks while that is asked for.
+
+        `differs` is what has changed on the machine since the run was begun.
+        """
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         if soft < hard:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # inherited by engine and servers
-        for _, block in itertools.groupby(plan.visits(self.options), key=lambda visit: (visit.scenario, visit.block)):
-            self._make_block(list(block))
-        self._repeat_disturbed()
+        self._note(self.journal.begun(differs))
+        left = self.left()
+        self.ends = time.monotonic() + self._takes_s(left)
+        self.watcher.expect(left)
+        for block in blocks(left):
+            self._make_block(block)
+        self._repeat_disturbed(self.ends + self.options.requeue_budget_s)
+        if self.options.precision is not None:
+            self._add_blocks()
+        self._note(self.journal.ended())
+
+    def _note(self, journal: Journal) -> None:
+        self.journal = journal
+        record.write(self.folder / "journal.json", journal)
+
+    def _takes_s(self, visits: Sequence[VisitPlan]) -> float:
+        """How long these take, about."""
+        own = sum(plan.visit_s(self.scenarios[visit.scenario], self.options) for visit in visits)
+        return own + plan.BLOCK_S * len(blocks(visits))
 
     def _make_block(self, block: list[VisitPlan]) -> None:
         with self._engine() as engine:
@@ -80,41 +134,76 @@ class Run:
                 made = self._make(visit, engine)
                 if made.failure is not None:
                     engine.restart_if_ended()
-                if made.weather_changed:
-                    self.disturbed.append(visit)
 
-    def _repeat_disturbed(self) -> None:
-        """Requeued visits count in their own block, so what changed is only the time at which they are made."""
-        budget_ends = self.ends + self.options.requeue_budget_s  # a run that is late has no time for repetitions
-        fits = [v for v in self.disturbed if self.failed[v.model, v.scenario] < _FAILURES_ENOUGH]
+    def _repeat_disturbed(self, until: float) -> None:
+        """Requeued visits count in their own block, so what changed is only the time at which they are made.
+
+        A run that is late has no time for repetitions.
+        """
+        fits = [v for v in to_repeat(self.records, disturbed) if self.failed[v.model, v.scenario] < _FAILURES_ENOUGH]
         if not fits or self.options.requeue_budget_s <= 0:
             return
         left = list(fits)
         with self._engine() as engine:
-            while left and time.monotonic() + plan.visit_s(self.scenarios[left[0].scenario], self.options) < budget_ends:
+            while left and time.monotonic() + plan.visit_s(self.scenarios[left[0].scenario], self.options) < until:
                 visit = left.pop(0)
-                self._make(plan.repeat(visit, self.taken[visit.model, visit.scenario]), engine)
+                made = self._make(replace(visit, attempt=visit.attempt + 1), engine)
+                if made.failure is not None:
+                    engine.restart_if_ended()
         if left:
             self.watcher.say(
-                f"The machine's speed changed during {len(fits)} visits; there was time to repeat "
+                f"{len(fits)} visits were disturbed ({self._by_what(fits)}); there was time to repeat "
                 f"{len(fits) - len(left)} of them. The others are marked. A quieter machine or a longer profile would help."
             )
 
+    def _by_what(self, visits: Sequence[VisitPlan]) -> str:
+        """What disturbed these visits: "weather changed 3 times, outside load once"."""
+        found = [finding.check for made in self.records if made.plan in visits and (finding := disturbed(made))]
+        return ", ".join(f"{check} {'once' if times == 1 else f'{times} times'}" for check, times in Counter(found).items())
+
+    def _add_blocks(self) -> None:
+        """Blocks beyond the plan, until `adaptive` says that it is enough; then their own disturbed visits once more."""
+        before_s, begins = self._added_s(), time.monotonic()
+        ends = begins + self.options.budget_s - before_s
+        while True:
+            given_up = {cell for cell, times in self.failed.items() if times >= _FAILURES_ENOUGH}
+            spent_s = before_s + time.monotonic() - begins
+            next_one = adaptive.next_block(self.run, self.records, self.planned, spent_s, given_up)
+            self.watcher.adding(next_one.why)
+            if isinstance(next_one, adaptive.Enough):
+                break
+            self._note(self.journal.with_block(next_one.visits))
+            self.ends = max(ends, time.monotonic())
+            self.watcher.expect(next_one.visits)
+            self._make_block(next_one.visits)
+        self._repeat_disturbed(ends)
+
+    def _added_s(self) -> float:
+        """The time that added blocks have taken in earlier sessions."""
+        added = {(visit.model, visit.scenario, visit.block) for visit in self.journal.added}
+        visits = [one for one in self.records if (one.plan.model, one.plan.scenario, one.plan.block) in added]
+        return sum(one.seconds for one in visits) + plan.BLOCK_S * len({(v.plan.scenario, v.plan.block) for v in visits})
+
     def _make(self, visit: VisitPlan, engine: RemoteEngine) -> VisitRecord:
-        scenario = self.scenarios[visit.scenario]
+        visit = numbered(visit, self.records, self.planned)
 
         def tell(what: str) -> None:
             self.watcher.doing(visit, what, max(self.ends - time.monotonic(), 0.0))
 
+        scenario = self.scenarios[visit.scenario]
         made = Visit(visit, scenario, self.options, engine, tell).make(self.digests.get(visit.scenario, ""))
         record.write(record.visit_path(self.folder, made), made)
-        self.taken[visit.model, visit.scenario] += 1
+        self.records.append(self._kept(made))
         if made.failure is None:
             self.digests.setdefault(visit.scenario, made.digest)
         else:
             self.failed[visit.model, visit.scenario] += 1
         self.watcher.done(made)
         return made
+
+    def _kept(self, made: VisitRecord) -> VisitRecord:
+        """What is kept of a record in memory: its windows only where the next block hangs on them."""
+        return made if self.options.precision is not None else replace(made, windows=[], probes=[])
 
     @contextmanager
     def _engine(self) -> Iterator[RemoteEngine]:

@@ -5,7 +5,8 @@ on the driver's core stalls the engine for milliseconds. Without a terminal ther
 """
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 
 from rich import box
 from rich.console import Console, Group
@@ -15,19 +16,25 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmarks.amounts import duration, rate
-from benchmarks.nouns import RunOptions, VisitPlan, VisitRecord
+from benchmarks.nouns import RunOptions, VisitPlan, VisitRecord, visited
+from benchmarks.validity import disturbed
 
 
 class Progress:
     """The watcher of a run (`conduct.Watcher`) for people. Use it as a context manager."""
 
-    def __init__(self, options: RunOptions, console: Console) -> None:
+    def __init__(self, options: RunOptions, console: Console, made: Iterable[VisitRecord] = ()) -> None:
+        """`made` are the visits that a resumed run has already."""
         self.options, self.console = options, console
         self.peaks: dict[tuple[str, str], list[float]] = defaultdict(list)
         self.failures: dict[tuple[str, str], str] = {}
-        self.visits, self.planned = 0, len(options.models) * sum(options.visits.values())
-        self.now, self.left_s = Text("starting"), 0.0
+        self.expected: Counter[tuple[str, str]] = Counter()
+        self.visits = 0
+        self.now, self.why, self.left_s = Text("starting"), "", 0.0
         self.live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+        for record in made:
+            self._count(record)
+            self.expected[record.plan.model, record.plan.scenario] += 1
 
     def __enter__(self) -> "Progress":
         if self.live:
@@ -35,8 +42,24 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the terminal to others."""
         if self.live:
             self.live.stop()
+
+    def expect(self, visits: Sequence[VisitPlan]) -> None:
+        """So many visits more are planned."""
+        self.expected.update((visit.model, visit.scenario) for visit in visits)
+        self._redraw()
+
+    def adding(self, why: str) -> None:
+        """The plan is done and blocks are added to it, because of this."""
+        self.why = why
+        if not self.live:
+            self.console.print(f"beyond the plan: {why}", highlight=False, markup=False)
+        self._redraw()
 
     def doing(self, visit: VisitPlan, what: str, left_s: float) -> None:
         """A visit has come to a new stage."""
@@ -47,23 +70,34 @@ class Progress:
 
     def done(self, record: VisitRecord) -> None:
         """A visit has ended."""
-        plan, key = record.plan, (record.plan.model, record.plan.scenario)
-        self.visits += 1
+        plan = record.plan
+        self._count(record)
         if record.failure is not None:
-            self.failures[key] = record.failure.stage
             where = f"{plan.model} in {plan.scenario}, block {plan.block + 1}"
             self.say(f"{where}: failed at {record.failure.stage}: {record.failure.message}")
             if record.failure.stderr:
                 self.say("    " + record.failure.stderr.splitlines()[-1])
-        else:
-            self.peaks[key].append(max(w.load.completed / w.load.seconds for w in record.windows if w.level.loop == "closed"))
-            if not self.live:
-                weather = ", weather changed" if record.weather_changed else ""
-                peak = rate(self.peaks[key][-1])
-                self.console.print(
-                    f"[{self.visits}/{self.planned}] {plan.scenario} {plan.model}: {peak}{weather}", highlight=False
-                )
+        elif not self.live:
+            found = disturbed(record)
+            peak = rate(self.peaks[plan.model, plan.scenario][-1])
+            self.console.print(
+                f"[{self.visits}/{self._planned()}] {plan.scenario} {plan.model}: {peak}{f', {found.check}' if found else ''}",
+                highlight=False,
+            )
         self._redraw()
+
+    def _count(self, record: VisitRecord) -> None:
+        key = record.plan.model, record.plan.scenario
+        self.visits += 1
+        if record.failure is not None:
+            self.failures[key] = record.failure.stage
+            return
+        closed = [window.load for window in record.windows if window.level.loop == "closed"]
+        self.peaks[key].append(max((load.completed / load.seconds for load in closed), default=0.0))
+
+    def _planned(self) -> int:
+        """All visits that are expected; repetitions are made beyond them."""
+        return max(self.expected.total(), self.visits)
 
     def say(self, message: str) -> None:
         """A line that stays."""
@@ -79,19 +113,21 @@ class Progress:
         for scenario in self.options.scenarios:
             table.add_column(scenario, justify="right")
             table.add_column("", style="dim")
-        for model in self.options.models:
+        for model in visited(self.options):
             cells: list[str | Text] = []
             for scenario in self.options.scenarios:
                 cells += self._cell(model, scenario)
             table.add_row(model, *cells)
-        bar = ProgressBar(total=max(self.planned, 1), completed=min(self.visits, self.planned), width=40)
-        left = Text(f"{self.visits} of {self.planned} visits, about {_clock(self.left_s)} left", style="dim")
-        return Group(table, bar, left, self.now)
+        bar = ProgressBar(total=max(self._planned(), 1), completed=self.visits, width=40)
+        left = Text(f"{self.visits} of {self._planned()} visits, about {_clock(self.left_s)} left", style="dim")
+        why = [Text(f"beyond the plan: {self.why}", style="dim")] if self.why else []
+        return Group(table, bar, left, *why, self.now)
 
     def _cell(self, model: str, scenario: str) -> list[str | Text]:
         rates = self.peaks[model, scenario]
         if rates:
-            return [rate(math.fsum(rates) / len(rates)), f"{len(rates)}/{self.options.visits[scenario]}"]
+            expected = max(self.expected[model, scenario], len(rates))
+            return [rate(math.fsum(rates) / len(rates)), f"{len(rates)}/{expected}"]
         if (model, scenario) in self.failures:
             return [Text("failed", style="red"), f"at {self.failures[model, scenario]}"]
         return [Text("·", style="dim"), ""]

@@ -1,11 +1,13 @@
 """What the commands share: finding a run's folder, making its summary, showing it."""
 
 import argparse
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import record
+from benchmarks import journal, record
 from benchmarks.summaries import RunSummary
 
 RESULTS = Path("results")
@@ -25,9 +27,14 @@ def summarise(folder: Path, write: bool = True) -> RunSummary:
     from benchmarks.analyse import summarise as analyse
     from benchmarks.report import as_markdown
 
-    summary = analyse(*record.read_run(folder))
+    files = record.read(folder)
+    for one in files.damaged:
+        print(f"servebench: {one.why}. Left out; make it again with: servebench run --resume {folder}", file=sys.stderr)
+    summary = analyse(files.facts, record.some_of(files, folder), files.environment)
+    history = journal.findings(files.journal, [one.path.name for one in files.damaged])
+    summary = replace(summary, findings=[*summary.findings, *history])
     if write:
-        record.write(folder / "summary.json", summary)
+        record.write(folder / "summary.json", summary, sealed=False)
         record.write_bytes(folder / "summary.md", as_markdown(summary).encode())
     return summary
 

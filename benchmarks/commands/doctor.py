@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmarks import doctor
+from benchmarks.commands._run_options import choose_cpus, numbers
 from benchmarks.commands._shared import BadUse
-from benchmarks.commands.run import _cpus, _numbers
 from benchmarks.nouns import Weather
 from benchmarks.summaries import Symptom
 
@@ -23,8 +23,8 @@ _STYLES = {"poor": "bold red", "fair": "yellow", "good": "green"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `servebench doctor`."""
-    parser.add_argument("--server-cpus", type=_numbers, default=(), metavar="LIST", help="the first CPU, as in run")
-    parser.add_argument("--driver-cpus", type=_numbers, default=(), metavar="LIST", help="the last CPU, as in run")
+    parser.add_argument("--server-cpus", type=numbers, default=(), metavar="LIST", help="the first CPU, as in run")
+    parser.add_argument("--driver-cpus", type=numbers, default=(), metavar="LIST", help="the last CPU, as in run")
     parser.add_argument(
         "--seconds", type=float, metavar="S", help=f"how long to watch the weather ({WEATHER_S:g}; 0: not at all)"
     )
@@ -37,7 +37,7 @@ def command(options: argparse.Namespace) -> int:
     seconds = (QUICK_S if options.quick else WEATHER_S) if options.seconds is None else options.seconds
     if not 0 <= seconds <= LONGEST_S:
         raise BadUse(f"--seconds {seconds:g} is not from 0 to {LONGEST_S:g}")
-    server_cpus, driver_cpus = _cpus(options.server_cpus, options.driver_cpus)
+    server_cpus, driver_cpus = choose_cpus(options.server_cpus, options.driver_cpus)
     machine = doctor.facts(server_cpus, driver_cpus, WATCH_S)
     console = Console()
     if seconds and not options.json:

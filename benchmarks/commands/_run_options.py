@@ -1,0 +1,182 @@
+"""What `servebench run` may be asked for, and how that becomes RunOptions with every default filled in."""
+
+import argparse
+import math
+import os
+import random
+import re
+import time
+from collections.abc import Sequence
+
+from benchmarks import adaptive, catalogue, objective, plan
+from benchmarks.commands._shared import BadUse, add_results
+from benchmarks.nouns import RunOptions
+
+_WITH_RESUME = {"resume", "anyway", "json", "results"}  # all else is decided by the run that is gone on with
+_PROFILE = "quick"
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
+_LONGEST_S = 7 * 24 * 3600.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `servebench run`."""
+    parser.add_argument("--models", type=_words, default=(), metavar="A,B", help="all")
+    parser.add_argument("--scenarios", type=_words, default=(), metavar="A,B", help="all")
+    parser.add_argument("--profile", choices=tuple(plan.PROFILES), help=f"how long ({_PROFILE}: under 5 minutes)")
+    parser.add_argument(
+        "--connections", type=numbers, default=(), metavar="N,M", help="closed levels, instead of the scenarios' own"
+    )
+    parser.add_argument("--visits", type=int, metavar="N", help="visits of each model and scenario, instead of the profile's")
+    parser.add_argument("--seconds", type=float, metavar="S", help="of each window, instead of the profile's")
+    parser.add_argument(
+        "--precision",
+        type=_share,
+        metavar="5%",
+        help="add visits until every interval is so narrow (5%% with --budget)",
+    )
+    parser.add_argument("--budget", type=_duration, metavar="3m", help="time for added visits (10m with --precision)")
+    parser.add_argument("--slo", default="", metavar="'p99<=20ms'", help="search the highest rate that meets this objective")
+    parser.add_argument("--aa", default="", metavar="MODEL", help="compare a model with itself: the noise of comparing")
+    parser.add_argument("--server-cpus", type=numbers, default=(), metavar="LIST", help="the first CPU")
+    parser.add_argument("--driver-cpus", type=numbers, default=(), metavar="LIST", help="the last CPU")
+    parser.add_argument("--seed", type=int, metavar="N", help="of order and arrivals (random, and recorded)")
+    parser.add_argument("--name", metavar="NAME", help="of the run's folder (date and time)")
+    parser.add_argument("--resume", default="", metavar="RUN", help="go on with a run that was interrupted, or repair it")
+    parser.add_argument("--anyway", action="store_true", help="with --resume: although the machine differs")
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON on stdout")
+    add_results(parser)
+
+
+def only_resume(options: argparse.Namespace) -> None:
+    """Make sure that nothing is asked of a resumed run that it has decided already. Raises BadUse."""
+    usual = argparse.ArgumentParser()
+    add_arguments(usual)
+    for name, value in vars(usual.parse_args([])).items():
+        if name not in _WITH_RESUME and getattr(options, name) != value:
+            raise BadUse(
+                f"--{name.replace('_', '-')} can't be changed by --resume: it goes on with the run's own options. Leave it out,"
+                " or make a new run"
+            )
+
+
+def run_options(options: argparse.Namespace) -> RunOptions:
+    """Every default filled in. Raises BadUse and NotInCatalogue."""
+    if options.anyway:
+        raise BadUse("--anyway goes with --resume only")
+    profile = plan.PROFILES[options.profile or _PROFILE]
+    scenarios = catalogue.choose(options.scenarios, catalogue.scenarios(), "scenario")
+    server_cpus, driver_cpus = choose_cpus(options.server_cpus, options.driver_cpus)
+    for name in ("visits", "seconds"):
+        value = getattr(options, name)
+        if value is not None and not 0 < value <= 3600:
+            raise BadUse(f"--{name} {value:g} is not above 0 and at most 3600")
+    if any(not 0 < n <= 1_000_000 for n in options.connections):
+        raise BadUse("--connections takes numbers from 1 to 1,000,000")
+    name = options.name or time.strftime("%Y%m%d-%H%M%S")
+    if "/" in name or name.startswith(".") or name == "latest":
+        raise BadUse(f"--name {name!r} can't be a folder of {options.results}; use letters, digits and dashes")
+    visits = {
+        scenario: options.visits or profile.visits + (catalogue.scenario(scenario).extra_visits if profile.extra else 0)
+        for scenario in scenarios
+    }
+    precision, budget_s = _adding(options.precision, options.budget)
+    return RunOptions(
+        name=name,
+        profile=options.profile or _PROFILE,
+        models=_models(options.models, options.aa),
+        scenarios=scenarios,
+        visits=visits,
+        closed_s=options.seconds or profile.closed_s,
+        open_s=options.seconds or profile.open_s,
+        connections=tuple(options.connections),
+        server_cpus=server_cpus,
+        driver_cpus=driver_cpus,
+        seed=random.SystemRandom().randrange(1, 10**6) if options.seed is None else options.seed,
+        requeue_budget_s=profile.requeue_budget_s,
+        twin=options.aa,
+        precision=precision,
+        budget_s=budget_s,
+        objective=_objective(options.slo),
+    )
+
+
+def _models(asked: Sequence[str], twin: str) -> tuple[str, ...]:
+    """The models to visit: with a twin and no list, that one alone."""
+    known = catalogue.models()
+    if twin:
+        catalogue.choose([twin], known, "model")
+    models = catalogue.choose(asked or ([twin] if twin else []), known, "model")
+    if twin and twin not in models:
+        raise BadUse(f"--aa {twin}: it is not among --models {','.join(models)}; add it there")
+    return models
+
+
+def _adding(precision: float | None, budget_s: float | None) -> tuple[float | None, float]:
+    """Precision and budget, each with its default beside the other; neither where neither was asked for."""
+    if precision is None and budget_s is None:
+        return None, 0.0
+    return precision or adaptive.PRECISION, adaptive.BUDGET_S if budget_s is None else budget_s
+
+
+def _objective(text: str) -> str:
+    """An objective as it is written everywhere, "" for none. Raises BadUse."""
+    if not text:
+        return ""
+    try:
+        return objective.parse(text).text
+    except ValueError as error:
+        raise BadUse(f"--slo: {error}") from None
+
+
+def choose_cpus(server: tuple[int, ...], driver: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """One CPU for the server and another for the load, unless told otherwise. Raises BadUse for CPUs that can't be used."""
+    usable = sorted(os.sched_getaffinity(0))
+    for name, cpus in (("server", server), ("driver", driver)):
+        if strange := set(cpus) - set(usable):
+            raise BadUse(f"--{name}-cpus: CPU {min(strange)} is not one that this process may use ({listed(usable)})")
+    server = server or (next((cpu for cpu in usable if cpu not in driver), usable[0]),)
+    driver = driver or (next((cpu for cpu in reversed(usable) if cpu not in server), usable[-1]),)
+    return server, driver
+
+
+def check_cpus(options: RunOptions) -> None:
+    """Whether this process may still use the CPUs of a recorded run. Raises BadUse."""
+    choose_cpus(options.server_cpus, options.driver_cpus)
+
+
+def listed(cpus: Sequence[int]) -> str:
+    """CPU numbers for people."""
+    return ", ".join(map(str, cpus))
+
+
+# ---------------------------------------------------------------- single values
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word for word in text.replace(",", " ").split() if word)
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """Whole numbers with commas between. Raises ArgumentTypeError."""
+    try:
+        return tuple(int(word) for word in _words(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers such as 1,16,64") from None
+
+
+def _share(text: str) -> float:
+    """5% or 0.05. A bare 5 is neither: nobody knows which was meant."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)(%?)", text.strip())
+    share = float(found[1]) / (100 if found[2] else 1) if found else math.nan
+    if not 0 < share < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share such as 5% or 0.05")
+    return share
+
+
+def _duration(text: str) -> float:
+    """90s, 3m or 1h, in seconds."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
+    seconds = float(found[1]) * _SECONDS[found[2]] if found else 0.0
+    if not 0 < seconds <= _LONGEST_S:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration such as 90s, 3m or 1h (at most a week)")
+    return seconds
