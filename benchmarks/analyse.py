@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from benchmarks.capacities import capacities, with_capacities
 from benchmarks.cells import Cell, cells_of_level
-from benchmarks.nouns import SCHEMA, Level, RunFacts, VisitRecord, Weather, Window
+from benchmarks.nouns import SCHEMA, Level, RunFacts, VisitRecord, Weather, Window, visited
 from benchmarks.selection import Visit, failures, usable
 from benchmarks.standings import ranked, standings
 from benchmarks.summaries import RunSummary, ScenarioSummary, Timeline, TimelinePoint
@@ -28,9 +28,10 @@ def summarise(run: RunFacts, records: Sequence[VisitRecord], environment: Mappin
     summaries, cells = [], []
     for scenario in run.options.scenarios:
         by_model = _by_model(run, scenario, visits)
+        wait_s = run.scenarios[scenario].wait_s if scenario in run.scenarios else 0.0
         levels = _cells_by_level(run, scenario, by_model, records)
         found = _scenario_summary(run, scenario, levels, records)
-        summaries.append(with_capacities(found, capacities(run.options, by_model)))
+        summaries.append(with_capacities(found, capacities(run.options, by_model, wait_s)))
         cells += [summary for of_level in levels.values() for summary in ranked(of_level[0].summary.level, of_level)]
     return RunSummary(
         schema=SCHEMA,
@@ -51,9 +52,9 @@ def summarise(run: RunFacts, records: Sequence[VisitRecord], environment: Mappin
 
 
 def _by_model(run: RunFacts, scenario: str, visits: Iterable[Visit]) -> dict[str, list[Visit]]:
-    """Each model's visits of a scenario that count, models in the order of the options."""
+    """Each model's visits of a scenario that count, models in the order of the options, then the twin's."""
     of_scenario = [visit for visit in visits if visit.record.plan.scenario == scenario]
-    return {model: [visit for visit in of_scenario if visit.record.plan.model == model] for model in run.options.models}
+    return {model: [visit for visit in of_scenario if visit.record.plan.model == model] for model in visited(run.options)}
 
 
 def _cells_by_level(
@@ -83,16 +84,19 @@ def _scenario_summary(
     run: RunFacts, scenario: str, levels: Mapping[str, Sequence[Cell]], records: Iterable[VisitRecord]
 ) -> ScenarioSummary:
     failed = {model: made for (model, where), made in failures(records).items() if where == scenario}
-    found, spread = standings(run.options.models, levels, failed, run.options.visits.get(scenario, 0))
+    options = run.options
+    stood = standings(options.models, levels, failed, options.visits.get(scenario, 0), options.twin)
     caption = run.captions.get(scenario, scenario)
     asked = run.scenarios.get(scenario)
     return ScenarioSummary(
         scenario=scenario,
         caption=caption,
         question=(asked.question if asked else "") or caption,
-        standings=found,
-        spread=spread,
-        verdict=verdict(found, not shares_a_core(run.options)),
+        standings=stood.standings,
+        spread=stood.spread,
+        verdict=verdict(stood.standings, not shares_a_core(options), stood.resolution, options.twin, stood.twin),
+        resolution=stood.resolution,
+        twin=stood.twin,
     )
 
 
@@ -121,6 +125,8 @@ def _cores(cpus: Sequence[int]) -> str:
 
 # ---------------------------------------------------------------- over time
 
+_POINT_NS = 100_000_000  # of a time line, as `TimelinePoint` says
+
 
 def _timelines(visits: Iterable[Visit]) -> list[Timeline]:
     """The first visit of each model and scenario that counts, in time."""
@@ -131,16 +137,26 @@ def _timelines(visits: Iterable[Visit]) -> list[Timeline]:
 
 
 def timeline(windows: Iterable[Window]) -> list[TimelinePoint]:
-    """The windows of one visit one after the other, the time between them left out; the last step of a window may be short."""
+    """The windows of one visit one after the other, the time between them left out, in points of at least 100 ms.
+
+    Short windows are recorded in shorter steps, which are put together here: what a picture can show is the pace, and in 10 ms
+    there is more of chance than of pace. The last point of a window may be shorter.
+    """
     points, began_s = [], 0.0
     for window in windows:
         series, seconds = window.load.series, window.load.seconds
-        step_s = series.step_ns / 1e9
-        for step, (completed, worst_ns) in enumerate(zip(series.completed, series.worst_ns, strict=True)):
-            lasted_s = min(step_s, seconds - step * step_s)
-            if lasted_s < step_s / 10:  # a sliver at the end of the window: too short for a rate
+        together = max(round(_POINT_NS / series.step_ns), 1)
+        point_s = together * series.step_ns / 1e9
+        for number, first in enumerate(range(0, len(series.completed), together)):
+            lasted_s = min(point_s, seconds - number * point_s)
+            if lasted_s < point_s / 10:  # a sliver at the end of the window: too short for a rate
                 break
-            points.append(TimelinePoint(began_s + step * step_s, window.level.label, completed / lasted_s, worst_ns / 1e6))
+            completed, worst_ns = (steps[first : first + together] for steps in (series.completed, series.worst_ns))
+            points.append(
+                TimelinePoint(
+                    began_s + number * point_s, window.level.label, sum(completed) / lasted_s, max(worst_ns, default=0) / 1e6
+                )
+            )
         began_s += seconds
     return points
 

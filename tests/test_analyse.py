@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.analyse import conditions, summarise, timeline
 from benchmarks.cells import jain
-from benchmarks.nouns import VisitRecord, Weather
+from benchmarks.nouns import Series, VisitRecord, Weather
 from benchmarks.selection import UNPROBED, UNSTEADY, of_one_weather, prevailing_weather, usable, weather_labels
 from benchmarks.summaries import CellSummary, RunSummary, ScenarioSummary, Standing
 from benchmarks.verdict import listed, verdict
@@ -293,6 +293,24 @@ def test_a_time_line_goes_through_all_levels_at_their_pace():
     last = [p for p in points if p.level == "open 50%"]
     assert len(last) == 5  # 0.45 s: the last step is half as long
     assert last[-1].rate_per_s == pytest.approx(last[0].rate_per_s, rel=0.01)
+
+
+def test_a_time_line_has_the_same_points_whatever_the_steps_of_the_series():
+    window = factories.record("epoll_loop", "hello").windows[-1]
+    coarse = Series(100_000_000, [100, 200, 90], [0, 0, 0], [5_000_000, 9_000_000, 1_000_000])
+    fine = Series(
+        10_000_000, [10] * 10 + [20] * 10 + [18] * 5, [0] * 25,
+        [5_000_000] + [1] * 9 + [1] * 9 + [9_000_000] + [1_000_000] * 5,
+    )  # fmt: skip
+    made = [timeline([replace(window, load=replace(window.load, series=s, seconds=0.25))]) for s in (coarse, fine)]
+    assert made[0] == made[1]
+    assert [(p.at_s, round(p.rate_per_s), p.worst_ms) for p in made[1]] == [
+        (0.0, 1000, 5.0),
+        (0.1, 2000, 9.0),
+        (0.2, 1800, 1.0),
+    ]
+    seconds_each = Series(1_000_000_000, [100, 200], [0, 0], [1, 2])  # as wide as they are, if they are wider
+    assert len(timeline([replace(window, load=replace(window.load, series=seconds_each, seconds=2.0))])) == 2
 
 
 def test_the_weather_is_kept_with_its_time():
