@@ -172,7 +172,7 @@ def _read(path: Path, kind: type[Value], remedy: str = "") -> Value:
                 " it, or run the benchmark again"
             )
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RecordError(f"{path} is damaged ({error}){remedy}") from None
     except OSError as error:
         raise RecordError(f"{path} can't be read ({error.strerror}){remedy}") from None

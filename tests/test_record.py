@@ -1,12 +1,16 @@
 """The wall: what is written comes back the same, and what is damaged is said to be."""
 
+import random
+import subprocess
+import sys
 from dataclasses import replace
 
 import factories
 import msgspec
 import pytest
 
-from benchmarks import record
+from benchmarks import catalogue, journal, record
+from benchmarks.journal import Journal
 from benchmarks.nouns import SCHEMA
 from benchmarks.summaries import RunSummary
 
@@ -16,6 +20,7 @@ def run(tmp_path):
     folder = tmp_path / "run"
     record.write(folder / "run.json", factories.run())
     record.write(folder / "environment.json", {"schema": SCHEMA, "cpu_count": 2})
+    record.write(folder / "journal.json", Journal().begun().ended())
     for made in factories.records()[:4]:
         record.write(record.visit_path(folder, made), made)
     return folder
@@ -59,3 +64,131 @@ def test_latest_points_at_the_newest_run(tmp_path):
         (tmp_path / name).mkdir()
         record.point_latest(tmp_path, tmp_path / name)
         assert (tmp_path / "latest").resolve() == (tmp_path / name).resolve()
+
+
+def kinds(run):
+    """A file of each kind that holds what was measured."""
+    return [run / "run.json", run / "environment.json", run / "journal.json", sorted((run / "visits").glob("*.json"))[0]]
+
+
+def flipped(data, chance):
+    """One bit changed anywhere."""
+    at, bit = chance.randrange(len(data)), chance.randrange(8)
+    return data[:at] + bytes([data[at] ^ 1 << bit]) + data[at + 1 :]
+
+
+def digit_changed(data, chance):
+    """A digit that became another: valid JSON of the right types, and wrong."""
+    at = chance.choice([at for at, byte in enumerate(data) if chr(byte).isdigit()])
+    return data[:at] + (b"%d" % ((data[at] - ord("0") + chance.randrange(1, 10)) % 10)) + data[at + 1 :]
+
+
+def cut(data, chance):
+    """The beginning of the file, as far as a disk had it."""
+    return data[: chance.randrange(len(data))]
+
+
+def hole(data, chance):
+    """A part that reads as zeros, as after a crash of the machine."""
+    at = chance.randrange(len(data))
+    return data[:at] + bytes(len(data[at : at + 512])) + data[at + 512 :]
+
+
+@pytest.mark.parametrize("damage", [flipped, digit_changed, cut, hole])
+@pytest.mark.parametrize("kind", range(4))
+def test_no_damage_becomes_a_traceback_or_a_wrong_number(run, kind, damage):
+    whole, path, chance = record.read(run), kinds(run)[kind], random.Random(f"{kind} {damage.__name__}")
+    data = path.read_bytes()
+    noticed = 0
+    for _ in range(60):
+        path.write_bytes(damage(data, chance))
+        said, found = attempt(run)
+        if said or found.damaged:
+            assert path.name in (said or found.damaged[0].why)
+            assert "\n" not in said
+            noticed += 1
+        else:  # white space, or the name of the seal
+            known = {name: found.environment[name] for name in whole.environment}
+            assert replace(found, environment=known) == whole
+    assert noticed > 40
+
+
+def attempt(run):
+    """What reading a run says against it, and what it gives."""
+    try:
+        return "", record.read(run)
+    except record.RecordError as error:
+        return str(error), None
+
+
+def test_a_file_without_a_seal_is_read(run):
+    for path in kinds(run):
+        told = msgspec.json.decode(path.read_bytes())
+        assert told.pop("crc32")
+        path.write_bytes(msgspec.json.encode(told))
+    assert record.read(run).records == sorted(factories.records()[:4], key=lambda made: made.started_at)
+
+
+def test_a_number_edited_under_its_seal_is_noticed(run):
+    path = kinds(run)[3]
+    told = msgspec.json.decode(path.read_bytes())
+    told["windows"][0]["load"]["completed"] += 1
+    path.write_bytes(msgspec.json.encode(told))
+    assert "seal" in record.read(run).damaged[0].why
+
+
+def test_a_visit_under_another_name_is_noticed(run):
+    path = kinds(run)[3]
+    path.rename(path.with_name("elsewhere-hello-0.json"))
+    assert "misnamed" in record.read(run).damaged[0].why
+
+
+def test_repair_keeps_what_is_damaged_and_clears_what_was_never_finished(run):
+    path = kinds(run)[3]
+    for number in range(2):
+        path.write_bytes(b"{" * (number + 1))
+        (run / "visits" / "x.json.draft").write_bytes(b"{")
+        (run / "summary.json.draft").write_bytes(b"{")
+        said = record.repair(run, record.read(run))
+        assert sum("never finished" in line for line in said) == 2
+        assert sum("set aside" in line for line in said) == 1
+    assert sorted(aside.read_bytes() for aside in (run / "damaged").iterdir()) == [b"{", b"{{"]
+    assert not list(run.rglob("*.draft"))
+    assert len(record.read(run).records) == 3
+    assert record.read(run).damaged == []
+
+
+def test_a_damaged_run_json_says_what_can_be_done(run):
+    (run / "run.json").write_bytes(b"{")
+    with pytest.raises(record.RecordError, match=r"run\.json is damaged .* restore it, or make a new run"):
+        record.read(run)
+
+
+def test_a_folder_is_held_by_one_harness_at_a_time_and_let_go_when_it_dies(run):
+    code = (
+        "import sys, pathlib; from benchmarks import record\n"
+        "with record.held(pathlib.Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(run)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=catalogue.ROOT
+    ) as holder:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(record.RecordError, match="another servebench"), record.held(run):
+            pass
+        holder.kill()
+        holder.wait(60)
+        with record.held(run):
+            pass
+
+
+def test_the_history_of_a_run_is_told():
+    begun = Journal().begun()
+    assert [finding.check for finding in journal.findings(begun.ended(), [])] == []
+    assert [finding.check for finding in journal.findings(begun, [])] == ["unfinished"]
+    resumed = begun.begun().ended()
+    assert [(finding.check, finding.severity) for finding in journal.findings(resumed, [])] == [("resumed", "note")]
+    elsewhere = begun.begun(["governor powersave and performance"]).ended()
+    told = journal.findings(elsewhere, ["a-hello-0.json"])
+    assert [(finding.check, finding.severity) for finding in told] == [("unreadable visits", "mark"), ("resumed", "mark")]
+    assert "governor powersave and performance" in told[1].seen
+    assert journal.findings(Journal(), []) == []
