@@ -7,15 +7,15 @@ everyone is asked something else.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from benchmarks import histogram
 from benchmarks.cells import Cell, Measured
 from benchmarks.intervals import samples_wanted
 from benchmarks.knees import knee
-from benchmarks.nouns import Level, VisitRecord
-from benchmarks.ranking import Paired, Place, fit, place
-from benchmarks.summaries import CellSummary, Quantile, RankedBy, Severity, Standing
+from benchmarks.nouns import Level, VisitRecord, served_by, twin_of
+from benchmarks.ranking import Paired, Place, fit, place, ratio, resolved
+from benchmarks.summaries import CellSummary, Estimate, Quantile, RankedBy, Severity, Standing
 
 SHARE_OF_STANDING = 0.5  # of a model's own peak: where its table shows the p99
 TAIL = 0.99
@@ -23,12 +23,17 @@ BUCKET_SD = 1 / histogram.HALF / math.sqrt(12)  # of the logarithm of a time tha
 
 
 def ranked(level: Level, cells: Sequence[Cell]) -> list[CellSummary]:
-    """The cells of one level with their ranks; those struck, failed or overloaded have none."""
+    """The cells of one level with their ranks; those struck, failed or overloaded have none, and no twin has."""
     if level.share is not None:
         return [cell.summary for cell in cells]
-    able = [cell for cell in cells if cell.summary.rate_per_s and not cell.summary.struck and not _is_overloaded(cell.summary)]
+    able = [cell for cell in cells if _competes(cell.summary)]
     by, places = _by_goodput(able) if level.loop == "closed" else _by_response(able)
     return [_placed(cell.summary, by, places.get(cell.summary.model)) for cell in cells]
+
+
+def _competes(summary: CellSummary) -> bool:
+    believed = summary.rate_per_s is not None and not summary.struck and not _is_overloaded(summary)
+    return believed and summary.model == served_by(summary.model)
 
 
 def _placed(summary: CellSummary, by: RankedBy, found: Place | None) -> CellSummary:
@@ -38,7 +43,7 @@ def _placed(summary: CellSummary, by: RankedBy, found: Place | None) -> CellSumm
 
 
 def _by_goodput(able: Sequence[Cell]) -> tuple[RankedBy, dict[str, Place]]:
-    return "goodput", place(_paired(able, lambda measured: measured.rate_per_s), resolution=_resolution(able))
+    return "goodput", place(_goodputs(able), resolution=_resolution(able))
 
 
 def _by_response(able: Sequence[Cell]) -> tuple[RankedBy, dict[str, Place]]:
@@ -84,25 +89,51 @@ def _is_overloaded(summary: CellSummary) -> bool:
 # ---------------------------------------------------------------- a model's place in a scenario
 
 
-def standings(
-    models: Sequence[str], levels: Mapping[str, Sequence[Cell]], failed: Mapping[str, Sequence[VisitRecord]], visits: int
-) -> tuple[list[Standing], float | None]:
-    """Everybody's standing in one scenario, best first, and the noise from visit to visit of the models' peaks (a CV).
+@dataclass(frozen=True, slots=True)
+class Stood:
+    """One scenario's standings, best first, and how sure they are; see `summaries.ScenarioSummary`."""
 
-    `levels` has the cells of each level by its label; `failed` the failed visits by model; `visits` how many each had.
+    standings: list[Standing]
+    spread: float | None
+    resolution: float | None
+    twin: Estimate | None
+
+
+def standings(
+    models: Sequence[str],
+    levels: Mapping[str, Sequence[Cell]],
+    failed: Mapping[str, Sequence[VisitRecord]],
+    visits: int,
+    twinned: str = "",
+) -> Stood:
+    """Everybody's standing in one scenario.
+
+    `levels` has the cells of each level by its label; `failed` the failed visits by model; `visits` how many each had. The twin
+    of `twinned` is compared with its model alone, in the same way as the others are with each other.
     """
     cells = [cell for of_level in levels.values() for cell in of_level]
-    own = {model: [cell for cell in cells if cell.summary.model == model] for model in models}
-    peaks = {model: peak for model in models if (peak := peak_cell(own[model])) is not None}
-    believed = [peak for peak in peaks.values() if not peak.summary.struck]
-    paired, resolution = _paired(believed, lambda measured: measured.rate_per_s), _resolution(believed)
+    everybody = [*models, *([twin_of(twinned)] if twinned else [])]
+    own = {model: [cell for cell in cells if cell.summary.model == model] for model in everybody}
+    peaks = {model: peak for model in everybody if (peak := peak_cell(own[model])) is not None}
+    with_twin = [peak for peak in peaks.values() if not peak.summary.struck]
+    believed = [peak for peak in with_twin if peak.summary.model in models]
+    paired, resolution = _goodputs(believed), _resolution(believed)
     places = place(paired, resolution=resolution)
     spread = fit(paired, resolution).spread if places else None
     found = [
         _standing(model, peaks.get(model), places.get(model), own[model], _failures(failed.get(model, ()), visits))
         for model in models
     ]
-    return sorted(found, key=_best_first), spread.sd if spread else None
+    return Stood(
+        standings=sorted(found, key=_best_first),
+        spread=spread.sd if spread else None,
+        resolution=resolved(paired, resolution),
+        twin=ratio(_goodputs(with_twin), twin_of(twinned), twinned, _resolution(with_twin)) if twinned else None,
+    )
+
+
+def _goodputs(cells: Sequence[Cell]) -> Paired:
+    return _paired(cells, lambda measured: measured.rate_per_s)
 
 
 def peak_cell(cells: Sequence[Cell]) -> Cell | None:

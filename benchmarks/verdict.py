@@ -3,18 +3,52 @@
 import collections
 from collections.abc import Iterable, Sequence
 
-from benchmarks.amounts import margin, rate, times
+from benchmarks.amounts import margin, percent, rate, times
 from benchmarks.summaries import Estimate, Standing
 
 SLOTS = "more connections than slots"  # the one mark that changes who may be compared with whom
 
 
-def verdict(standings: Sequence[Standing], comparable: bool = True) -> str:
-    """The verdict of one scenario from its standings, best first. Exceptions follow the sentence, each in a short one."""
-    said = [_winner(standings), *_exceptions(standings)]
+def verdict(
+    standings: Sequence[Standing],
+    comparable: bool = True,
+    resolution: float | None = None,
+    twinned: str = "",
+    twin: Estimate | None = None,
+) -> str:
+    """The verdict of one scenario from its standings, best first: who wins, how sure that is, and what does not count.
+
+    `resolution` and `twin` are those of `summaries.ScenarioSummary`, `twinned` the model that was measured twice, if any.
+    """
+    said = [_winner(standings), *_sureness(standings, resolution), *_against_itself(twinned, twin), *_exceptions(standings)]
     if not comparable:
         said.append("Server and load engine shared a core: compare none of this.")
     return " ".join(said)
+
+
+def _sureness(standings: Sequence[Standing], resolution: float | None) -> Iterable[str]:
+    numbers = [s.peak_per_s for s in standings if s.peak_per_s and not s.struck]
+    if resolution is not None:
+        yield f"Differences under {percent(resolution)} may not show."
+    elif numbers and all(number.low is None for number in numbers):
+        yield "How sure that is, so few visits can't say."
+
+
+def _against_itself(twinned: str, twin: Estimate | None) -> Iterable[str]:
+    """The A/A comparison, in which nothing but the noise can make a difference."""
+    if not twinned:
+        return
+    if twin is None:
+        yield f"{twinned} has no believable second measurement to compare it with itself."
+        return
+    doubt = ""
+    if twin.low is not None and twin.high is not None and not twin.low <= 1 <= twin.high:
+        doubt = ", which is not 1: trust no difference of that size"
+    yield f"{twinned} against itself: {times(twin.value)}{_between(twin)}{doubt}."
+
+
+def _between(estimate: Estimate) -> str:
+    return f" ({times(estimate.low)[:-1]}–{times(estimate.high)[:-1]})" if estimate.low and estimate.high else ""
 
 
 def _winner(standings: Sequence[Standing]) -> str:
