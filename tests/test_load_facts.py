@@ -5,10 +5,10 @@ import threading
 import time
 
 import pytest
-from answering import CLOSING, OK, answering, close_early, drive, reset, serving
+from answering import BODY, CLOSING, OK, answering, close_early, drive, reset, serving
 
 from benchmarks import histogram
-from benchmarks.load.engine import compile_all
+from benchmarks.load.engine import Drive, Session, Target, compile_all, request_bytes
 from benchmarks.nouns import LoadResult
 
 
@@ -91,3 +91,221 @@ def test_littles_law_holds_whatever_the_server_does(server, plan, keepalive):
     assert load.crossing.in_flight_ns > 0
     assert histogram.total(load.service) >= load.completed - load.crossing.carried_in
     assert histogram.total(load.response) + histogram.total(load.censored) <= load.intended
+
+
+def test_littles_law_holds_through_an_early_end():
+    with serving(answering(OK, 0.05)) as port, Session(target(port), 3) as session:
+        session.open()
+        timer = threading.Timer(0.2, session.stop)
+        timer.start()
+        load = session.run(Drive(seconds=30, poll="sleep"))
+        timer.join()
+    holds(load)
+    assert load.seconds < 20
+    assert load.drained == load.in_flight > 0  # asked once, what is under way may finish
+
+
+def test_a_load_that_is_ended_in_its_ramp_has_seen_nothing():
+    with serving(answering(OK, 0.01)) as port, Session(target(port), 3) as session:
+        session.open()
+        session.stop()
+        load = session.run(Drive(seconds=30, ramp_s=20, rate_per_s=1000, poll="sleep"))
+    assert (load.intended, load.completed, load.waited, load.unsent) == (0, 0, 0, 0)
+    assert load.seconds < 1
+    holds(load)
+
+
+def target(port: int) -> Target:
+    return Target("127.0.0.1", port, request_bytes("test", "/"), body=BODY)
+
+
+def test_who_waits_for_a_connection_is_counted_and_the_wait_is_not_the_engines():
+    """Two connections, each busy for 50 ms: of 200 arrivals a second at most 40 can be sent, and nearly all wait."""
+    with serving(answering(OK, 0.05)) as port:
+        busy = drive(port, 2, rate_per_s=200, arrivals="constant", seconds=0.5, drain_s=0.2)
+    assert busy.intended - 2 - 5 <= busy.waited <= busy.intended
+    assert busy.unsent > 0.5 * busy.intended
+    assert busy.free_at_end == 0
+    assert histogram.quantile_ns(busy.send_lag, 0.5) > 20_000_000
+    assert histogram.total(busy.own_lag) <= busy.intended - busy.unsent + busy.drained
+    assert histogram.quantile_ns(busy.own_lag, 0.5) < histogram.quantile_ns(busy.send_lag, 0.5) / 10
+
+
+def test_with_a_free_connection_nobody_waits_and_the_whole_lag_is_the_engines():
+    with serving(answering(OK)) as port:
+        calm = drive(port, 16, rate_per_s=200, arrivals="constant", seconds=0.5)
+    assert calm.waited <= 0.1 * calm.intended  # a stall of this machine can keep all of them
+    assert calm.free_at_end >= 1
+    own, lag = histogram.total(calm.own_lag), histogram.total(calm.send_lag)
+    assert 0 < own <= lag == calm.intended
+    if calm.waited == 0:
+        assert calm.own_lag.sum_ns <= calm.send_lag.sum_ns
+    assert calm.own_lag.max_ns <= calm.send_lag.max_ns
+
+
+def test_without_keep_alive_a_connection_is_free_when_its_answer_has_come():
+    with serving(once) as port:
+        calm = drive(port, 32, keepalive=False, rate_per_s=100, arrivals="constant", seconds=0.4)
+        busy = drive(port, 1, keepalive=False, rate_per_s=2000, arrivals="constant", seconds=0.4)
+    assert calm.waited <= 0.1 * calm.intended
+    assert calm.free_at_end >= 1
+    assert busy.waited >= 0.8 * busy.intended
+    assert busy.unsent > 0
+
+
+def test_the_own_lag_of_arrivals_beside_a_pause_of_the_engine_is_left_out():
+    """An engine that is kept from its work shows gaps, and they are told apart from what it did too slowly itself."""
+    with serving(answering(OK)) as port, Session(target(port), 8) as session:
+        session.open()
+        load = session.run(Drive(seconds=0.5, rate_per_s=2000, arrivals="constant"))
+    longest = max((length for _, length in load.gaps), default=0)
+    if longest > 5_000_000:  # arrivals were late by as much, and those are not in `own_lag`
+        assert load.own_lag.max_ns < load.send_lag.max_ns
+    assert histogram.total(load.own_lag) <= load.intended
+
+
+def test_a_connection_that_is_not_served_is_passed_over_by_all_others():
+    """Of eight, one is answered once, at the very end of its patience, and the others as fast as they ask."""
+    turn = iter(range(10**9))
+
+    def handle(connection: socket.socket) -> None:
+        neglected = next(turn) == 3
+        while connection.recv(65536):
+            time.sleep(0.4 if neglected else 0.001)
+            connection.sendall(OK)
+
+    with serving(handle) as port:
+        load = drive(port, 8, seconds=0.5)
+        fair = drive(port, 1, seconds=0.2)
+    neglected = load.per_connection.index(min(load.per_connection))
+    assert load.passed_over[neglected] == max(load.passed_over) >= 0.3 * load.completed
+    assert all(over <= load.completed for over in load.passed_over)
+    assert fair.passed_over == [0]
+
+
+def test_a_connection_that_is_never_served_is_passed_over_by_every_completion():
+    turn = iter(range(10**9))
+
+    def handle(connection: socket.socket) -> None:
+        if next(turn) == 1:
+            return silent(connection)
+        return answering(OK, 0.001)(connection)
+
+    with serving(handle) as port, Session(target(port), 4, threads=2) as session:
+        session.open()
+        load = session.run(Drive(seconds=0.3, drain_s=0.05, poll="sleep"))
+    never = load.per_connection.index(0)
+    assert load.passed_over[never] == load.completed
+    assert sum(over == load.completed for over in load.passed_over) == 1
+
+
+@pytest.mark.parametrize(("seconds", "step_ns"), [(0.3, 10_000_000), (11.0, 100_000_000)])
+def test_the_steps_of_the_series_go_by_the_length_of_the_run(seconds, step_ns):
+    with serving(answering(OK, 0.01)) as port, Session(target(port), 2) as session:
+        session.open()
+        timer = threading.Timer(0.5, session.stop)
+        timer.start()
+        load = session.run(Drive(seconds=seconds, poll="sleep"))
+        timer.join()
+    assert load.series.step_ns == step_ns
+    assert sum(load.series.completed) == load.completed
+    assert len(load.series.completed) == len(load.series.worst_ns) == int(load.seconds * 1e9) // step_ns + 1
+    assert sum(n > 0 for n in load.series.completed) >= min(len(load.series.completed) // 2, 3)
+    assert max(load.series.worst_ns) <= load.response.max_ns
+
+
+# ---------------------------------------------------------------- one run after the other
+
+
+def test_overload_leaves_nothing_to_the_calm_run_after_it():
+    """Requests that outlive their run are answered in the next one's time, and neither count nor disturb it."""
+    slow = threading.Event()
+    slow.set()
+
+    def handle(connection: socket.socket) -> None:
+        while request := connection.recv(65536):
+            assert request
+            if slow.is_set():
+                time.sleep(0.3)
+            connection.sendall(OK)
+
+    with serving(handle) as port, Session(target(port), 6) as session:
+        assert session.open() == {}
+        over = session.run(Drive(seconds=0.2, rate_per_s=500, drain_s=0.02, poll="sleep"))
+        slow.clear()
+        calm = session.run(Drive(seconds=0.4, rate_per_s=100, arrivals="constant", ramp_s=0.5, poll="sleep"))
+        again = session.run(Drive(seconds=0.2, poll="sleep"))
+    assert over.unfinished > 6
+    assert over.connections_opened == 6 == histogram.total(over.connect)
+    assert calm.errors == again.errors == {}
+    assert calm.unfinished == 0
+    assert calm.connections_opened == 6 == histogram.total(calm.connect)  # each was in use, and is another now
+    assert again.connections_opened == 0 == histogram.total(again.connect)
+    assert histogram.total(calm.response) == calm.intended == pytest.approx(40, abs=2)
+    assert again.completed > 0
+    for load in (over, calm, again):
+        holds(load)
+        assert sum(load.per_connection) == load.completed
+
+
+def test_a_connection_that_the_server_closed_between_runs_is_opened_again_and_is_no_error():
+    closed = threading.Semaphore(0)
+
+    def handle(connection: socket.socket) -> None:
+        connection.settimeout(0.15)
+        try:
+            while connection.recv(65536):
+                connection.sendall(OK)
+        except TimeoutError:
+            connection.shutdown(socket.SHUT_RDWR)
+            closed.release()
+
+    for rate_per_s in (None, 1000):
+        with serving(handle) as port, Session(target(port), 3) as session:
+            session.open()
+            for _ in range(2):
+                for _ in range(3):
+                    assert closed.acquire(timeout=10)  # idle since `open`, or since the run before
+                load = session.run(Drive(seconds=0.1, rate_per_s=rate_per_s, poll="sleep"))
+                assert load.errors == {}
+                assert load.connections_opened >= 3
+                assert load.completed > 0
+
+
+def test_thinking_connections_go_on_in_the_next_run():
+    with serving(answering(OK)) as port, Session(target(port), 4) as session:
+        session.open()
+        loads = [session.run(Drive(seconds=0.2, think_s=0.03, poll="sleep")) for _ in range(3)]
+    assert [load.connections_opened for load in loads] == [4, 0, 0]
+    assert all(load.errors == {} and load.completed > 4 for load in loads)
+
+
+def test_open_and_closed_levels_may_share_connections():
+    with serving(answering(OK, 0.002)) as port, Session(target(port), 4) as session:
+        session.open()
+        plans = [Drive(seconds=0.2, rate_per_s=rate, poll="sleep") for rate in (None, 5000, 100, None, 200)]
+        loads = [session.run(plan) for plan in plans]
+    for load in loads:
+        holds(load)
+        assert load.errors == {}
+        assert load.completed > 0
+    assert sum(load.connections_opened for load in loads[1:]) <= 4  # but for what the drain could not finish, none
+
+
+def test_connections_that_come_and_go_keep_the_order_of_the_free():
+    """The server closes idle connections all the time, so most places in the ring no longer count when their turn comes."""
+
+    def restless(connection: socket.socket) -> None:
+        connection.settimeout(0.02)
+        try:
+            while connection.recv(65536):
+                connection.sendall(OK)
+        except TimeoutError:
+            pass
+
+    with serving(restless) as port:
+        load = drive(port, 16, rate_per_s=50, arrivals="constant", seconds=0.8)
+    assert load.connections_opened > 4 * 16  # more entries than the ring holds
+    assert histogram.total(load.response) + sum(load.errors.values()) >= load.intended - 1
+    assert load.completed > 0.5 * load.intended
+    holds(load)
