@@ -1,4 +1,4 @@
-"""`python -m benchmarks.selfbench [cost floors crowd fidelity]`: all of them, or those named. Status 1 if a bound is missed."""
+"""`python -m benchmarks.selfbench [QUESTION …]`: all of them, or those named. Status 1 if a bound is missed."""
 
 import os
 import resource
@@ -6,9 +6,16 @@ import sys
 
 from rich.console import Console
 
-from benchmarks.selfbench import cost, crowd, fidelity, floors, peers
+from benchmarks.selfbench import cost, crowd, fidelity, field, floors, peers, stall
 
-QUESTIONS = {"cost": cost.measure, "floors": floors.measure, "crowd": crowd.measure, "fidelity": fidelity.measure}
+QUESTIONS = {
+    "cost": cost.measure,
+    "floors": floors.measure,
+    "crowd": crowd.measure,
+    "fidelity": fidelity.measure,
+    "stall": stall.measure,
+    "field": field.measure,
+}
 
 
 def main(names: list[str]) -> int:

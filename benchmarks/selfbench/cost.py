@@ -5,7 +5,7 @@ from statistics import median
 from rich.console import Console
 
 from benchmarks.load.engine import Drive, Session, Target, request_bytes
-from benchmarks.selfbench import bare, peers
+from benchmarks.selfbench import bare, peers, tools
 from benchmarks.selfbench.peers import Spent
 
 CONNECTIONS = 64
@@ -34,7 +34,7 @@ def measure(console: Console, server_cpu: int, driver_cpu: int) -> bool:
     with peers.nginx(server_cpu) as port:
         engine(port, seconds=0.2)
         for _ in range(ROUNDS):
-            made = {"wrk": peers.wrk(port, driver_cpu, CONNECTIONS, SECONDS), "engine": engine(port)}
+            made = {"wrk": tools.run(tools.WRK, port, driver_cpu, CONNECTIONS, SECONDS)[0], "engine": engine(port)}
             made["bare"] = bare.drive(port, request_bytes(f"127.0.0.1:{port}", "/hello"), CONNECTIONS, SECONDS)
             rounds.append(made)
     console.print(

@@ -1,8 +1,6 @@
-"""The programs that are measured against: nginx as the server everybody knows, wrk as the load generator everybody knows."""
+"""What is measured against: nginx as the server everybody knows, and how to find a program or keep it on a CPU."""
 
 import os
-import re
-import resource
 import shutil
 import socket
 import subprocess
@@ -30,11 +28,12 @@ class Missing(RuntimeError):
     """A program that is not installed; the message says how to get it."""
 
 
-def program(name: str) -> str:
-    """Where a program is. Raises Missing."""
+def program(name: str, package: str = "") -> str:
+    """Where a program is; `package` is what Debian calls it, or where it is from. Raises Missing."""
     found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
     if found is None:
-        raise Missing(f"{name} is not installed: apt-get install {name}")
+        how = f"see {package}" if "/" in package else f"apt-get install {package or name}"
+        raise Missing(f"{name} is not installed: {how}")
     return found
 
 
@@ -92,16 +91,3 @@ class Spent:
     def us_per_request(self) -> float:
         """CPU per request in µs."""
         return self.cpu_s / self.requests * 1e6
-
-
-def wrk(port: int, cpu: int, connections: int, seconds: int) -> Spent:
-    """One run of wrk with one thread. The CPU is the whole process's, its start included. Raises Missing."""
-    command = [program("wrk"), "-t1", f"-c{connections}", f"-d{seconds}s", f"http://127.0.0.1:{port}/hello"]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(command, preexec_fn=lambda: pin(cpu), capture_output=True, text=True, check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    found = re.search(r"(\d+) requests in ([\d.]+)(m?s)", done.stdout)
-    if found is None or "Non-2xx" in done.stdout or "Socket errors" in done.stdout:
-        raise RuntimeError(f"wrk says:\n{done.stdout}{done.stderr}")
-    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Spent(int(found[1]), cpu_s, float(found[2]) * (0.001 if found[3] == "ms" else 1))
