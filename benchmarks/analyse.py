@@ -8,6 +8,7 @@ for each scenario (`verdict`). Nothing is measured, read or drawn here: the same
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
 
+from benchmarks.beginnings import begun, cold_starts, peaks_by_block, with_cold
 from benchmarks.capacities import capacities, with_capacities
 from benchmarks.cells import Cell, cells_of_level
 from benchmarks.nouns import SCHEMA, Level, RunFacts, VisitRecord, Weather, Window, visited
@@ -25,13 +26,15 @@ def summarise(run: RunFacts, records: Sequence[VisitRecord], environment: Mappin
     `environment` only the machine's name in the small print is used.
     """
     visits = usable(records)
-    summaries, cells = [], []
+    summaries, cells, peaks = [], [], {}
     for scenario in run.options.scenarios:
         by_model = _by_model(run, scenario, visits)
         wait_s = run.scenarios[scenario].wait_s if scenario in run.scenarios else 0.0
         levels = _cells_by_level(run, scenario, by_model, records)
         found = _scenario_summary(run, scenario, levels, records)
-        summaries.append(with_capacities(found, capacities(run.options, by_model, wait_s)))
+        found = with_capacities(found, capacities(run.options, by_model, wait_s))
+        summaries.append(with_cold(found, cold_starts(by_model)))
+        peaks[scenario] = peaks_by_block(by_model)
         cells += [summary for of_level in levels.values() for summary in ranked(of_level[0].summary.level, of_level)]
     return RunSummary(
         schema=SCHEMA,
@@ -46,7 +49,7 @@ def summarise(run: RunFacts, records: Sequence[VisitRecord], environment: Mappin
         visits_failed=sum(record.failure is not None for record in records),
         visits_requeued=sum(record.plan.attempt > 0 for record in records),
         weather=_weather(run, records),
-        findings=check_run(run.options),
+        findings=[*check_run(run.options), *begun(peaks, summaries)],
         objective=run.options.objective,
     )
 
