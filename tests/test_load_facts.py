@@ -1,13 +1,16 @@
 """What the engine tells for others to check it by: Little's law, who waited for whom, who was passed over, run after run."""
 
+import io
 import socket
 import threading
 import time
 
 import pytest
 from answering import BODY, CLOSING, OK, answering, close_early, drive, reset, serving
+from rich.console import Console
 
 from benchmarks import histogram
+from benchmarks.load.command import as_plain, show
 from benchmarks.load.engine import Drive, Session, Target, compile_all, request_bytes
 from benchmarks.nouns import LoadResult
 
@@ -309,3 +312,22 @@ def test_connections_that_come_and_go_keep_the_order_of_the_free():
     assert histogram.total(load.response) + sum(load.errors.values()) >= load.intended - 1
     assert load.completed > 0.5 * load.intended
     holds(load)
+
+
+def test_servebench_load_shows_the_facts():
+    with serving(answering(OK, 0.02)) as port:
+        open_loop = drive(port, 2, rate_per_s=400, arrivals="constant")
+        closed_loop = drive(port, 2)
+    plain = as_plain(open_loop)
+    assert plain["waited"] == open_loop.waited > 0
+    assert plain["own_lag_ns"]["count"] == histogram.total(open_loop.own_lag)
+    assert plain["crossing"]["in_flight_ns"] == open_loop.crossing.in_flight_ns
+    assert (plain["unsent"], plain["free_at_end"]) == (open_loop.unsent, open_loop.free_at_end)
+    assert plain["passed_over"] == open_loop.passed_over
+    said = [io.StringIO(), io.StringIO()]
+    for load, file in zip((open_loop, closed_loop), said, strict=True):
+        show(load, "http://test/", Console(file=file, width=200))
+    assert "own lag" in said[0].getvalue()
+    assert "found no free connection when they were due" in said[0].getvalue()
+    assert "lag" not in said[1].getvalue()
+    assert "found no free" not in said[1].getvalue()

@@ -6,7 +6,7 @@ over epoll), `engine` (threads, edges, results), `process` and `remote` (the sam
 (`servebench load`).
 
 numba keeps compiled functions in files, but it does not notice when a function that another one calls has changed. So the
-cache has a folder for each state of these sources.
+cache has a folder for each state of the sources that hold compiled functions.
 """
 
 import hashlib
@@ -17,8 +17,9 @@ from pathlib import Path
 def _cache_folder() -> Path:
     """Where the compiled code for exactly these sources is kept."""
     here = Path(__file__).parent
-    sources = [*sorted(here.glob("*.py")), here.parent / "histogram.py"]
-    digest = hashlib.sha256(b"".join(p.read_bytes() for p in sources)).hexdigest()[:16]
+    texts = [path.read_bytes() for path in [*sorted(here.glob("*.py")), here.parent / "histogram.py"]]
+    compiled, buckets = [text for text in texts[:-1] if b"\n@compiled" in text], texts[-1]
+    digest = hashlib.sha256(b"".join([*compiled, buckets])).hexdigest()[:16]
     return here / "__pycache__" / f"compiled-{digest}"
 
 

@@ -20,7 +20,8 @@ from benchmarks.amounts import duration, percent, rate
 from benchmarks.nouns import Histogram, LoadResult
 
 _QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
-_HISTOGRAMS = ("response", "service", "send_lag", "connect")
+_HISTOGRAMS = ("response", "service", "send_lag", "own_lag", "connect")
+_OF_OPEN_LOOP = ("send_lag", "own_lag")
 _PREFLIGHT_S = 5.0
 _LONGEST_S = 3600.0
 _DESCRIPTORS_RESERVED = 64  # what is open besides the connections
@@ -131,8 +132,9 @@ def resolve(address: str, mine: bool = False) -> tuple[str, int]:
 def as_plain(result: LoadResult) -> dict[str, Any]:
     """The result as JSON shows it: counts, and each histogram as its percentiles in ns.
 
-    `response_ns` covers every request intended in the window, those never answered with their age at the end, so its count is
-    completed + drained + unfinished but for what straddled the window's start.
+    `response_ns` covers every request intended in the window that did not fail, those never answered with their age at the end.
+    `waited` and `own_lag_ns` part the send lag of an open loop: arrivals that found no free connection, which is the server's
+    doing, and the lag that was left when one was free, which is this program's. `crossing` is Little's law, see `nouns`.
     """
     plain: dict[str, Any] = {
         "completed": result.completed,
@@ -146,16 +148,21 @@ def as_plain(result: LoadResult) -> dict[str, Any]:
         "intended": result.intended,
         "connections": result.connections,
         "connections_opened": result.connections_opened,
+        "waited": result.waited,
+        "unsent": result.unsent,
+        "free_at_end": result.free_at_end,
         "busy_fraction": result.busy_fraction,
         "fallbacks": result.fallbacks,
     }
     for name in _HISTOGRAMS:
         plain[f"{name}_ns"] = _percentiles(_whole(result, name))
     plain["per_connection"] = result.per_connection
+    plain["passed_over"] = result.passed_over
     plain["series"] = msgspec.to_builtins(result.series)
     plain["gaps_ns"] = result.gaps
     plain["gaps_lost"] = result.gaps_lost
     plain["ledger"] = msgspec.to_builtins(result.ledger)
+    plain["crossing"] = msgspec.to_builtins(result.crossing)
     plain["engine"] = msgspec.to_builtins(result.cost)
     return plain
 
@@ -170,7 +177,7 @@ def show(result: LoadResult, url: str, console: Console) -> None:
         table.add_column(column, justify="right", min_width=7)
     for name in _HISTOGRAMS:
         found = _percentiles(_whole(result, name))
-        if found["count"] and not (name == "send_lag" and result.offered_per_s is None):
+        if found["count"] and not (name in _OF_OPEN_LOOP and result.offered_per_s is None):
             times = [duration(found[column]) for column in ("mean", *_QUANTILES, "max")]
             table.add_row(name.replace("_", " "), *times, f"{found['count']:,}")
     console.print(table)
@@ -180,6 +187,12 @@ def show(result: LoadResult, url: str, console: Console) -> None:
         f"{percent(result.busy_fraction)} busy",
         highlight=False,
     )
+    if result.waited:
+        console.print(
+            f"{percent(result.waited / result.intended)} of the requests found no free connection when they were due; that "
+            "wait is in their response time",
+            highlight=False,
+        )
     if result.errors:
         console.print(
             "errors: " + ", ".join(f"{kind} {count:,}" for kind, count in result.errors.items()), style="red", highlight=False
