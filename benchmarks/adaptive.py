@@ -55,17 +55,18 @@ def next_block(
     records: Sequence[VisitRecord],
     planned: Sequence[VisitPlan],
     spent_s: float,
+    tied: Mapping[str, Sequence[Sequence[str]]],
     left_out: Collection[Cell] = (),
 ) -> Addition | Enough:
     """The block to add to those `planned` so far, or why none is.
 
-    `spent_s` is the time that added blocks have taken; `left_out` are models that failed too often in a scenario.
+    `spent_s` is the time that added blocks have taken, `tied` the first ties; `left_out` are models that failed too often in a
+    scenario.
     """
     precision = run.options.precision
     if precision is None:
         return Enough("no precision was asked for")
-    closed = [_closed(record) for record in records]
-    needs = widths(summarise(run, closed, {}), precision, run.options.twin, left_out)
+    needs = widths(summarise(run, [_closed(record) for record in records], {}), precision, run.options.twin, left_out)
     wide = {scenario: most for scenario, of_model in needs.items() if (most := max(of_model.values(), default=0.0)) > 1}
     if not wide:
         return Enough(f"every interval is within ±{percent(precision)}")
@@ -75,10 +76,9 @@ def next_block(
     possible = [scenario for scenario in wide if numbers[scenario] < MOST_BLOCKS]
     if not possible:
         return Enough(f"{state}; a scenario has {MOST_BLOCKS} blocks at most")
-    ties = first_ties(run, closed)
-    weighed = {scenario: weigh(needs[scenario], ties.get(scenario, [])) for scenario in possible}
+    weighed = {scenario: weigh(needs[scenario], tied.get(scenario, [])) for scenario in possible}
     for scenario in sorted(possible, key=lambda name: -max(weighed[name].values())):
-        models = choose(weighed[scenario], ties.get(scenario, []))
+        models = choose(weighed[scenario], tied.get(scenario, []))
         if spent_s + _block_s(scenario, len(models), records) <= run.options.budget_s:
             return Addition(_visits(run.options, scenario, models, numbers[scenario], planned), state)
     return Enough(f"the budget is spent; {state}")
@@ -130,7 +130,7 @@ def widths(summary: RunSummary, precision: float, twin: str, left_out: Collectio
 
 def first_ties(run: RunFacts, records: Iterable[VisitRecord]) -> dict[str, list[list[str]]]:
     """In each scenario the chains of neighbours that the profile's own blocks cannot tell apart. Later visits do not count."""
-    first = [one for one in records if one.plan.block < run.options.visits.get(one.plan.scenario, 0)]
+    first = [_closed(one) for one in records if one.plan.block < run.options.visits.get(one.plan.scenario, 0)]
     return {found.scenario: ties(found.standings) for found in summarise(run, first, {}).scenarios}
 
 

@@ -165,10 +165,11 @@ class Run:
         """Blocks beyond the plan, until `adaptive` says that it is enough; then their own disturbed visits once more."""
         before_s, begins = self._added_s(), time.monotonic()
         ends = begins + self.options.budget_s - before_s
+        tied = adaptive.first_ties(self.run, self.records)
         while True:
             given_up = {cell for cell, times in self.failed.items() if times >= _FAILURES_ENOUGH}
             spent_s = before_s + time.monotonic() - begins
-            next_one = adaptive.next_block(self.run, self.records, self.planned, spent_s, given_up)
+            next_one = adaptive.next_block(self.run, self.records, self.planned, spent_s, tied, given_up)
             self.watcher.adding(next_one.why)
             if isinstance(next_one, adaptive.Enough):
                 break
