@@ -142,8 +142,11 @@ def main() -> None:
             reply = engine.answer(decoder.decode(line))
         except (ValueError, OSError, msgspec.ValidationError) as trouble:
             reply = Reply(trouble=Trouble(f"{type(trouble).__name__}: {trouble}"))
-        sys.stdout.buffer.write(msgspec.json.encode(reply) + b"\n")
-        sys.stdout.buffer.flush()
+        try:
+            sys.stdout.buffer.write(msgspec.json.encode(reply) + b"\n")
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:  # the harness died before the prctl, but after a question
+            os._exit(1)  # an ordinary exit would flush again and complain
 
 
 if __name__ == "__main__":
