@@ -10,6 +10,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from benchmarks.checks.facts import Facts
 from benchmarks.intervals import Spread, mean_estimate, pooled_spread
 from benchmarks.nouns import RunOptions
 from benchmarks.objective import Bracket, Objective, bracket, judge, parse
@@ -32,14 +33,19 @@ class Searched:
         return self.found.met_per_s is not None and self.found.missed_per_s is not None
 
 
-def capacities(options: RunOptions, visits: Mapping[str, Sequence[Visit]]) -> dict[str, Capacity]:
-    """The capacity of each model in one scenario, by the visits of one weather; those without a visit are left out."""
+def capacities(options: RunOptions, visits: Mapping[str, Sequence[Visit]], wait_s: float = 0.0) -> dict[str, Capacity]:
+    """The capacity of each model in one scenario, by the visits of one weather; those without a visit are left out.
+
+    `wait_s` is the scenario's.
+    """
     if not options.objective:
         return {}
     objective = parse(options.objective)
     prevailing = prevailing_weather(visit for of_model in visits.values() for visit in of_model)
     searched = {
-        model: [searched_in(visit, objective, len(options.server_cpus)) for visit in of_one_weather(of_model, prevailing)]
+        model: [
+            searched_in(visit, objective, len(options.server_cpus), wait_s) for visit in of_one_weather(of_model, prevailing)
+        ]
         for model, of_model in visits.items()
         if of_model
     }
@@ -52,11 +58,10 @@ def with_capacities(summary: ScenarioSummary, found: Mapping[str, Capacity]) -> 
     return replace(summary, standings=[replace(one, capacity=found.get(one.model)) for one in summary.standings])
 
 
-def searched_in(visit: Visit, objective: Objective, server_cores: int) -> Searched:
+def searched_in(visit: Visit, objective: Objective, server_cores: int, wait_s: float = 0.0) -> Searched:
     """Where a visit's search ended, judged anew from its windows."""
-    server = visit.record.server
-    slots = server.max_connections if server else 0
-    return Searched(visit, bracket([judge(probe, objective, slots, max(server_cores, 1)) for probe in visit.record.probes]))
+    made, cores = visit.record, max(server_cores, 1)
+    return Searched(visit, bracket([judge(Facts.gathered(p, made.server, cores, wait_s), objective) for p in made.probes]))
 
 
 def capacity(objective: Objective, found: Sequence[Searched], spread: Spread | None) -> Capacity:

@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks import histogram
+from benchmarks.checks.engine import stalls
+from benchmarks.checks.facts import Facts
+from benchmarks.checks.service import jain
 from benchmarks.intervals import Spread, counting_sd, mean_estimate, pooled_spread
 from benchmarks.nouns import Level, LoadResult, RunFacts, Window
 from benchmarks.selection import UNSTEADY, Visit, of_one_weather, prevailing_weather
@@ -141,7 +144,7 @@ def _summary(
         processes=_median([server.processes for server in servers]),
         descriptors=_median([server.descriptors for server in servers]),
         fairness=_mean([jain(load.per_connection) for load in loads if any(load.per_connection)]) if _closed(level) else None,
-        findings=_findings(run, measured, prevailing),
+        findings=_findings(run, scenario, measured, prevailing),
         rank=None,
         ranked_by="",
         relative=None,
@@ -204,27 +207,19 @@ def _hiccup(paused: Pauses) -> list[Quantile]:
     return [Quantile(q, "ok", hiccup_ns(q, paused), None, None) for q in QUANTILES]
 
 
-def jain(completions: Sequence[int]) -> float:
-    """Jain's index of fairness: 1 when all connections were served alike, 1/n when one of n got everything.
-
-    R. Jain, D. Chiu, W. Hawe, "A Quantitative Measure of Fairness", DEC-TR-301, 1984. Raises ZeroDivisionError when nobody
-    was served.
-    """
-    return sum(completions) ** 2 / (len(completions) * sum(count * count for count in completions))
-
-
-def _findings(run: RunFacts, measured: Sequence[Measured], prevailing: int | None) -> list[Finding]:
+def _findings(run: RunFacts, scenario: str, measured: Sequence[Measured], prevailing: int | None) -> list[Finding]:
     """What the checks say of the visits that made the cell, and of their weather."""
     cores = max(len(run.options.server_cpus), 1)
+    wait_s = run.scenarios[scenario].wait_s if scenario in run.scenarios else 0.0
     by_visit = []
     for one in measured:
         record = one.visit.record
-        slots = record.server.max_connections if record.server else 0
-        found = check_visit(record) + check_window(one.window, slots, cores)
+        found = check_visit(record) + check_window(Facts.gathered(one.window, record.server, cores, wait_s))
         if one.visit.weather not in (prevailing, UNSTEADY):
             found.append(_OTHER_WEATHER)
         by_visit.append(found)
-    return over_visits(by_visit)
+    stalled = stalls(pauses([one.window.load for one in measured]))
+    return over_visits(by_visit) + ([stalled] if stalled else [])
 
 
 _OTHER_WEATHER = Finding(

@@ -42,6 +42,8 @@ class ReadyLine(msgspec.Struct, frozen=True):
     pid: int
     model: str
     max_connections: int
+    keepalive_requests: int = 0
+    keepalive_idle_s: float = 0.0
 
 
 class Server:
@@ -81,6 +83,8 @@ class Server:
             ready_s=time.monotonic() - begins,
             stop_s=None,
             exit_status=None,
+            keepalive_requests=ready.keepalive_requests,
+            keepalive_idle_s=ready.keepalive_idle_s,
         )
 
     def __enter__(self) -> "Server":

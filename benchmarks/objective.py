@@ -20,8 +20,9 @@ from typing import Literal
 
 from benchmarks import histogram
 from benchmarks.amounts import digits, duration, percent, rate
+from benchmarks.checks.facts import Facts
 from benchmarks.intervals import samples_wanted
-from benchmarks.nouns import LoadResult, Window
+from benchmarks.nouns import LoadResult
 from benchmarks.tails import STALL_NS, STALL_SHARE, name
 from benchmarks.validity import check_window
 
@@ -110,10 +111,10 @@ def probe_s(objective: Objective, rate_per_s: float, least_s: float) -> float:
     return max(least_s, LIMITS_IN_A_WINDOW * objective.limit_ns / 1e9, wanted / rate_per_s)
 
 
-def judge(window: Window, objective: Objective, slots: int, server_cores: int) -> Probe:
+def judge(facts: Facts, objective: Objective) -> Probe:
     """What a window at a rate says of the objective."""
-    load, asked = window.load, window.level.rate_per_s or 0.0
-    strike = next((f for f in check_window(window, slots, server_cores) if f.severity == "strike"), None)
+    load, asked = facts.load, facts.window.level.rate_per_s or 0.0
+    strike = next((f for f in check_window(facts) if f.severity == "strike"), None)
     if strike is not None and load.completed:
         return Probe(asked, "can't tell", f"{strike.check}: {strike.seen}")
     both = histogram.merge([load.response, load.censored])

@@ -1,15 +1,24 @@
-"""What the server's whole process tree has used, read at the edges of a window and never inside it.
+"""What the server's whole process tree has used, and what others took, read at the edges of a window and never inside it.
 
-CPU time is not here: the engine reads the processes' CPU clocks itself at the very edges. The counters below are sums over the
-threads that are alive; what a thread did that has ended since is missing from the switches, not from the faults.
+The server's CPU time is not here: the engine reads the processes' CPU clocks itself at the very edges. The counters below are
+sums over the threads that are alive; what a thread did that has ended since is missing from the switches, not from the faults.
 """
 
+import functools
+import gzip
+import os
+import platform
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from benchmarks.nouns import LoadResult, ServerCost
+from benchmarks.load.libc import process_clocks
+from benchmarks.nouns import LoadResult, Outside, ServerCost
+
+_TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +98,97 @@ def bill(before: Counters, after: Counters, held: Holdings, load: LoadResult) ->
         processes=held.processes,
         descriptors=held.descriptors,
     )
+
+
+def delayed_acks() -> int | None:
+    """How many TCP acknowledgements this network namespace has sent late, by their timer; None where nobody counts."""
+    try:
+        lines = Path("/proc/self/net/netstat").read_text().splitlines()
+    except OSError:
+        return None
+    for names, values in zip(lines[::2], lines[1::2], strict=False):
+        found = dict(zip(names.split(), values.split(), strict=False))
+        if "DelayedACKs" in found:
+            return int(found["DelayedACKs"])
+    return None
+
+
+# ---------------------------------------------------------------- who used the CPUs
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Some CPUs and our own processes at one moment: totals that only grow."""
+
+    at_ns: int
+    cpus: int
+    free_ns: int  # time of these CPUs, together, that nobody used or that was stolen
+    clocks_ns: Mapping[int, int]  # the CPU clock of each of our processes that is alive
+    buried_ns: int  # what children used that have ended and been waited for, of all of those processes
+
+
+def usage(cpus: Iterable[int]) -> Usage | None:
+    """These CPUs, and this process with all its descendants: harness, engine, server. None where /proc/stat does not say."""
+    named = {f"cpu{cpu}" for cpu in cpus}
+    pids = tree(os.getpid())
+    try:
+        rows = [line.split() for line in Path("/proc/stat").read_text().splitlines()]
+    except OSError:
+        return None
+    at_ns = time.monotonic_ns()
+    found = [[int(field) for field in row[1:]] for row in rows if row[0] in named]
+    if len(found) < len(named) or any(len(row) < 8 for row in found):
+        return None
+    # Of proc_stat(5): idle, iowait and steal; irq and softirq too where they are kept out of the processes' clocks.
+    fields = (3, 4, 7, 5, 6) if _interrupts_apart() else (3, 4, 7)
+    free_ns = sum(row[field] for row in found for field in fields) * _TICK_NS
+    clocks = {pid: _clock_ns(pid) for pid in pids}
+    return Usage(at_ns, len(named), free_ns, clocks, sum(_buried_ns(pid) for pid in pids))
+
+
+def outside(before: Usage | None, after: Usage | None) -> Outside | None:
+    """Who used the CPUs between two moments; None where that can't be told.
+
+    A process that ended in between, as a worker that was replaced, is in its parent's account with all it ever used.
+    """
+    if before is None or after is None:
+        return None
+    length_ns = after.at_ns - before.at_ns
+    alive_ns = sum(used - before.clocks_ns.get(pid, 0) for pid, used in after.clocks_ns.items())
+    ended_ns = sum(used for pid, used in before.clocks_ns.items() if pid not in after.clocks_ns)
+    ours_ns = alive_ns + max(after.buried_ns - before.buried_ns - ended_ns, 0)
+    return Outside(length_ns / 1e9, after.cpus, max(length_ns * after.cpus - (after.free_ns - before.free_ns), 0), ours_ns)
+
+
+def _clock_ns(pid: int) -> int:
+    """All CPU time of a living process, by the scheduler's clock, ended threads included; 0 if it has just ended."""
+    try:
+        return time.clock_gettime_ns(process_clocks(pid)[0])
+    except OSError:
+        return 0
+
+
+def _buried_ns(pid: int) -> int:
+    """CPU time of a process's children that it has waited for: cutime and cstime of proc_pid_stat(5), in ticks."""
+    try:
+        fields = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return (int(fields[13]) + int(fields[14])) * _TICK_NS
+
+
+@functools.cache
+def _interrupts_apart() -> bool:
+    """Whether the kernel keeps interrupts out of the processes' clocks (CONFIG_IRQ_TIME_ACCOUNTING); yes where it won't say.
+
+    A process that sends over loopback receives in a soft interrupt: that is then in nobody's clock, but no outside load.
+    """
+    try:
+        with gzip.open("/proc/config.gz", "rt") as file:
+            config = file.read()
+    except OSError:
+        try:
+            config = Path(f"/boot/config-{platform.release()}").read_text()
+        except OSError:
+            return True
+    return "CONFIG_IRQ_TIME_ACCOUNTING=y" in config.splitlines()

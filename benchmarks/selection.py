@@ -1,9 +1,10 @@
 """Which visits count, and which may be compared with which.
 
-A visit during which the machine's weather changed is made again; of its attempts the last one in steady weather counts, or,
-when there was none, the first, with a note. A failed visit is a failure and never a number. What counts is then labelled by its
-weather: visits whose probes lie within 20% of each other saw the same machine. Unsteady weather is one of its own: such visits
-are compared with their like in the same block, and the noise that they show widens every interval.
+A visit that was disturbed, by a change of the machine's weather or by other programs, is made again; of its attempts the
+last quiet one counts, or, when there was none, the first, with a mark. A failed visit is a failure and never a number. What
+counts is then labelled by its weather: visits whose probes lie within 20% of each other saw the same machine. The disturbed
+have a label of their own: such visits are compared with their like in the same block, and the noise that they show widens
+every interval.
 """
 
 import collections
@@ -12,9 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.nouns import VisitRecord
+from benchmarks.validity import disturbed
 
 SAME_WEATHER = 1.2  # largest ratio between neighbouring probes of one weather
-UNPROBED, UNSTEADY = -1, -2  # labels of visits without a probe, and of those during which the weather changed
+UNPROBED, UNSTEADY = -1, -2  # labels of visits without a probe, and of those that were disturbed
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +39,16 @@ def usable(records: Iterable[VisitRecord]) -> list[Visit]:
         if record.failure is None:
             attempts[record.plan.model, record.plan.scenario, record.plan.block].append(record)
     chosen = [_best_attempt(made) for made in attempts.values()]
-    steady = iter(weather_labels([_probe_ns(record) for record in chosen if not record.weather_changed]))
-    labels = [UNSTEADY if record.weather_changed else next(steady) for record in chosen]
+    steady = iter(weather_labels([_probe_ns(record) for record in chosen if not disturbed(record)]))
+    labels = [UNSTEADY if disturbed(record) else next(steady) for record in chosen]
     visits = [Visit(made, label) for made, label in zip(chosen, labels, strict=True)]
     return sorted(visits, key=lambda visit: visit.record.plan.block)
 
 
 def _best_attempt(made: Sequence[VisitRecord]) -> VisitRecord:
     in_order = sorted(made, key=lambda record: (record.plan.attempt, record.plan.number))
-    steady = [record for record in in_order if not record.weather_changed]
-    return steady[-1] if steady else in_order[0]
+    quiet = [record for record in in_order if not disturbed(record)]
+    return quiet[-1] if quiet else in_order[0]
 
 
 def _probe_ns(record: VisitRecord) -> float | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from benchmarks import objective, sample
+from benchmarks.checks.facts import Facts
 from benchmarks.launch import LaunchError, Server
 from benchmarks.load.engine import Drive, Target, request_bytes
 from benchmarks.load.remote import EngineDied, RemoteEngine
@@ -17,6 +18,7 @@ from benchmarks.nouns import (
     SCHEMA,
     Failure,
     Level,
+    Outside,
     RunOptions,
     Scenario,
     VisitPlan,
@@ -59,6 +61,7 @@ class Visit:
         self.connected = 0  # connections that are open for the next level
         self.warmup: Warmup | None = None
         self.digest = ""
+        self.outside: Outside | None = None
 
     def make(self, others_digest: str) -> VisitRecord:
         """Make the visit. `others_digest` is that of the other models' answer, "" if there was none yet."""
@@ -91,7 +94,7 @@ class Visit:
             before=before,
             after=after,
             weather_changed=before is not None and after is not None and weather_changed(before, after),
-            outside=None,
+            outside=self.outside,
             windows=self.windows,
             probes=self.probes,
             failure=failure,
@@ -118,6 +121,7 @@ class Visit:
         round_s = max(WARM_ROUND_S, 4 * self.scenario.wait_s)
         self.warmup = self.engine.warm_up(target, min(_WARM_CONNECTIONS, slots), round_s, WARM_LIMIT_S, STEADY_WITHIN)
         self.stage = "load"
+        before = sample.usage(self.options.server_cpus + self.options.driver_cpus)
         for level in levels(self.scenario, self.options):
             self.tell(level.label)
             seconds = self.options.closed_s if level.loop == "closed" else self.options.open_s
@@ -126,6 +130,7 @@ class Visit:
             self._search(server, target)
         if self.connected:
             self._disconnect(server, "the last level")
+        self.outside = sample.outside(before, sample.usage(self.options.server_cpus + self.options.driver_cpus))
 
     def _search(self, server: Server, target: Target) -> None:
         """Probe rate after rate for the highest that meets the objective, as long as that tells more and there is time."""
@@ -138,7 +143,7 @@ class Visit:
             self.tell(f"{wanted.text} at {level.label.removeprefix('open ')}?")
             seconds = objective.probe_s(wanted, rate_per_s, self.options.open_s)
             self.probes.append(self._measure(server, target, level, seconds))
-            judged.append(objective.judge(self.probes[-1], wanted, server.facts.max_connections, cores))
+            judged.append(objective.judge(Facts.gathered(self.probes[-1], server.facts, cores, self.scenario.wait_s), wanted))
 
     def _measure(self, server: Server, target: Target, level: Level, seconds: float) -> Window:
         """One level: counters at the edges, the window in between without a system call of ours."""
@@ -151,7 +156,7 @@ class Visit:
             self.engine.open(target, connections)
             self.connected = connections
         pids = sample.tree(server.facts.pid)
-        before = sample.counters(pids)
+        before, acks = sample.counters(pids), sample.delayed_acks()
         load = self.engine.run(
             Drive(
                 seconds=seconds,
@@ -163,12 +168,13 @@ class Visit:
                 watch=pids,
             )
         )
-        after, held = sample.counters(pids), sample.holdings(pids)
+        after, acks_after, held = sample.counters(pids), sample.delayed_acks(), sample.holdings(pids)
         if level.loop == "closed" or load.unfinished or load.errors:
             self._disconnect(server, level.label)
         if server.ended() is not None:
             raise _Trouble(f"the server ended by itself with status {server.ended()} during {level.label}")
-        return Window(level, load, sample.bill(before, after, held, load))
+        delayed = acks_after - acks if acks is not None and acks_after is not None else None
+        return Window(level, load, sample.bill(before, after, held, load), delayed)
 
     def _disconnect(self, server: Server, after: str) -> None:
         """Close the connections, and wait until the server has dealt with what they had queued."""

@@ -35,7 +35,8 @@ def main(argv: list[str], prog: str = "python -m servers") -> int:
     """Serve as the command line asks; returns the exit status: 0 after a drain, 2 for what cannot be served (said on stderr).
 
     Raises SystemExit for `--help` (0) and for bad options (2). Prints one line of JSON on stdout when connections are accepted:
-    `port`, `pid`, `model`, and `max_connections`, how many conversations the model serves at once.
+    `port`, `pid`, `model`; `max_connections`, how many conversations the model serves at once; `keepalive_requests` (0: no
+    limit) and `keepalive_idle_s`, after which it closes a connection.
     """
     parser = make_parser(prog)
     arguments = vars(parser.parse_args(argv))
@@ -61,6 +62,7 @@ def main(argv: list[str], prog: str = "python -m servers") -> int:
     stop.install()
     most = model.max_connections(options) if hasattr(model, "max_connections") else options.connections
     ready = {"port": listener.getsockname()[1], "pid": os.getpid(), "model": name, "max_connections": most}
+    ready |= {"keepalive_requests": limits.keepalive_requests, "keepalive_idle_s": limits.keepalive_idle_s}
     print(json.dumps(ready), flush=True)
     model.serve(listener, functools.partial(http1, respond, stop, limits), options, stop)
     return 0

@@ -15,6 +15,7 @@ from scipy.special import ndtri
 
 from benchmarks import histogram
 from benchmarks.analyse import summarise
+from benchmarks.checks.facts import Facts
 from benchmarks.nouns import (
     SCHEMA,
     Crossing,
@@ -24,6 +25,7 @@ from benchmarks.nouns import (
     Ledger,
     Level,
     LoadResult,
+    Outside,
     Request,
     RunFacts,
     RunOptions,
@@ -64,12 +66,19 @@ MODELS = {
     "thread_per_connection": Model("A thread per connection: the kernel chooses who runs.", 75_000, 10_000, 0.03, True),
     "thread_pool": Model("A bounded pool of threads with a queue in front.", 74_500, 32, 0.03, True),
 }
+SHARES = (0.25, 0.5, 0.75, 0.9, 1.0, 1.1)
 SCENARIOS = {
-    "hello": Scenario(Request("/hello"), (1, 16, 64, 256), (0.5, 0.8), (20_000.0,), question="What does a request cost?"),
+    "hello": Scenario(Request("/hello"), (1, 16, 64, 256), SHARES, (20_000.0,), question="What does a request cost?"),
     "wait": Scenario(
-        Request("/wait/10"), (16, 64, 256), (0.5, 0.8), (2_000.0,), wait_s=0.01, question="Who can hold many at once?"
+        Request("/wait/10"),
+        (16, 64, 256),
+        SHARES,
+        (2_000.0,),
+        wait_s=0.01,
+        open_connections=1000,
+        question="Who can hold many at once?",
     ),
-    "cpu": Scenario(Request("/cpu/20"), (1, 16, 64), (0.5, 0.8), (200.0,), question="Who keeps the core busy?"),
+    "cpu": Scenario(Request("/cpu/20"), (1, 16, 64), SHARES, (200.0,), question="Who keeps the core busy?"),
 }
 VISITS = {"hello": 5, "wait": 3, "cpu": 3}
 FAILS = ("gevent_greenlets", "cpu")  # (model, scenario) whose every visit fails
@@ -183,17 +192,37 @@ def median_ns(model: str, scenario: str, level: Level) -> float:
 # ---------------------------------------------------------------- its visits
 
 
-def times(middle_ns: float, count: int, floor_ns: float = 0.0, sigma: float = 0.35) -> Histogram:
+Whole = np.ndarray[tuple[int], np.dtype[np.int64]]
+Values = tuple[Whole, Whole]  # times in ns, and how often each
+
+
+def drawn(middle_ns: float, count: int, floor_ns: float = 0.0, sigma: float = 0.35) -> Values:
     """So many times around a median, log-normal above a floor, as exact quantiles rather than drawn: smooth and quick."""
-    if count < 1:
-        return Histogram()
     # Few requests one by one; of many, those of the tail one by one and the rest in bundles.
     ranks = sorted({*range(1, min(count, 100) + 1), *range(max(count - 100, 1), count + 1), *range(1, count, count // 400 + 1)})
-    values = floor_ns + (middle_ns - floor_ns) * np.exp(sigma * ndtri((np.array(ranks) - 0.5) / count))
-    weights = np.diff([0, *ranks])
+    values = floor_ns + (middle_ns - floor_ns) * np.exp(sigma * ndtri((np.array(ranks) - 0.5) / max(count, 1)))
+    return values.astype(np.int64), np.diff([0, *ranks])
+
+
+def packed(values: Values) -> Histogram:
+    """The histogram of such times."""
+    if not len(values[0]):
+        return Histogram()
     counts = np.zeros(histogram.BUCKETS, np.int64)
-    np.add.at(counts, [histogram.index_of(int(value)) for value in values], weights)
-    return histogram.pack(counts, int(values @ weights), int(values[0]), int(values[-1]))
+    np.add.at(counts, [histogram.index_of(int(value)) for value in values[0]], values[1])
+    return histogram.pack(counts, int(values[0] @ values[1]), int(values[0].min()), int(values[0].max()))
+
+
+def times(middle_ns: float, count: int, floor_ns: float = 0.0, sigma: float = 0.35) -> Histogram:
+    """The histogram of so many times around a median."""
+    return packed(drawn(middle_ns, count, floor_ns, sigma))
+
+
+def timed(response: Values, is_open: bool, over: bool, floor_ns: float) -> tuple[Histogram, Histogram, Histogram]:
+    """Response times with the service times and send lags they are made of: a closed loop sends at once, a full server late."""
+    values, weights = response
+    lag = (values - round(floor_ns)) * (8 if over else 1) // (10 if over else 14) if is_open else np.zeros_like(values)
+    return packed(response), packed((values - lag, weights)), packed((lag, weights))
 
 
 def load(model: str, scenario: str, level: Level, rng: np.random.Generator, pace: float = 1.0) -> LoadResult:
@@ -204,15 +233,17 @@ def load(model: str, scenario: str, level: Level, rng: np.random.Generator, pace
         rate = offered * math.exp(rng.normal(0, 0.0005))
     else:
         rate = served_per_s(model, scenario, level) * pace * math.exp(rng.normal(0, facts.cv))
-    completed = round(rate * seconds)
-    intended = round(offered * seconds) if offered is not None else completed
     connections = min(level.connections, facts.slots) if offered is not None else level.connections
     served = min(connections, facts.slots)
-    unfinished = (intended - completed) // 2 if over else 0
+    completed = round(min(rate * seconds, served * seconds / 0.01 if scenario == "wait" else math.inf))
+    intended = round(offered * seconds) if offered is not None else completed
+    unfinished = max(intended - completed - round(0.06 * rate), 0) if over else 0  # the others in the drain
     middle = median_ns(model, scenario, level) / pace * math.exp(rng.normal(0, facts.cv))
     floor = 9.9e6 if scenario == "wait" else 0.0
     cpu_ns = min(completed * cpu_us(model, scenario) * 1e3 * math.exp(rng.normal(0, facts.cv / 2)), 0.995e9 * seconds)
-    response = times(max(middle, 1.01 * floor), intended - unfinished, floor)
+    drawn_times = drawn(max(middle, 1.01 * floor), intended - unfinished, floor)
+    response, service, send_lag = timed(drawn_times, offered is not None, over, floor)
+    own = rng.multinomial(completed, [1 / served] * served).tolist()
     steps = math.ceil(seconds * 10 - 1e-9)
     whole_ns = round(connections * seconds * 1e9)
     return LoadResult(
@@ -222,28 +253,28 @@ def load(model: str, scenario: str, level: Level, rng: np.random.Generator, pace
         intended=intended,
         completed=completed,
         in_flight=connections if over or offered is None else 1,
-        drained=0,
+        drained=intended - unfinished - completed,
         unfinished=unfinished,
         errors={"reset": 14} if (model, scenario, level.label) == ("thread_pool", "hello", "closed 256") else {},
         connections_opened=connections + (completed // 100 if model == "prefork" else 0),
-        waited=0,
-        unsent=0,
-        free_at_end=1,
+        waited=intended * 9 // 10 if over else 0,
+        unsent=unfinished,
+        free_at_end=0 if over or offered is None else connections,
         fallbacks=0,
         busy_fraction=0.91 if (model, scenario, level.label) == STRUCK else min(rate * 6.3e-6, 0.8),
         response=response,
-        service=times(max(middle * 0.93, 1.01 * floor), intended - unfinished, floor),
-        send_lag=times(2_000, intended - unfinished),
+        service=service,
+        send_lag=send_lag,
         own_lag=times(1_500, intended - unfinished) if offered is not None else Histogram(),
         connect=times(40_000, connections),
         censored=times(0.3e9, unfinished),
         series=Series(100_000_000, _by_step(completed, seconds), [0] * steps, [int(middle * rng.uniform(2, 5))] * steps),
         gaps=[(int(at * 1e8), int(rng.uniform(45e3, 280e3))) for at in range(4)],
         gaps_lost=0,
-        per_connection=[*rng.multinomial(completed, [1 / served] * served).tolist(), *[0] * (connections - served)],
+        per_connection=[*own, *[0] * (connections - served)],
         ledger=Ledger(whole_ns * 9 // 10, 0, whole_ns // 20, 0, whole_ns - whole_ns * 9 // 10 - whole_ns // 20),
-        passed_over=[],
-        crossing=Crossing(0, 0, 0, 0, 0),
+        passed_over=[min(2 * served, completed) if count else completed for count in [*own, *[0] * (connections - served)]],
+        crossing=Crossing(service.sum_ns, 0, 0, 0, 0),
         cost=EngineCost(int(completed * 2.3e3), int(completed * 4e3), 3, 5, 12, 180_000_000),
         server_cpu_ns=int(cpu_ns),
         server_user_ns=int(cpu_ns * rng.uniform(0.60, 0.64)),
@@ -254,7 +285,7 @@ def load(model: str, scenario: str, level: Level, rng: np.random.Generator, pace
 def _by_step(completed: int, seconds: float) -> list[int]:
     """Completions of each 100 ms at an even pace; the last step may be short."""
     edges = [*np.arange(0, seconds - 1e-9, 0.1), seconds]
-    return [round(completed * (end - start) / seconds) for start, end in itertools.pairwise(edges)]
+    return [round(completed * end / seconds) - round(completed * start / seconds) for start, end in itertools.pairwise(edges)]
 
 
 def cpu_us(model: str, scenario: str) -> float:
@@ -287,7 +318,21 @@ def server_cost(model: str, level: Level, seen: LoadResult) -> ServerCost:
 def window(model: str, scenario: str, level: Level, seed: int = 0, pace: float = 1.0) -> Window:
     """One level of one visit."""
     seen = load(model, scenario, level, np.random.default_rng([seed, *f"{model} {scenario} {level.label}".encode()]), pace)
-    return Window(level, seen, server_cost(model, level, seen))
+    return Window(level, seen, server_cost(model, level, seen), delayed_acks=2)
+
+
+def server_facts(model: str) -> ServerFacts:
+    """What the model's server declared, and how it came and went."""
+    command = ["python", "-m", "servers", model]
+    bound = 100 if model == "prefork" else 0
+    return ServerFacts(4242, 40000, MODELS[model].slots, command, 0.2, 0.05, 0, bound, 1.0 if bound else 15.0)
+
+
+def facts(model: str, scenario: str, level: Level, seed: int = 0, **changes: object) -> Facts:
+    """What the checks look at in a healthy window. The changes are those of the engine's side of it."""
+    made = window(model, scenario, level, seed)
+    changed = replace(made, load=replace(made.load, **changes))  # type: ignore[arg-type]
+    return Facts.gathered(changed, server_facts(model), 1, SCENARIOS[scenario].wait_s)
 
 
 def record(model: str, scenario: str, block: int = 0, **changes: object) -> VisitRecord:
@@ -297,13 +342,13 @@ def record(model: str, scenario: str, block: int = 0, **changes: object) -> Visi
         plan=VisitPlan(model, scenario, block, block),
         started_at=_time(block * 60.0),
         seconds=4.5,
-        server=ServerFacts(4242, 40000, MODELS[model].slots, ["python", "-m", "servers", model], 0.2, 0.05, 0),
+        server=server_facts(model),
         digest="cafe",
         warmup=Warmup(0.6, [9e4, 9.1e4], True),
         before=CALM,
         after=CALM,
         weather_changed=False,
-        outside=None,
+        outside=Outside(4.0, 2, 5_010_000_000, 5_000_000_000),
         windows=[window(model, scenario, level, block) for level in levels(scenario)],
         probes=[],
         failure=None,

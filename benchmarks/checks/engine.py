@@ -1,0 +1,93 @@
+"""Is it the load engine that is measured? A generator that is late, busy or asleep writes its own limits into the result.
+
+Tene, "How NOT to Measure Latency" (2013); Schroeder, Wierman, Harchol-Balter, "Open Versus Closed: A Cautionary Tale" (NSDI
+2006). What the engine says of itself decides: how busy it was, what it had not sent, how late it sent, when it stood still.
+"""
+
+from benchmarks import histogram
+from benchmarks.amounts import duration, percent
+from benchmarks.checks.facts import Facts
+from benchmarks.intervals import samples_wanted
+from benchmarks.summaries import Finding
+from benchmarks.tails import QUANTILES, STALL_SHARE, Pauses, name
+
+ENGINE_BUSY = 0.85  # busy fraction above which the engine, not the server, may set the pace
+UNSENT = 0.01  # of the arrivals due: achieved must be 99% of offered
+LAST_NS = 1_000_000  # a pause that ends this close to the window's end explains what was unsent then
+BURST = 64  # arrivals the engine may be about to send: it reads a batch of so many events before it sends again
+LATE = 0.10  # of the p99 of the response time: what the engine's own p99 lateness may make up
+LATE_NS = 20_000  # lateness that is a few turns of the engine's loop; see the calibration in tests/test_validity.py
+TAIL = 0.99
+
+
+def engine_saturated(facts: Facts) -> Finding | None:
+    """A busy engine sends late and reads late, and then measures itself: by any of three signs."""
+    load = facts.load
+    short = f" and fell {percent(facts.short_by / load.intended)} short of the offered load" if facts.short_by else ""
+    if load.busy_fraction > ENGINE_BUSY:
+        seen = f"the load engine was busy {percent(load.busy_fraction)} of the window{short}"
+    elif unsent := _unsent(facts):
+        seen = (
+            f"{unsent:,} of {load.intended:,} requests due had not been sent, though {load.free_at_end:,} connections were free"
+        )
+    elif late_ns := _late_ns(facts):
+        response_ns = histogram.quantile_ns(load.response, TAIL)
+        seen = f"the load engine sent {duration(late_ns)} late at the p99, of a response time of {duration(response_ns)}"
+    else:
+        return None
+    return Finding(
+        "engine saturated",
+        "strike",
+        seen,
+        "the number may be the engine's own limit, not the server's",
+        "give the engine another core (--driver-cpus), or the server fewer",
+    )
+
+
+def _unsent(facts: Facts) -> int:
+    """Arrivals that were due, could have been sent and were not, beyond what a pause at the very end explains; else 0."""
+    load = facts.load
+    if not facts.is_open or not load.free_at_end:
+        return 0
+    window_ns = load.seconds * 1e9
+    last_ns = max((length for start, length in load.gaps if start + length >= window_ns - LAST_NS), default=0)
+    # Twice the mean: in so short a time Poisson arrivals may well come twice as densely.
+    explained = BURST + 2 * load.intended * last_ns / window_ns
+    return load.unsent if load.unsent > UNSENT * load.intended + explained else 0
+
+
+def _late_ns(facts: Facts) -> float:
+    """The p99 of the engine's own lateness where it is a good part of the response time's; else 0."""
+    load = facts.load
+    if min(histogram.total(load.own_lag), histogram.total(load.response)) < samples_wanted(TAIL):
+        return 0.0
+    own_ns, response_ns = (histogram.quantile_ns(values, TAIL) for values in (load.own_lag, load.response))
+    return own_ns if own_ns > max(LATE * response_ns, LATE_NS) else 0.0
+
+
+def lost_gaps(facts: Facts) -> Finding | None:
+    """The list of the engine's pauses is finite; percentiles are judged by it."""
+    if not facts.load.gaps_lost:
+        return None
+    return Finding(
+        "pauses not recorded",
+        "mark",
+        f"{facts.load.gaps_lost:,} pauses of the engine beyond the {len(facts.load.gaps):,} recorded",
+        "the share of time lost is larger than known, so percentiles may be shown that should not be",
+        "measure on a quieter machine, or with shorter windows (--seconds)",
+    )
+
+
+def stalls(paused: Pauses) -> Finding | None:
+    """The percentiles of a cell that are not shown since the engine's own pauses reach into them (`benchmarks.tails`)."""
+    drowned = [q for q in QUANTILES if paused.stalled_share >= (1 - q) * STALL_SHARE]
+    if not drowned:
+        return None
+    which = name(drowned[0]) + (" and above" if len(drowned) > 1 else "")
+    return Finding(
+        "stalls",
+        "note",
+        f"the load engine stood still for {percent(paused.stalled_share)} of the time, in pauses over 200 µs: {which} not told",
+        f"requests that met a pause waited for the engine; {name(drowned[0])} bears {percent((1 - drowned[0]) * STALL_SHARE)}",
+        "measure on a quieter machine, with a core that nothing else uses (--driver-cpus)",
+    )

@@ -1,0 +1,80 @@
+"""What a check may look at, with the few quantities that several of them need."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks.nouns import LoadResult, ServerCost, ServerFacts, Window
+from benchmarks.summaries import Finding
+
+SHORT_OF_OFFERED = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One window, and what was declared about it: by the server, by the run, by the scenario.
+
+    `slots` is how many connections the server serves at once, 0 if it set no limit; `wait_s` is how long each request waits
+    whatever the model; a keep-alive of 0 is one without a bound.
+    """
+
+    window: Window
+    slots: int
+    server_cores: int
+    wait_s: float = 0.0
+    keepalive_requests: int = 0
+    keepalive_idle_s: float = 0.0
+
+    @classmethod
+    def gathered(cls, window: Window, server: ServerFacts | None, server_cores: int, wait_s: float) -> "Facts":
+        """The facts about a window of a visit whose server declared these."""
+        if server is None:
+            return cls(window, 0, server_cores, wait_s)
+        return cls(
+            window, server.max_connections, server_cores, wait_s, server.keepalive_requests, server.keepalive_idle_s
+        )  # fmt: skip
+
+    @property
+    def load(self) -> LoadResult:
+        """The engine's side of the window."""
+        return self.window.load
+
+    @property
+    def server(self) -> ServerCost:
+        """The server's side of the window."""
+        return self.window.server
+
+    @property
+    def is_open(self) -> bool:
+        """Whether requests came at a rate, not whenever an answer had come."""
+        return self.window.level.loop == "open"
+
+    @property
+    def errors(self) -> int:
+        """Failed requests of any kind."""
+        return sum(self.load.errors.values())
+
+    @property
+    def served_at_once(self) -> int:
+        """How many connections can be served at the same time."""
+        return min(self.slots or self.load.connections, self.load.connections)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether a closed loop has more connections than the server has slots: some wait to be accepted, and that is known."""
+        return not self.is_open and 0 < self.slots < self.window.level.connections
+
+    @property
+    def cpu_ns(self) -> int:
+        """The server's CPU time, all its processes together."""
+        return self.server.cpu_user_ns + self.server.cpu_system_ns
+
+    @property
+    def short_by(self) -> int:
+        """Arrivals of an open window that were not served in it, beyond what chance and the last instant explain; else 0."""
+        missing = self.load.intended - self.load.completed
+        explained = max(SHORT_OF_OFFERED * self.load.intended, 2 * math.sqrt(self.load.intended))
+        return missing if self.is_open and missing > explained else 0
+
+
+Check = Callable[[Facts], Finding | None]

@@ -1,0 +1,116 @@
+"""What the connections tell: whether they were kept alive as declared, held back by TCP's timers, answered at all."""
+
+from benchmarks import histogram
+from benchmarks.amounts import digits, percent
+from benchmarks.checks.facts import Facts
+from benchmarks.nouns import Histogram
+from benchmarks.summaries import Finding
+
+A_HANDFUL = 3  # reconnects that are no pattern, however few the requests
+RECONNECTS_MARKED = 0.005  # of completed requests
+EDGES_S = 1.0  # beyond the window: a connection is open during ramp and drain too
+DELAYED_ACKS = 0.01  # of the requests
+STALLED_MASS = 0.005  # of the requests
+DENSER = 10.0  # than the neighbouring bands
+BAND_NS = (39_000_000, 45_000_000)  # TCP_DELACK_MIN is 40 ms (include/net/tcp.h), and a timer tick may be 4 ms
+FULL_HOUSE_NS = (33_000_000, 51_000_000)  # a queue that takes so long by itself explains answers in the band
+
+
+def reuse(facts: Facts) -> Finding | None:
+    """One connection each, one more after each error, and those that the server declared it would close: no others."""
+    extra = facts.load.connections_opened - facts.load.connections - facts.errors
+    declared = _declared(facts)
+    if extra <= declared + A_HANDFUL:
+        return None
+    beyond = extra - declared
+    each = digits(facts.load.all_requests / beyond)
+    return Finding(
+        "reuse",
+        "strike",
+        f"{beyond:,} connections more than asked for and declared, one every {each} requests",
+        "the number contains handshakes that other models' numbers do not: this is not the keep-alive that it is called",
+        "see why the server closes, or let it declare its bound in the ready line",
+    )
+
+
+def reconnects(facts: Facts) -> Finding | None:
+    """A bounded keep-alive that was declared is no fault, but its handshakes are in the number."""
+    extra = facts.load.connections_opened - facts.load.connections - facts.errors
+    if reuse(facts) or extra <= max(RECONNECTS_MARKED * facts.load.completed, A_HANDFUL):
+        return None
+    return Finding(
+        "reconnects",
+        "mark",
+        f"{extra:,} more connections than asked for, one every {digits(facts.load.all_requests / extra)} requests",
+        "the number contains handshakes that other models' numbers do not",
+        "read it as this model's bounded keep-alive, or raise its bound",
+    )
+
+
+def _declared(facts: Facts) -> int:
+    """How many connections the server may have ended by the bounds it declared."""
+    load, closed = facts.load, 0
+    if facts.keepalive_requests:
+        # A connection may have had requests before, at other levels.
+        closed += load.all_requests // facts.keepalive_requests + load.connections
+    open_s = load.seconds + EDGES_S
+    # Only a connection whose turn comes so rarely is ever silent for so long.
+    if facts.keepalive_idle_s and load.connections * open_s > load.all_requests * facts.keepalive_idle_s / 2:
+        closed += int(load.connections * open_s / facts.keepalive_idle_s)
+    return closed
+
+
+def stall_of_40_ms(facts: Facts) -> Finding | None:
+    """Nagle's algorithm waits for an acknowledgement that the other side delays for 40 ms (RFC 896; RFC 1122, 4.2.3.2 to 4).
+
+    Two signs together: delayed acknowledgements, and answers that take just that long. Either alone is innocent: a server that
+    takes longer than 40 ms has its acknowledgements sent without an answer to ride on, and a full house may take that long.
+    """
+    acks, asked = facts.window.delayed_acks, facts.server.counted_requests
+    if (
+        acks is None
+        or not asked
+        or acks <= DELAYED_ACKS * asked
+        or FULL_HOUSE_NS[0] <= _full_house_ns(facts) <= FULL_HOUSE_NS[1]
+    ):
+        return None
+    low, high = BAND_NS
+    width = high - low
+    service = facts.load.service
+    total, inside = histogram.total(service), _between(service, low, high)
+    beside = _between(service, low - width, low) + _between(service, high, high + width)
+    if not total or inside < STALLED_MASS * total or inside < DENSER * beside / 2:
+        return None
+    return Finding(
+        "40 ms stall",
+        "strike",
+        f"{percent(inside / total)} of the answers took 39 to 45 ms, {acks / asked:.2f} delayed acknowledgements a request",
+        "Nagle's algorithm held a small write back until a delayed acknowledgement came: nobody worked, all waited for TCP",
+        "set TCP_NODELAY in the server, or write a response at once",
+    )
+
+
+def _between(values: Histogram, low_ns: int, high_ns: int) -> int:
+    """How many values lie in [low, high), by their buckets' lower bounds."""
+    return sum(n for i, n in zip(values.index, values.count, strict=True) if low_ns <= histogram.bounds_ns(i)[0] < high_ns)
+
+
+def _full_house_ns(facts: Facts) -> float:
+    """How long a round takes in which every connection is served once: by its waits and slots, or by the CPU it costs."""
+    waits_ns = facts.wait_s * 1e9 * facts.load.connections / max(facts.served_at_once, 1)
+    work_ns = facts.load.connections * facts.cpu_ns / max(facts.load.completed, 1) / max(facts.server_cores, 1)
+    return max(waits_ns, work_ns)
+
+
+def errors_seen(facts: Facts) -> Finding | None:
+    """Failed requests never count as served, but the time they took is gone."""
+    if not facts.errors:
+        return None
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(facts.load.errors.items(), key=lambda item: -item[1]))
+    return Finding(
+        "errors",
+        "mark",
+        f"{percent(facts.errors / (facts.errors + facts.load.completed))} of the requests failed: {kinds}",
+        "goodput leaves them out; a server that refuses is quick to refuse",
+        "see the visit's record and the server's stderr",
+    )
