@@ -1,0 +1,59 @@
+"""The engine's process ends with the harness, even one that is killed, and even in the middle of a window."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import psutil
+
+from benchmarks.catalogue import ROOT
+from benchmarks.load.engine import Drive, Target
+from benchmarks.load.remote import RemoteEngine
+
+HARNESS = f"""
+import sys
+from benchmarks.load.remote import RemoteEngine
+from benchmarks.load.engine import Drive, Target
+engine = RemoteEngine(({min(os.sched_getaffinity(0))},))
+engine.compile()
+engine.open(Target("127.0.0.1", int(sys.argv[1]), b"-"), 1)
+print(engine._process.pid, flush=True)
+engine.run(Drive(seconds=120, poll="sleep"))
+"""
+
+
+def test_the_engine_dies_with_a_harness_that_is_killed_while_it_drives():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        harness = subprocess.Popen(
+            [sys.executable, "-c", HARNESS, str(listener.getsockname()[1])], stdout=subprocess.PIPE, cwd=ROOT
+        )
+        engine = psutil.Process(int(harness.stdout.readline()))
+        client, _ = listener.accept()
+        with client:
+            client.settimeout(60)
+            assert client.recv(1) == b"-"  # the window has begun
+        harness.kill()
+        harness.communicate()
+        gone, alive = psutil.wait_procs([engine], timeout=30)
+        for left in alive:
+            left.kill()
+        assert gone
+
+
+def test_the_engine_ends_when_nobody_asks_any_more():
+    engine = RemoteEngine((min(os.sched_getaffinity(0)),))
+    engine._process.stdin.close()
+    assert engine._process.wait(30) == 0
+    engine._process.stdout.close()
+
+
+def test_levels_may_share_their_connections():
+    """One Open, several Runs."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, RemoteEngine((min(os.sched_getaffinity(0)),)) as engine:
+        engine.open(Target("127.0.0.1", listener.getsockname()[1], b"-"), 2)
+
+        loads = [engine.run(Drive(seconds=0.05, drain_s=0.01, poll="sleep")) for _ in range(2)]
+
+    assert [load.connections_opened for load in loads] == [2, 2]  # nobody was answered, so none could be kept
+    assert [load.unfinished for load in loads] == [2, 2]
