@@ -13,7 +13,7 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from benchmarks.charts import cpu, memory, overview, response, tail, throughput, timeline
+from benchmarks.charts import capacity, cpu, memory, overview, response, tail, throughput, timeline
 from benchmarks.charts._cells import only
 from benchmarks.charts._page import DPI
 from benchmarks.charts._style import DARK, LIGHT, Theme
@@ -29,18 +29,21 @@ SAVING: dict[Any, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A chart: its file's name, the question it answers, who draws it, how many scenarios fit on a page (0: all)."""
+    """A chart: its file's name, the question it answers, who draws it, how many scenarios fit on a page (0: all), and whether
+    a run has anything to answer it with."""
 
     name: str
     question: str
     draw: Callable[[RunSummary, Theme], Figure]
     scenarios_per_page: int = 0
+    wanted: Callable[[RunSummary], bool] = lambda _: True
 
 
 CHARTS = (
     Chart("overview", overview.QUESTION, overview.draw),
     Chart("throughput", throughput.QUESTION, throughput.draw, 6),
-    Chart("response", response.QUESTION, response.draw, 3),
+    Chart("response", response.QUESTION, response.draw, 1),
+    Chart("capacity", capacity.QUESTION, capacity.draw, 3, capacity.wanted),
     Chart("tail", tail.QUESTION, tail.draw, 6),
     Chart("cpu", cpu.QUESTION, cpu.draw, 3),
     Chart("memory", memory.QUESTION, memory.draw),
@@ -49,13 +52,13 @@ CHARTS = (
 
 
 def draw(summary: RunSummary, directory: Path) -> list[Path]:
-    """Draws every chart of a run into a directory, made if missing; returns the files in the order of `CHARTS`.
+    """Draws every chart that a run wants into a directory, made if missing; returns the files in the order of `CHARTS`.
 
     A chart whose scenarios need several pages has `-2`, `-3`, … after its name. Raises OSError when a file cannot be written.
     """
     directory.mkdir(parents=True, exist_ok=True)
     written = []
-    for chart in CHARTS:
+    for chart in (chart for chart in CHARTS if chart.wanted(summary)):
         for name, page in pages(chart, summary):
             for theme in THEMES:
                 stem = name if theme is LIGHT else f"{name}-{theme.name}"

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmarks.amounts import percent
+from benchmarks.open_sheets import open_sheet
 from benchmarks.sheets import Column, Note, Row, Sheet, sheet
 from benchmarks.summaries import Finding, RunSummary
 
@@ -74,7 +75,7 @@ def _table(made: Sheet, shown: Set[int]) -> Table:
 def _cells(made: Sheet, row: Row, kept: Sequence[int], bars: bool) -> Iterable[Text]:
     for at in kept:
         title, words = made.columns[at].title, row.words[at]
-        yield Text(words, style="strike" if row.struck and title in ("peak", "of the best") else "")
+        yield Text(words, style="strike" if row.struck and made.columns[at].claim else "")
         if bars and title == "peak":
             yield Text(bar(row.share or 0.0), style="green" if row.first else "blue")
 
@@ -155,27 +156,41 @@ def as_json(summary: RunSummary) -> str:
 
 
 def as_markdown(summary: RunSummary) -> str:
-    """summary.md: the same tables for a page, with every column."""
+    """summary.md: the same tables for a page, with every column, and those of the open loop."""
     blocks = [f"# {summary.name}"]
     explained: set[str] = set()
     blocks += [f"> **{finding.check}**: {finding.seen}; {finding.why}. {finding.remedy}." for finding in summary.findings]
     for scenario in summary.scenarios:
         made = sheet(summary, scenario)
-        blocks += [f"## {made.scenario}: {made.question}", f"**{_escaped(made.verdict)}**", _markdown_table(made)]
-        blocks += ["\n".join(f"- {_escaped(line)}" for line in _notes(made.notes, explained))] if made.notes else []
+        blocks += [
+            f"## {made.scenario}: {made.question}",
+            f"**{_escaped(made.verdict)}**",
+            _markdown_table(made.columns, made.rows),
+        ]
+        blocks += _markdown_list(_notes(made.notes, explained))
+        opened = open_sheet(summary, scenario)
+        if opened.rows:
+            blocks += [f"### {made.scenario}, open loop", _markdown_table(opened.columns, opened.rows)]
+            blocks += _markdown_list(_notes(opened.notes, explained))
     blocks += [_escaped(line) for line in small_print(summary) if line]
     return "\n\n".join(blocks) + "\n"
 
 
-def _markdown_table(made: Sheet) -> str:
-    lines = [[column.title for column in made.columns], ["--:" if column.right else ":--" for column in made.columns]]
-    lines += [[_markdown_cell(*cell, row) for cell in zip(made.columns, row.words, strict=True)] for row in made.rows]
+def _markdown_list(lines: Iterable[str]) -> list[str]:
+    """One block of bullets; none when there is nothing to list."""
+    bullets = [f"- {_escaped(line)}" for line in lines]
+    return ["\n".join(bullets)] if bullets else []
+
+
+def _markdown_table(columns: Sequence[Column], rows: Sequence[Row]) -> str:
+    lines = [[column.title for column in columns], ["--:" if column.right else ":--" for column in columns]]
+    lines += [[_markdown_cell(*cell, row) for cell in zip(columns, row.words, strict=True)] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _markdown_cell(column: Column, words: str, row: Row) -> str:
     escaped = _escaped(words)
-    if row.struck and column.title in ("peak", "of the best"):
+    if row.struck and column.claim:
         return f"~~{escaped}~~"
     return f"**{escaped}**" if row.first and column.title in ("model", "peak") else escaped
 

@@ -18,11 +18,13 @@ _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its title in one line or two, and how gladly it is left out of a narrow terminal (0: never)."""
+    """A column: its title in one line or two, how gladly it is left out of a narrow terminal (0: never), and whether it is
+    what a struck row claims."""
 
     heading: str
     spare: int = 0
     right: bool = True
+    claim: bool = False
 
     @property
     def title(self) -> str:
@@ -68,23 +70,27 @@ def sheet(summary: RunSummary, scenario: ScenarioSummary) -> Sheet:
     columns = [
         Column("#", right=False),
         Column("model", right=False),
-        Column("peak"),
-        Column("of the best", right=False),
+        Column("peak", claim=True),
+        Column("of the best", right=False, claim=True),
         Column("connections", spare=5),
-        Column("p99 at\nhalf peak", spare=1),
+        Column(f"capacity at\n{summary.objective}", claim=True) if summary.objective else Column("p99 at\nhalf peak", spare=1),
         Column("CPU per\nrequest", spare=2),
         Column("memory", spare=6),
     ]
+    if _knees(scenario.standings):
+        columns.append(Column("knee", spare=7))
     if common:
         columns.insert(6, Column(f"{_ranking_quantile(common)} at\n{rate(common[0].level.rate_per_s or 0.0)}", spare=3))
     raised, notes = _marks(scenario.standings, cells)
-    rows = [_row(standing, scenario.standings, cells, common, raised) for standing in scenario.standings]
+    rows = [
+        _row(standing, scenario.standings, cells, common, raised, bool(summary.objective)) for standing in scenario.standings
+    ]
     return Sheet(
         scenario=scenario.scenario,
         question=scenario.question,
         columns=tuple(columns),
         rows=tuple(rows),
-        notes=(*notes, *_insufficient(scenario.standings, common)),
+        notes=(*notes, *_capacity_notes(scenario.standings), *_insufficient(scenario.standings, common)),
         verdict=scenario.verdict,
     )
 
@@ -95,6 +101,7 @@ def _row(
     cells: Sequence[CellSummary],
     common: Sequence[CellSummary],
     raised: dict[str, str],
+    searched: bool,
 ) -> Row:
     own = [cell for cell in cells if cell.model == standing.model]
     peak = next((cell for cell in own if cell.level.label == standing.peak_level), None)
@@ -104,10 +111,12 @@ def _row(
         _peak(standing),
         _of_the_best(standing.relative, standing.rank),
         str(peak.level.connections) if peak else NOTHING,
-        latency(standing.p99),
+        _capacity(standing) if searched else latency(standing.p99),
         _cpu(peak),
         size(peak.uss_bytes) if peak and peak.uss_bytes else NOTHING,
     ]
+    if _knees(standings):
+        words.append(_knee(standing))
     if common:
         words.insert(6, _at_common_rate(next((cell for cell in common if cell.model == standing.model), None), common))
     return Row(
@@ -151,6 +160,39 @@ def _cpu(cell: CellSummary | None) -> str:
     if cell is None or cell.cpu_user_us is None or cell.cpu_system_us is None:
         return NOTHING
     return duration((cell.cpu_user_us.value + cell.cpu_system_us.value) * 1e3)
+
+
+# ---------------------------------------------------------------- knee and capacity
+
+
+def _knees(standings: Iterable[Standing]) -> bool:
+    """Whether anybody has a knee to show."""
+    return any(standing.knee for standing in standings)
+
+
+def _knee(standing: Standing) -> str:
+    """The rate at the knee, and which level that was: "47.8k/s, 50%"."""
+    if standing.knee is None:
+        return NOTHING
+    level = standing.knee.level.removeprefix("open ")
+    return f"{'≤ ' * standing.knee.lowest}{rate(standing.knee.rate_per_s)}, {level}"
+
+
+def _capacity(standing: Standing) -> str:
+    found = standing.capacity
+    if found is None:
+        return NOTHING
+    if found.rate_per_s is not None:
+        return f"{rate(found.rate_per_s.value)} {margin(found.rate_per_s)}".rstrip()
+    if found.met_per_s is not None:
+        return f"≥ {rate(found.met_per_s)}"
+    return "cannot meet it" if found.why.startswith("cannot") else "can't tell"
+
+
+def _capacity_notes(standings: Iterable[Standing]) -> list[Note]:
+    """Why a capacity is missing, only a lower bound, or not from all visits."""
+    told = [(standing.model, standing.capacity) for standing in standings if standing.capacity]
+    return [Note(f"Capacity of {model} at {found.objective}: {found.why}.") for model, found in told if found.why]
 
 
 # ---------------------------------------------------------------- the level at which all are asked the same

@@ -15,7 +15,7 @@ from benchmarks.intervals import samples_wanted
 from benchmarks.knees import knee
 from benchmarks.nouns import Level, VisitRecord, served_by, twin_of
 from benchmarks.ranking import Paired, Place, fit, place, ratio, resolved
-from benchmarks.summaries import CellSummary, Estimate, Quantile, RankedBy, Severity, Standing
+from benchmarks.summaries import CellSummary, Estimate, Finding, Quantile, RankedBy, Severity, Standing
 
 SHARE_OF_STANDING = 0.5  # of a model's own peak: where its table shows the p99
 TAIL = 0.99
@@ -32,7 +32,7 @@ def ranked(level: Level, cells: Sequence[Cell]) -> list[CellSummary]:
 
 
 def _competes(summary: CellSummary) -> bool:
-    believed = summary.rate_per_s is not None and not summary.struck and not _is_overloaded(summary)
+    believed = summary.rate_per_s is not None and not summary.struck and not is_overloaded(summary)
     return believed and summary.model == served_by(summary.model)
 
 
@@ -43,23 +43,23 @@ def _placed(summary: CellSummary, by: RankedBy, found: Place | None) -> CellSumm
 
 
 def _by_goodput(able: Sequence[Cell]) -> tuple[RankedBy, dict[str, Place]]:
-    return "goodput", place(_goodputs(able), resolution=_resolution(able))
+    return "goodput", place(_goodputs(able), resolution=rate_resolution(able))
 
 
 def _by_response(able: Sequence[Cell]) -> tuple[RankedBy, dict[str, Place]]:
     """By p99 where each visit of each model has one of its own, else by the median."""
-    by: RankedBy = "p99" if all(_tells(cell, TAIL) for cell in able) else "p50"
+    by: RankedBy = "p99" if all(tells(cell, TAIL) for cell in able) else "p50"
     q = TAIL if by == "p99" else 0.5
-    values = _paired([cell for cell in able if _tells(cell, q)], lambda measured: _quantile_ns(measured, q))
+    values = paired_values([cell for cell in able if tells(cell, q)], lambda measured: quantile_of_visit(measured, q))
     return by, place(values, higher_is_better=False, resolution=BUCKET_SD)
 
 
-def _resolution(cells: Sequence[Cell]) -> float:
+def rate_resolution(cells: Sequence[Cell]) -> float:
     """The coarsest of the rates' resolutions."""
     return max((measured.resolution for cell in cells for measured in cell.measured), default=0.0)
 
 
-def _tells(cell: Cell, q: float) -> bool:
+def tells(cell: Cell, q: float) -> bool:
     """Whether the cell knows its quantile q, and each of its visits has the requests to know its own."""
     enough = all(histogram.total(m.response.finished) >= samples_wanted(q) for m in cell.measured)
     return enough and quantile_of(cell.summary.response, q).status == "ok"
@@ -70,19 +70,21 @@ def quantile_of(quantiles: Sequence[Quantile], q: float) -> Quantile:
     return next(quantile for quantile in quantiles if quantile.q == q)
 
 
-def _quantile_ns(measured: Measured, q: float) -> float:
+def quantile_of_visit(measured: Measured, q: float) -> float:
+    """A visit's own quantile of response time, the unfinished at their age; ns."""
     both = histogram.merge([measured.response.finished, measured.response.censored])
     return float(histogram.quantile_ns(both, q))
 
 
-def _paired(cells: Sequence[Cell], value: Callable[[Measured], float]) -> Paired:
+def paired_values(cells: Sequence[Cell], value: Callable[[Measured], float]) -> Paired:
     """Each model's positive values by the block and weather of the visit."""
     return {
         cell.summary.model: {m.visit.pairing: positive for m in cell.measured if (positive := value(m)) > 0} for cell in cells
     }
 
 
-def _is_overloaded(summary: CellSummary) -> bool:
+def is_overloaded(summary: CellSummary) -> bool:
+    """Whether it was offered more than it served, so that its response times are those of a growing queue."""
     return any(finding.check == "overloaded" for finding in summary.findings)
 
 
@@ -117,7 +119,7 @@ def standings(
     peaks = {model: peak for model in everybody if (peak := peak_cell(own[model])) is not None}
     with_twin = [peak for peak in peaks.values() if not peak.summary.struck]
     believed = [peak for peak in with_twin if peak.summary.model in models]
-    paired, resolution = _goodputs(believed), _resolution(believed)
+    paired, resolution = _goodputs(believed), rate_resolution(believed)
     places = place(paired, resolution=resolution)
     spread = fit(paired, resolution).spread if places else None
     found = [
@@ -128,12 +130,12 @@ def standings(
         standings=sorted(found, key=_best_first),
         spread=spread.sd if spread else None,
         resolution=resolved(paired, resolution),
-        twin=ratio(_goodputs(with_twin), twin_of(twinned), twinned, _resolution(with_twin)) if twinned else None,
+        twin=ratio(_goodputs(with_twin), twin_of(twinned), twinned, rate_resolution(with_twin)) if twinned else None,
     )
 
 
 def _goodputs(cells: Sequence[Cell]) -> Paired:
-    return _paired(cells, lambda measured: measured.rate_per_s)
+    return paired_values(cells, lambda measured: measured.rate_per_s)
 
 
 def peak_cell(cells: Sequence[Cell]) -> Cell | None:
@@ -181,8 +183,14 @@ def _failures(failed: Sequence[VisitRecord], visits: int) -> tuple[str, list[str
 
 def cell_marks(cells: Sequence[CellSummary]) -> list[str]:
     """A model's marks and strikes over the levels of a scenario, each with where it was found: "errors from 256, struck"."""
-    found = dict.fromkeys((f.check, f.severity) for cell in cells for f in cell.findings if f.severity != "note")
+    found = dict.fromkeys((f.check, f.severity) for cell in cells for f in cell.findings if _marks(cell, f))
     return [f"{check}{_where(check, severity, cells)}{', struck' * (severity == 'strike')}" for check, severity in found]
+
+
+def _marks(cell: CellSummary, finding: Finding) -> bool:
+    """Whether a finding qualifies its model: not that what is offered beyond the peak goes unanswered, which is no news."""
+    beyond = (cell.level.share or 0.0) >= 1.0
+    return finding.severity != "note" and not (beyond and finding.check == "unfinished requests")
 
 
 def _where(check: str, severity: Severity, cells: Sequence[CellSummary]) -> str:

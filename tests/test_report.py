@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from benchmarks import amounts, report
+from benchmarks.open_sheets import open_sheet
 from benchmarks.sheets import Sheet, shared_rank, sheet
-from benchmarks.summaries import Estimate, Quantile, RunSummary
+from benchmarks.summaries import Capacity, Estimate, Finding, Knee, Quantile, RunSummary
 from benchmarks.validity import check_run
 
 
@@ -118,6 +119,64 @@ def test_a_failed_model_says_so_and_why():
     assert any("no ready line within 10 s" in note.said for note in made.notes)
 
 
+def test_a_knee_is_a_rate_and_a_level_and_lower_bounds_are_called_so():
+    made = factories.summary()
+    hello = made.scenarios[0]
+    assert word(sheet_of("hello"), "epoll_loop", "knee").endswith("k/s, 50%")
+    at_most = replace(hello.standings[0], knee=Knee("open 25%", 24_000.0, lowest=True))
+    without = replace(hello.standings[1], knee=None)
+    shown = sheet(made, replace(hello, standings=[at_most, without]))
+    assert word(shown, at_most.model, "knee") == "≤ 24.0k/s, 25%"
+    assert word(shown, without.model, "knee") == "–"
+
+
+@pytest.mark.parametrize(
+    ("capacity", "said", "noted"),
+    [
+        (Capacity("p99<=20ms", Estimate(8e4, 7.8e4, 8.2e4, []), 7.9e4, 8.1e4), "80.0k/s ±2.5%", None),
+        (Capacity("p99<=20ms", None, 9e4, None, "met at 90.0k/s, the highest that was tried"), "≥ 90.0k/s", "highest"),
+        (Capacity("p99<=20ms", None, None, 50.0, "cannot meet it (p99 was 31 ms at 50/s)"), "cannot meet it", "31 ms at 50/s"),
+        (Capacity("p99<=20ms", None, None, None, "can't tell at 900/s: errors"), "can't tell", "can't tell at 900/s"),
+        (None, "–", None),
+    ],
+)
+def test_a_capacity_is_told_or_the_reason_why_not(capacity, said, noted):
+    made = replace(factories.summary(), objective="p99<=20ms")
+    hello = made.scenarios[0]
+    searched = replace(hello, standings=[replace(hello.standings[0], capacity=capacity)])
+    shown = sheet(made, searched)
+    assert word(shown, "epoll_loop", "capacity at p99<=20ms") == said
+    notes = [note.said for note in shown.notes if note.said.startswith("Capacity of epoll_loop")]
+    assert (noted is None and not notes) or noted in notes[0]
+
+
+def test_the_open_table_has_every_level_with_what_was_seen_there():
+    made = factories.summary()
+    opened = open_sheet(made, made.scenarios[0])
+    titles = [column.title for column in opened.columns]
+    rows = [dict(zip(titles, row.words, strict=True)) for row in opened.rows if row.words[0] == "epoll_loop"]
+    assert [row["level"] for row in rows] == ["20000/s", "25%", "50%, knee", "75%", "90%", "100%", "110%"]
+    assert rows[-1]["response p99"].lstrip("≥ ").endswith("ms")
+    assert rows[0]["response p99"].endswith("µs")
+    assert all(row["send lag p99"] != "–" for row in rows)
+    assert any("110%" in note.said and "served of" in note.said for note in opened.notes)
+
+
+def test_a_struck_level_is_struck_out_in_the_open_table_and_says_why():
+    made = factories.summary()
+    finding = Finding("bookkeeping", "strike", "90% of the time accounted for", "numbers contradict", "report it")
+    cells = [
+        replace(cell, findings=[finding])
+        if (cell.model, cell.scenario, cell.level.label) == ("epoll_loop", "hello", "open 50%")
+        else cell
+        for cell in made.cells
+    ]
+    page = report.as_markdown(replace(made, cells=cells))
+    (line,) = [line for line in page.splitlines() if line.startswith("| epoll\\_loop | 50%") and "~~" in line]
+    assert line.count("~~") == 2 * 7  # served, four response times, service, send lag
+    assert "Struck, bookkeeping: 90% of the time accounted for (epoll\\_loop at 50%)." in page
+
+
 # ---------------------------------------------------------------- the terminal
 
 
@@ -177,9 +236,12 @@ def test_bars(share, drawn):
 
 def test_the_page_has_whole_tables_and_no_accidental_markup():
     page = report.as_markdown(factories.summary())
-    rows = [line for line in page.splitlines() if line.startswith("|")]
-    assert len(rows) == 3 * (2 + 8)
-    assert {line.count(" | ") for line in rows} == {len(sheet_of("hello").columns) - 1}
+    tables = [block.splitlines() for block in page.split("\n\n") if block.startswith("|")]
+    of_models, of_levels = tables[::2], tables[1::2]
+    assert [len(table) for table in of_models] == [2 + 8] * 3
+    assert {line.count(" | ") for table in of_models for line in table} == {len(sheet_of("hello").columns) - 1}
+    assert [len(table) for table in of_levels] == [2 + 8 * 7, 2 + 8 * 7, 2 + 7 * 7]  # one failed in cpu
+    assert len({line.count(" | ") for table in of_levels for line in table}) == 1
     assert "**epoll\\_loop**" in page
     assert "epoll_loop" not in page.replace("epoll\\_loop", "")
 

@@ -16,9 +16,14 @@ def from_zero(page: Page, axes: Axes, highest: float, name: Callable[[float], st
     """A linear y axis from zero to a little above the highest value, with three to seven round ticks."""
     highest = highest if highest > 0 else 1.0
     axes.set_ylim(0, highest * 1.08)
-    step = next(s for s in _round_steps(highest / 6) if highest / s <= 6.0)
-    ticks = [i * step for i in range(8) if i * step <= highest * 1.08]
+    ticks = zero_ticks(highest)
     page.ticks(axes, "y", ticks, [name(t) for t in ticks])
+
+
+def zero_ticks(highest: float) -> list[float]:
+    """Three to seven round numbers from zero to a little above the highest value, which is positive."""
+    step = next(s for s in _round_steps(highest / 6) if highest / s <= 6.0)
+    return [i * step for i in range(8) if i * step <= highest * 1.08]
 
 
 def logarithmic(
