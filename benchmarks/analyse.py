@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from benchmarks.beginnings import begun, cold_starts, peaks_by_block, with_cold
 from benchmarks.capacities import capacities, with_capacities
 from benchmarks.cells import Cell, cells_of_level
-from benchmarks.nouns import SCHEMA, Level, RunFacts, VisitRecord, Weather, Window, visited
+from benchmarks.nouns import SCHEMA, Level, RunFacts, VisitRecord, Warmup, Weather, Window, visited
 from benchmarks.selection import Visit, failures, usable
 from benchmarks.standings import ranked, standings
-from benchmarks.summaries import RunSummary, ScenarioSummary, Timeline, TimelinePoint
+from benchmarks.summaries import WARM_UP, RunSummary, ScenarioSummary, Timeline, TimelinePoint
 from benchmarks.validity import check_run, shares_a_core
 from benchmarks.verdict import verdict
 
@@ -136,7 +136,18 @@ def _timelines(visits: Iterable[Visit]) -> list[Timeline]:
     first: dict[tuple[str, str], VisitRecord] = {}
     for visit in visits:
         first.setdefault((visit.record.plan.model, visit.record.plan.scenario), visit.record)
-    return [Timeline(model, scenario, made.plan.number, timeline(made.windows)) for (model, scenario), made in first.items()]
+    return [
+        Timeline(model, scenario, made.plan.number, [*_warming(made.warmup), *timeline(made.windows)])
+        for (model, scenario), made in first.items()
+    ]
+
+
+def _warming(warmup: Warmup | None) -> list[TimelinePoint]:
+    """The rounds of warm-up before time 0, each as long as its part of the time; of response times nothing is kept there."""
+    if warmup is None or not warmup.rates_per_s:
+        return []
+    count = len(warmup.rates_per_s)
+    return [TimelinePoint((at / count - 1) * warmup.seconds, WARM_UP, rate, 0.0) for at, rate in enumerate(warmup.rates_per_s)]
 
 
 def timeline(windows: Iterable[Window]) -> list[TimelinePoint]:

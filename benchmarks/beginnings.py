@@ -24,7 +24,8 @@ from benchmarks.load.steadiness import ROUNDS
 from benchmarks.nouns import Warmup
 from benchmarks.ranking import holm
 from benchmarks.selection import UNSTEADY, Visit, prevailing_weather
-from benchmarks.summaries import Estimate, Finding, ScenarioSummary
+from benchmarks.summaries import Estimate, Finding, ScenarioSummary, Standing
+from benchmarks.verdict import listed
 
 COLD = 0.1  # less is what warm-up itself calls the same pace (plan.STEADY_WITHIN), and two requests of 20 in a round
 FALSE_ALARM = 0.05  # chance of calling the first block of any scenario different when none is
@@ -84,23 +85,26 @@ def is_cold(share: Estimate) -> bool:
 
 def cold_finding(scenarios: Sequence[ScenarioSummary]) -> Finding | None:
     """Whose first clients got another pace, all scenarios in one."""
-    told: dict[str, list[str]] = {}
+    told = []
     for scenario in scenarios:
-        for standing in scenario.standings:
-            if standing.cold is not None and is_cold(standing.cold):
-                low, high = standing.cold.low or 0.0, standing.cold.high or 0.0
-                share = f"{digits(standing.cold.value, 2)} in {scenario.scenario} ({digits(low, 2)} to {digits(high, 2)})"
-                told.setdefault(standing.model, []).append(share)
+        cold = [one for one in scenario.standings if one.cold is not None and is_cold(one.cold)]
+        if cold:
+            told.append(f"{listed([_share(one) for one in cold])} in {scenario.scenario}")
     if not told:
         return None
     return Finding(
         "cold start",
         "note",
-        "the first clients' share of the steady pace: "
-        + "; ".join(f"{model} {', '.join(said)}" for model, said in told.items()),
+        f"as a share of the steady pace, the first clients got {', '.join(told)}",
         "a server that has just started is not yet what it will be; no other figure contains that, for warm-up comes before",
         "count with it where servers are started often",
     )
+
+
+def _share(standing: Standing) -> str:
+    assert standing.cold is not None
+    low, high = (digits(end or 0.0, 2) for end in (standing.cold.low, standing.cold.high))
+    return f"{digits(standing.cold.value, 2)} from {standing.model} ({low}–{high})"
 
 
 # ---------------------------------------------------------------- first visits

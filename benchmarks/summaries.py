@@ -152,9 +152,12 @@ class ScenarioSummary:
     twin: Estimate | None = None  # the A/A comparison: the twin's peak by its model's; truly 1
 
 
+WARM_UP = "warm-up"  # the level of a time line's points before time 0
+
+
 @dataclass(frozen=True, slots=True)
 class TimelinePoint:
-    """One 100 ms step of one visit, for the picture of steadiness."""
+    """One 100 ms step of one visit, for the picture of steadiness; or, before time 0, one round of its warm-up."""
 
     at_s: float
     level: str

@@ -140,7 +140,7 @@ def other_load(machine: Machine) -> Symptom | None:
         above(usage.cores, OUTSIDE),
         f"others use {digits(usage.cores, 2)} of a core" + (f" ({names})" if names and usage.cores > OUTSIDE[0] else ""),
         "it takes turns with the server and the load, and throws what they cached out",
-        "stop it, or keep it off the run's CPUs (taskset -p)",
+        "stop it, or keep it off the run's CPUs (taskset -p)" + ("" if names else "; servebench doctor names it"),
     )
 
 

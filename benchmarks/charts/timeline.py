@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from statistics import fmean, median
 
@@ -14,7 +14,7 @@ from benchmarks.charts import _cells as cells
 from benchmarks.charts import _words as words
 from benchmarks.charts._page import ANSWER, HEAD, LABEL, SMALL, Box, Page, clip_to, fit_name, width_px
 from benchmarks.charts._style import Theme, family_rank, look
-from benchmarks.summaries import RunSummary, ScenarioSummary, Timeline, TimelinePoint
+from benchmarks.summaries import WARM_UP, RunSummary, ScenarioSummary, Timeline, TimelinePoint
 
 QUESTION = "Was it steady? What happened then?"
 HEAD_PX = 92.0
@@ -23,6 +23,7 @@ KEY = (
     "filled: requests per second",
     "line: CPU, 100% at the top",
     "below: worst response time",
+    "first of all: rounds of warm-up",
 )
 BREAK = (math.nan, math.nan)
 STEADY = 0.02  # steps that stray less from their level's mean are called steady
@@ -74,18 +75,23 @@ def typical(timelines: Iterable[Timeline], scenario: str) -> dict[str, Timeline]
     """Of each model the visit whose mean throughput is the median of its visits: neither its best nor its worst."""
     visits: dict[str, list[Timeline]] = {}
     for timeline in timelines:
-        if timeline.scenario == scenario and timeline.points:
+        if timeline.scenario == scenario and measured(timeline):
             visits.setdefault(timeline.model, []).append(timeline)
     chosen = {}
     for model, found in visits.items():
-        found.sort(key=lambda t: (fmean(p.rate_per_s for p in t.points), t.number))
+        found.sort(key=lambda t: (fmean(p.rate_per_s for p in measured(t)), t.number))
         chosen[model] = found[(len(found) - 1) // 2]
     return chosen
 
 
+def measured(timeline: Timeline) -> list[TimelinePoint]:
+    """The points of its levels, warm-up left out."""
+    return [point for point in timeline.points if point.level != WARM_UP]
+
+
 def spans(timeline: Timeline) -> list[Span]:
     """The levels of a visit in order. A step's point stands at its start, so a level ends one step after its last."""
-    gaps = [b.at_s - a.at_s for a, b in pairwise(timeline.points) if b.level == a.level]
+    gaps = [b.at_s - a.at_s for a, b in pairwise(measured(timeline)) if b.level == a.level]
     step = median(gaps) if gaps else 0.1
     levels = [(level, list(points)) for level, points in groupby(timeline.points, key=lambda p: p.level)]
     nexts = [*(points[0].at_s for _, points in levels[1:]), math.inf]
@@ -107,7 +113,7 @@ def answer(summary: RunSummary) -> str:
         if not visits:
             return "no series"
         strays = sorted((stray, model) for model, t in visits.items() if (stray := unsteadiness(t)) is not None)
-        worst, model, level = max((p.worst_ms, model, p.level) for model, t in visits.items() for p in t.points)
+        worst, model, level = max((p.worst_ms, model, p.level) for model, t in visits.items() for p in measured(t))
         clauses = []
         if strays and strays[-1][0] <= STEADY:
             clauses.append(f"all steady within ±{amounts.percent(STEADY)}" if len(strays) > 1 else "steady")
@@ -124,7 +130,7 @@ def answer(summary: RunSummary) -> str:
 def unsteadiness(timeline: Timeline) -> float | None:
     """How far a step typically strays from the mean of its level, as a share of it: the median level's mean deviation."""
     strays = []
-    for span in spans(timeline):
+    for span in spans(replace(timeline, points=measured(timeline))):
         rates = [p.rate_per_s for p in span.points]
         mean = fmean(rates)
         if len(rates) >= 3 and mean > 0:
@@ -244,6 +250,6 @@ def _name_levels(page: Page, axes: Axes, timeline: Timeline, y: float) -> None:
         x, _ = page.pixel(axes, span.start_s - began, y)
         kind, _, amount = span.level.partition(" ")
         name = amount if kind == "closed" else _offered(amount)
-        if x >= edge:
+        if x >= edge and span.level != WARM_UP:  # too short for its name, which the key tells
             page.text(x, y, name, SMALL, weight="bold")
             edge = x + width_px(name, SMALL, "bold") + 8
