@@ -166,6 +166,8 @@ def run(
             if done.returncode:
                 raise ValueError(f"it ended with status {done.returncode}: {done.stderr.strip()}")
             told = tool.read(done.stdout, path.read_text() if path.exists() else "")
+            if not told.requests:
+                raise ValueError("none of its requests was answered")
         except ValueError as error:
             raise RuntimeError(f"{tool.name} failed: {error}") from error
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
