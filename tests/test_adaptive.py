@@ -1,4 +1,4 @@
-"""Adaptive runs: they stop by width, budget or maximum, spend where it is undecided, and find no differences by looking often."""
+"""Adaptive runs: they stop by width, budget or maximum, spend where it is undecided, and find nothing by looking often."""
 
 import math
 import random
