@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import factories
 import pytest
+from matplotlib.collections import LineCollection
 from matplotlib.text import Text
 
 from benchmarks.analyse import summarise
@@ -59,3 +60,23 @@ def test_a_visit_that_never_came_further_than_its_warm_up_is_not_drawn():
     (line,) = WARM.timelines
     alone = replace(line, points=[point for point in line.points if point.level == WARM_UP])
     assert timeline.typical([alone], "hello") == {}
+
+
+def test_levels_stand_one_below_the_other_whatever_the_warm_up_took():
+    records = [
+        factories.record(model, "hello", block, warmup=Warmup(seconds, [9e4] * 4, True))
+        for model, seconds in (("epoll_loop", 0.2), ("prefork", 0.4))
+        for block in range(2)
+    ]
+    summary = summarise(factories.run(models=("epoll_loop", "prefork"), scenarios=("hello",)), records, {})
+    (axes,) = (axes for axes in timeline.draw(summary, LIGHT).axes if axes.collections)
+    starts = [{round(segment[0][0], 6) for segment in lines.get_segments()} for lines in axes.collections if is_vertical(lines)]
+    assert len(starts) == 2
+    levels = [{start for start in of_row if start >= 0.4 - 1e-6} for of_row in starts]
+    assert levels[0] == levels[1]
+    assert min(levels[0]) == pytest.approx(0.4)
+
+
+def is_vertical(lines) -> bool:
+    segments = lines.get_segments() if isinstance(lines, LineCollection) else []
+    return bool(segments) and all(segment[0][0] == segment[1][0] for segment in segments)

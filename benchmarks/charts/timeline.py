@@ -23,7 +23,7 @@ KEY = (
     "filled: requests per second",
     "line: CPU, 100% at the top",
     "below: worst response time",
-    "first of all: rounds of warm-up",
+    "pale: rounds of warm-up",
 )
 BREAK = (math.nan, math.nan)
 STEADY = 0.02  # steps that stray less from their level's mean are called steady
@@ -43,6 +43,7 @@ class Span:
 class Ruler:
     """The scales that all rows of a scenario share."""
 
+    begins_s: float  # the longest warm-up's beginning: levels stand one below the other
     seconds: float
     rate_per_s: float
     low_ms: float
@@ -183,7 +184,7 @@ def _column(
         if model in visits:
             busy = {c.level.label: c.server_busy for c in summary.cells if (c.scenario, c.model) == (scenario.scenario, model)}
             _row(axes, page.theme, visits[model], busy, row, ruler)
-    _name_levels(page, axes, visits[next(model for model in order if model in visits)], column.top + HEAD_PX - 16)
+    _name_levels(page, axes, visits[next(model for model in order if model in visits)], ruler, column.top + HEAD_PX - 16)
 
 
 def _no_series(page: Page, cell: Box, reason: str) -> None:
@@ -198,8 +199,10 @@ def _ruler(visits: Iterable[Timeline]) -> Ruler:
     points = [point for timeline in found for point in timeline.points]
     worst = [p.worst_ms for p in points if p.worst_ms > 0] or [1.0]
     low, high = 10.0 ** math.floor(math.log10(min(worst))), 10.0 ** math.ceil(math.log10(max(worst)))
+    begins_s = min(t.points[0].at_s for t in found)
     return Ruler(
-        seconds=max(spans(t)[-1].end_s - t.points[0].at_s for t in found),
+        begins_s=begins_s,
+        seconds=max(spans(t)[-1].end_s for t in found) - begins_s,
         rate_per_s=max(p.rate_per_s for p in points) or 1.0,
         low_ms=low,
         high_ms=high if high > low else low * 10,
@@ -214,15 +217,16 @@ def _row(axes: Axes, theme: Theme, timeline: Timeline, busy: dict[str, float | N
     style = look(timeline.model, theme)
     floor, tall = row.top + row.height * 0.58, row.height * 0.54
     foot, low_tall = row.top + row.height * 0.92, row.height * 0.26
-    began, decades = timeline.points[0].at_s, math.log10(ruler.high_ms / ruler.low_ms)
+    began, decades = ruler.begins_s, math.log10(ruler.high_ms / ruler.low_ms)
     steps: list[tuple[float, float]] = []
+    warming: list[tuple[float, float]] = []
     used: list[tuple[float, float]] = []
     worst: list[tuple[float, float]] = []
     for span in spans(timeline):
         edges = [*(p.at_s - began for p in span.points), span.end_s - began]
         for point, (left, right) in zip(span.points, pairwise(edges), strict=True):
             height = floor - point.rate_per_s / ruler.rate_per_s * tall
-            steps += [(left, height), (right, height)]
+            (warming if span.level == WARM_UP else steps).extend([(left, height), (right, height)])
             if point.worst_ms > 0:
                 part = max(math.log10(point.worst_ms / ruler.low_ms), 0.0) / decades
                 worst.append(((left + right) / 2, foot - part * low_tall))
@@ -235,19 +239,19 @@ def _row(axes: Axes, theme: Theme, timeline: Timeline, busy: dict[str, float | N
     starts = [span.start_s - began for span in spans(timeline)]
     axes.hlines([floor, foot], 0, ruler.seconds, color=theme.grid, linewidth=1.0, zorder=1)
     axes.vlines(starts, floor - tall, foot, color=theme.hatch, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
-    xs, ys = [x for x, _ in steps], [y for _, y in steps]
-    axes.fill_between(xs, floor, ys, color=style.colour, alpha=0.55, linewidth=0, zorder=2)
+    for heights, alpha in ((warming, 0.25), (steps, 0.55)):
+        xs, ys = [x for x, _ in heights], [y for _, y in heights]
+        axes.fill_between(xs, floor, ys, color=style.colour, alpha=alpha, linewidth=0, zorder=2)
     axes.plot([x for x, _ in used], [y for _, y in used], color=theme.ink, linewidth=1.1, zorder=3)
     xs, ys = [x for x, _ in worst], [y for _, y in worst]
     axes.plot(xs, ys, color=style.colour, linewidth=1.2, marker=".", markersize=4.5, zorder=3)
 
 
-def _name_levels(page: Page, axes: Axes, timeline: Timeline, y: float) -> None:
+def _name_levels(page: Page, axes: Axes, timeline: Timeline, ruler: Ruler, y: float) -> None:
     """The levels above the first row, each where it begins; a name that would touch the one before is left out."""
     edge = -1.0
-    began = timeline.points[0].at_s
     for span in spans(timeline):
-        x, _ = page.pixel(axes, span.start_s - began, y)
+        x, _ = page.pixel(axes, span.start_s - ruler.begins_s, y)
         kind, _, amount = span.level.partition(" ")
         name = amount if kind == "closed" else _offered(amount)
         if x >= edge and span.level != WARM_UP:  # too short for its name, which the key tells
