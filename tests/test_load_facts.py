@@ -134,6 +134,22 @@ def test_who_waits_for_a_connection_is_counted_and_the_wait_is_not_the_engines()
     assert histogram.quantile_ns(busy.own_lag, 0.5) < histogram.quantile_ns(busy.send_lag, 0.5) / 10
 
 
+def test_what_was_due_in_the_window_is_sent_in_the_drain_and_nothing_else_is():
+    """Ten arrivals for each that can be served: the ramp alone leaves more than the window can send."""
+    with serving(answering(OK, 0.01)) as port:
+        ramped = drive(port, 1, rate_per_s=1000, arrivals="constant", ramp_s=0.2, seconds=0.1, drain_s=0.3)
+        drained = drive(port, 4, rate_per_s=500, arrivals="constant", seconds=0.3, drain_s=10.0)
+    assert 0 <= ramped.drained - histogram.total(ramped.response) <= 1  # one request of the ramp may have been on the wire
+    assert ramped.drained > 2
+    assert ramped.completed == ramped.crossing.carried_in
+    assert histogram.total(ramped.response) + histogram.total(ramped.censored) == ramped.intended
+    assert drained.unsent > 10
+    assert drained.unfinished == 0
+    assert histogram.total(drained.response) == drained.intended == drained.completed + drained.drained
+    holds(ramped)
+    holds(drained)
+
+
 def test_with_a_free_connection_nobody_waits_and_the_whole_lag_is_the_engines():
     with serving(answering(OK)) as port:
         calm = drive(port, 16, rate_per_s=200, arrivals="constant", seconds=0.5)

@@ -60,6 +60,12 @@ _BURST = 4  # requests sent before responses are looked for again: more would le
 
 
 @compiled
+def _draw_next(e: Any) -> None:
+    """When the arrival after the next one is due."""
+    e.next_ns += e.interval_ns * (-np.log(1.0 - np.random.random()) if e.poisson else 1.0)
+
+
+@compiled
 def _arrive(e: Any, counts: Any, moments: Any, intended: int, free_ns: int, t: int) -> None:
     """Count an arrival in the window, sent at `t` on a connection that was free since `free_ns`, the first that was.
 
@@ -90,7 +96,7 @@ def _dispatch(
             break
         c = connections[k]
         intended: Any = np.int64(e.next_ns)
-        e.next_ns += e.interval_ns * (-np.log(1.0 - np.random.random()) if e.poisson else 1.0)
+        _draw_next(e)
         started += 1
         t = look(e, pair, gaps)
         if e.phase != RAMP and intended >= e.starts_ns:
@@ -198,6 +204,8 @@ def _end_window(e: Any, connections: Any, ledger: Any, t: int) -> None:
         c.passed_over = max(c.passed_over, e.completed - c.mark)
         if c.ringed:
             e.free_at_end += 1
+    while e.open == 1 and e.next_ns < e.starts_ns:  # due in the ramp and not sent in all this time: of no use to the window
+        _draw_next(e)
     e.intended_at_end = e.intended
     e.ends_ns = t
     e.phase = DRAIN
@@ -219,17 +227,16 @@ def _censor(e: Any, connections: Any, ring: Any, counts: Any, moments: Any, t: i
             if c.intended_ns >= e.starts_ns:
                 record(counts, moments, CENSORED, t - c.intended_ns)
     while e.open == 1 and e.next_ns < e.ends_ns:
-        if e.next_ns >= e.starts_ns:
-            e.unfinished += 1
-            due_ns: Any = np.int64(e.next_ns)
-            k = take_free(e, connections, ring)
-            if k >= 0:
-                _arrive(e, counts, moments, due_ns, connections[k].since_ns, t)
-            else:
-                e.intended += 1
-                e.waited += 1
-            record(counts, moments, CENSORED, t - due_ns)
-        e.next_ns += e.interval_ns * (-np.log(1.0 - np.random.random()) if e.poisson else 1.0)
+        e.unfinished += 1
+        due_ns: Any = np.int64(e.next_ns)
+        k = take_free(e, connections, ring)
+        if k >= 0:
+            _arrive(e, counts, moments, due_ns, connections[k].since_ns, t)
+        else:
+            e.intended += 1
+            e.waited += 1
+        record(counts, moments, CENSORED, t - due_ns)
+        _draw_next(e)
 
 
 @compiled
