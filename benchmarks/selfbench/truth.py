@@ -57,13 +57,13 @@ def pack_of(mix: Mix, seed: int = 1) -> Any:
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _answer(fd: int, port: int, arrived: int, response: Any, log: Any, pair: Any) -> None:
-    """Let the response go, and write it down. Rows beyond the log's end are not written."""
+    """Write the response down and let it go: who has it finds its row. Rows beyond the log's end are not written."""
     left = now(pair)
-    libc.send(fd, response.ctypes.data, len(response), libc.MSG_NOSIGNAL)
     row = log[_CONTROL, _COUNT] + _FIRST
     if row < len(log):
         log[row, 0], log[row, 1], log[row, 2] = port, arrived, left
         log[_CONTROL, _COUNT] += 1
+    libc.send(fd, response.ctypes.data, len(response), libc.MSG_NOSIGNAL)
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
