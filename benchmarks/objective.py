@@ -20,9 +20,11 @@ from typing import Literal
 
 from benchmarks import histogram
 from benchmarks.amounts import digits, duration, percent, rate
+from benchmarks.checks.engine import ENGINE_BUSY
 from benchmarks.checks.facts import Facts
 from benchmarks.intervals import samples_wanted
 from benchmarks.nouns import LoadResult
+from benchmarks.summaries import Finding
 from benchmarks.tails import STALL_NS, STALL_SHARE, name
 from benchmarks.validity import check_window
 
@@ -114,23 +116,30 @@ def probe_s(objective: Objective, rate_per_s: float, least_s: float) -> float:
 def judge(facts: Facts, objective: Objective) -> Probe:
     """What a window at a rate says of the objective."""
     load, asked = facts.load, facts.window.level.rate_per_s or 0.0
-    strike = next((f for f in check_window(facts) if f.severity == "strike"), None)
-    if strike is not None and load.completed:
-        return Probe(asked, "can't tell", f"{strike.check}: {strike.seen}")
     both = histogram.merge([load.response, load.censored])
     samples, label = histogram.total(both), name(objective.q)
-    if falls_behind([load]):
-        return Probe(asked, "missed", f"{percent(load.completed / max(load.intended, 1))} of {rate(asked)} were served")
-    if samples < samples_wanted(objective.q):
-        return Probe(asked, "can't tell", f"{samples:,} requests, {label} wants {samples_wanted(objective.q):,}")
     value_ns = histogram.quantile_ns(both, objective.q)
     seen = f"{label} was {duration(value_ns)} at {rate(asked)}"
-    if value_ns <= objective.limit_ns:
+    behind, enough = falls_behind([load]), samples >= samples_wanted(objective.q)
+    within = not behind and enough and value_ns <= objective.limit_ns
+    strike = next((finding for finding in check_window(facts) if finding.severity == "strike"), None)
+    if strike is not None and load.completed and not (within and _only_late(facts, strike)):
+        return Probe(asked, "can't tell", f"{strike.check}: {strike.seen}")
+    if behind:
+        return Probe(asked, "missed", f"{percent(load.completed / max(load.intended, 1))} of {rate(asked)} were served")
+    if not enough:
+        return Probe(asked, "can't tell", f"{samples:,} requests, {label} wants {samples_wanted(objective.q):,}")
+    if within:
         return Probe(asked, "met", seen)
     paused = _paused_share(load, objective)
     if paused >= (1 - objective.q) * STALL_SHARE:
         return Probe(asked, "can't tell", f"{seen}, but the engine itself stood still for {percent(paused)} of the time")
     return Probe(asked, "missed", seen)
+
+
+def _only_late(facts: Facts, strike: Finding) -> bool:
+    """Whether an engine that had time sent late: that is in the response time already and can only have made it worse."""
+    return strike.check == "engine saturated" and facts.load.busy_fraction <= ENGINE_BUSY
 
 
 def falls_behind(loads: Sequence[LoadResult]) -> bool:
@@ -189,7 +198,8 @@ def next_rate(probes: Sequence[Probe], objective: Objective, peak_per_s: float) 
 def decided(outcomes: Iterable[Outcome]) -> Outcome | None:
     """What the windows at one rate say together: two of a kind decide; None while it takes another."""
     seen = list(outcomes)
-    for outcome in ("met", "missed"):
+    both: tuple[Outcome, ...] = ("met", "missed")
+    for outcome in both:
         if seen.count(outcome) >= DECIDES:
             return outcome
     return "can't tell" if seen.count("can't tell") >= UNKNOWN_ENOUGH else None
