@@ -51,6 +51,7 @@ class Machine:
     driver_cpus: tuple[int, ...]
     python: Python
     open_files: int  # the hard limit, to which a run raises its own
+    online: int | None = None  # CPUs that the machine has
     siblings: dict[int, tuple[int, ...]] = field(default_factory=dict)  # CPU -> hardware threads of its core, itself included
     nodes: dict[int, int] = field(default_factory=dict)  # CPU -> NUMA node
     governors: dict[int, str] = field(default_factory=dict)
@@ -89,6 +90,7 @@ def look(
         driver_cpus=driver,
         python=_python(),
         open_files=_open_files(),
+        online=len(cpu_list(_read(root, "sys/devices/system/cpu/online"))) or None,
         siblings=_siblings(root, chosen),
         nodes=_nodes(root, chosen),
         governors=_governors(root, chosen),

@@ -50,7 +50,9 @@ def cores(machine: Machine) -> Symptom | None:
     """One for the server, one for the load, and one for everybody else."""
     count = len(machine.cpus)
     shared = set(machine.server_cpus) & set(machine.driver_cpus)
-    seen = f"{count} usable, server on {_named(machine.server_cpus)}, load from {_named(machine.driver_cpus)}"
+    kept = machine.online is not None and count < machine.online
+    usable = f"{count} of {machine.online} usable" if kept else f"{count} usable"
+    seen = f"{usable}, server on {_named(machine.server_cpus)}, load from {_named(machine.driver_cpus)}"
     return Symptom(
         "cores",
         "poor" if shared else "fair" if count < 3 else "good",
@@ -58,7 +60,11 @@ def cores(machine: Machine) -> Symptom | None:
         "server and load take turns on one core: the numbers are of both"
         if shared
         else "whoever else runs takes time from the server or from the load; high percentiles are then the machine's",
-        "use two cores or more (--server-cpus 0 --driver-cpus 1)" if shared else "a third core would take everything else",
+        "use two cores or more (--server-cpus 0 --driver-cpus 1)"
+        if shared
+        else "allow more of them (docker run --cpuset-cpus, taskset)"
+        if kept
+        else "a third core would take everything else",
     )
 
 
@@ -348,5 +354,5 @@ def python(machine: Machine) -> Symptom | None:
 
 EXAMINATIONS: tuple[Callable[[Machine], Symptom | None], ...] = (
     cores, core_siblings, cpu_quota, other_load, pressure, steal, memory, swap, clock, open_files, listen_queue, ports,
-    frequency, turbo, numa, preemption, tick, python, virtual_machine,
+    frequency, turbo, numa, virtual_machine, preemption, tick, python,
 )  # fmt: skip

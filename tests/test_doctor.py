@@ -22,6 +22,7 @@ HEALTHY = Machine(
     driver_cpus=(3,),
     python=Python("3.12.3", True, False, True, []),
     open_files=1_048_576,
+    online=4,
     siblings={0: (0, 4), 3: (3, 7)},
     nodes={0: 0, 3: 0},
     governors={0: "performance", 3: "performance"},
@@ -101,6 +102,12 @@ def test_what_a_machine_does_not_tell_is_left_out():
     silent = Machine((0, 1), (0,), (1,), HEALTHY.python, 65536)
     assert set(graded(silent)) == {"cores", "frequency", "open files", "Python", "virtual machine"}
     assert graded(replace(silent, virtual="KVM")).keys() == {"cores", "open files", "Python", "virtual machine"}
+
+
+def test_cores_that_a_container_withholds_are_told():
+    (found,) = (s for s in doctor.diagnose(replace(HEALTHY, cpus=(0, 3), online=8)) if s.name == "cores")
+    assert found.seen.startswith("2 of 8 usable")
+    assert "cpuset" in found.remedy
 
 
 @pytest.mark.parametrize(
@@ -197,6 +204,7 @@ def test_what_the_files_say_is_read(tmp_path):
             "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor": "powersave\n",
             "sys/devices/system/cpu/cpu0/topology/thread_siblings_list": "0,4\n",
             "sys/devices/system/node/node1/cpulist": "0-3\n",
+            "sys/devices/system/cpu/online": "0-7\n",
         },
     )
     assert machine.usage is None or machine.usage.cores == 0.0
@@ -206,6 +214,7 @@ def test_what_the_files_say_is_read(tmp_path):
     assert machine.ports == (32768, 60999)
     assert (machine.cpu_quota, machine.memory_limit_bytes) == (1.5, None)
     assert (machine.preemption, machine.tick_hz) == ("voluntary", 1000)
+    assert machine.online == 8
     assert (machine.virtual, machine.container, machine.turbo) == ("QEMU", "podman", True)
     assert (machine.governors, machine.siblings, machine.nodes) == ({0: "powersave"}, {0: (0, 4)}, {0: 1, 1: 1})
 
@@ -281,6 +290,16 @@ def test_the_command_speaks_to_people_and_to_machines():
     assert {"name", "grade", "seen", "why", "remedy"} == set(told["symptoms"][0])
     assert told["weather"][0]["python_ns"] > 0
     assert "weather" in {symptom["name"] for symptom in told["symptoms"]}
+
+
+def test_an_engine_that_ends_leaves_the_rest_of_the_advice(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, sys\nif 'benchmarks.load.process' in sys.orig_argv:\n    os._exit(3)\n"
+    )
+    out, err = run("--quick", PYTHONPATH=str(tmp_path))
+    assert "the load engine ended with status 3" in err
+    assert "cores" in out
+    assert "weather " not in out
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """`servebench doctor`: what on this machine will hurt a measurement, and what to do about it."""
 
 import argparse
+import sys
 import time
 from collections.abc import Sequence
 
@@ -56,14 +57,17 @@ def command(options: argparse.Namespace) -> int:
 def watch(server_cpus: Sequence[int], driver_cpus: Sequence[int], seconds: float) -> list[Weather]:
     """Probe the weather for so long, one probe after the other, in an engine's process."""
     # Imported here: who only wants the table or the help should not wait for numba.
-    from benchmarks.load.remote import RemoteEngine
+    from benchmarks.load.remote import EngineDied, RemoteEngine
 
-    with RemoteEngine(tuple(driver_cpus)) as engine:
-        engine.probe(server_cpus[0])  # the first one may compile
-        ends = time.monotonic() + seconds
-        found = [engine.probe(server_cpus[0])]
-        while time.monotonic() < ends:
-            found.append(engine.probe(server_cpus[0]))
+    found: list[Weather] = []
+    try:
+        with RemoteEngine(tuple(driver_cpus)) as engine:
+            engine.probe(server_cpus[0])  # the first one may compile
+            ends = time.monotonic() + seconds
+            while not found or time.monotonic() < ends:
+                found.append(engine.probe(server_cpus[0]))
+    except EngineDied as trouble:
+        print(f"servebench: the weather could not be watched any longer: {trouble}", file=sys.stderr)
     return found
 
 
