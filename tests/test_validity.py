@@ -122,8 +122,11 @@ def stalled(acks: int | None = 500, stalled_ns: int = 41_000_000, count: int = 1
     return served(replace(facts, window=replace(facts.window, delayed_acks=acks)), counted_requests=1000)
 
 
-def behind(unsent: int = 300, free: int = 5, gaps: tuple[tuple[int, int], ...] = ()) -> Facts:
-    return healthy(OPEN, unsent=unsent, free_at_end=free, gaps=list(gaps))
+MANY = Level("open", 1000, rate_per_s=20_000.0)
+
+
+def behind(unsent: int = 900, free: int = 300, gaps: tuple[tuple[int, int], ...] = ()) -> Facts:
+    return healthy(MANY, unsent=unsent, free_at_end=free, gaps=list(gaps))
 
 
 def short(**load: object) -> Facts:
@@ -146,9 +149,9 @@ def late(own_ns: int) -> Facts:
     )
 
 
-def starved(times: int) -> Facts:
+def starved(times: int, scenario: str = "wait") -> Facts:
     """One connection that others were served before so often between two answers of its own."""
-    return healthy(passed_over=[*healthy().load.passed_over[1:], times])
+    return healthy(CLOSED, scenario, passed_over=[*healthy().load.passed_over[1:], times])
 
 
 def unfair(share: float) -> Facts:
@@ -366,6 +369,8 @@ def test_starving_for_want_of_slots_is_one_finding():
 
 def test_passed_over_for_nine_rounds_is_bad_luck():
     assert found(starved(639)) == []
+    assert found(starved(1_900, "hello")) == []  # 30 rounds, but in less than 20 ms
+    assert found(starved(2_000, "hello")) == [("starving", "mark")]
     assert found(unfair(0.4)) == []
 
 

@@ -12,7 +12,7 @@ from benchmarks.summaries import Finding
 from benchmarks.tails import QUANTILES, STALL_SHARE, Pauses, name
 
 ENGINE_BUSY = 0.85  # busy fraction above which the engine, not the server, may set the pace
-UNSENT = 0.01  # of the arrivals due: achieved must be 99% of offered
+UNSENT = 0.01  # of the arrivals due: achieved must be 99% of offered while connections are free
 LAST_NS = 1_000_000  # a pause that ends this close to the window's end explains what was unsent then
 BURST = 64  # arrivals the engine may be about to send: it reads a batch of so many events before it sends again
 LATE = 0.10  # of the p99 of the response time: what the engine's own p99 lateness may make up
@@ -26,10 +26,8 @@ def engine_saturated(facts: Facts) -> Finding | None:
     short = f" and fell {percent(facts.short_by / load.intended)} short of the offered load" if facts.short_by else ""
     if load.busy_fraction > ENGINE_BUSY:
         seen = f"the load engine was busy {percent(load.busy_fraction)} of the window{short}"
-    elif unsent := _unsent(facts):
-        seen = (
-            f"{unsent:,} of {load.intended:,} requests due had not been sent, though {load.free_at_end:,} connections were free"
-        )
+    elif owed := _owed(facts):
+        seen = f"{owed:,} of {load.intended:,} requests due had not been sent, though there were free connections for them"
     elif late_ns := _late_ns(facts):
         response_ns = histogram.quantile_ns(load.response, TAIL)
         seen = f"the load engine sent {duration(late_ns)} late at the p99, of a response time of {duration(response_ns)}"
@@ -44,16 +42,19 @@ def engine_saturated(facts: Facts) -> Finding | None:
     )
 
 
-def _unsent(facts: Facts) -> int:
-    """Arrivals that were due, could have been sent and were not, beyond what a pause at the very end explains; else 0."""
+def _owed(facts: Facts) -> int:
+    """Arrivals that were due, could have been sent and were not, beyond what a pause at the very end explains; else 0.
+
+    For those beyond the free connections there was none: that is the server's doing.
+    """
     load = facts.load
-    if not facts.is_open or not load.free_at_end:
+    if not facts.is_open:
         return 0
-    window_ns = load.seconds * 1e9
+    owed, window_ns = min(load.unsent, load.free_at_end), load.seconds * 1e9
     last_ns = max((length for start, length in load.gaps if start + length >= window_ns - LAST_NS), default=0)
     # Twice the mean: in so short a time Poisson arrivals may well come twice as densely.
     explained = BURST + 2 * load.intended * last_ns / window_ns
-    return load.unsent if load.unsent > UNSENT * load.intended + explained else 0
+    return owed if owed > UNSENT * load.intended + explained else 0
 
 
 def _late_ns(facts: Facts) -> float:

@@ -17,7 +17,8 @@ from benchmarks.summaries import Finding
 
 UNFINISHED = 0.01
 WAITED = 0.01  # of the arrivals: then the p99 contains their wait
-ROUNDS_PASSED_OVER = 10  # in which everybody else was served and one was not: ten times the median response time
+ROUNDS_PASSED_OVER = 10  # in which everybody else was served and one was not: ten times the median response time,
+STARVED_S = 0.02  # if they took so long: less is a few time slices (4 ms each) of a thread that was not at fault
 EXPECTED_EACH = 20  # completions of each connection, below which chance alone is unfair
 FAIR = 0.9  # Jain's index: served alike it was above 0.95 in 170 windows of eight models, unfairly below 0.88 in the others
 STEPS = 8  # of the series, below which a rank correlation says little
@@ -111,7 +112,8 @@ def starving(facts: Facts) -> Finding | None:
     # More connections than slots is one cause with one finding of its own.
     if facts.is_open or facts.crowded or len(served) < 2 or not any(served):
         return None
-    most, rounds = max(load.passed_over, default=0), ROUNDS_PASSED_OVER * len(served)
+    most = max(load.passed_over, default=0)
+    rounds = max(ROUNDS_PASSED_OVER * len(served), STARVED_S * load.completed / load.seconds)
     index = jain(served)
     if most >= rounds:
         starved = sum(passed >= rounds for passed in load.passed_over)

@@ -5,6 +5,7 @@ from benchmarks.amounts import digits, percent
 from benchmarks.checks.facts import Facts
 from benchmarks.nouns import Histogram
 from benchmarks.summaries import Finding
+from benchmarks.tails import pauses
 
 A_HANDFUL = 3  # reconnects that are no pattern, however few the requests
 RECONNECTS_MARKED = 0.005  # of completed requests
@@ -64,7 +65,8 @@ def stall_of_40_ms(facts: Facts) -> Finding | None:
     """Nagle's algorithm waits for an acknowledgement that the other side delays for 40 ms (RFC 896; RFC 1122, 4.2.3.2 to 4).
 
     Two signs together: delayed acknowledgements, and answers that take just that long. Either alone is innocent: a server that
-    takes longer than 40 ms has its acknowledgements sent without an answer to ride on, and a full house may take that long.
+    takes longer than 40 ms has its acknowledgements sent without an answer to ride on, and a full house may take that long. Nor
+    are there more answers in the band than the engine's own pauses may have put there, or than there were acknowledgements.
     """
     acks, asked = facts.window.delayed_acks, facts.server.counted_requests
     if (
@@ -79,7 +81,8 @@ def stall_of_40_ms(facts: Facts) -> Finding | None:
     service = facts.load.service
     total, inside = histogram.total(service), _between(service, low, high)
     beside = _between(service, low - width, low) + _between(service, high, high + width)
-    if not total or inside < STALLED_MASS * total or inside < DENSER * beside / 2:
+    paused = total * pauses([facts.load]).stalled_share
+    if inside < max(STALLED_MASS * total, DENSER * beside / 2, paused, 1) or acks < inside:
         return None
     return Finding(
         "40 ms stall",
