@@ -5,11 +5,13 @@ import socket
 import threading
 import time
 
+import numpy as np
 import pytest
 from answering import BODY, CLOSING, OK, answering, close_early, drive, reset, serving
 from rich.console import Console
 
 from benchmarks import histogram
+from benchmarks.load import edges, reader, state
 from benchmarks.load.command import as_plain, show
 from benchmarks.load.engine import Drive, Session, Target, compile_all, request_bytes
 from benchmarks.nouns import LoadResult
@@ -162,6 +164,22 @@ def test_with_a_free_connection_nobody_waits_and_the_whole_lag_is_the_engines():
     assert calm.own_lag.max_ns <= calm.send_lag.max_ns
 
 
+def test_at_the_windows_end_a_free_connection_goes_on_being_free_since_it_was():
+    """An arrival of the window that is sent just after it must not seem to have waited for the edge."""
+    engine, connections = np.zeros(1, state.ENGINE), np.zeros(3, reader.CONNECTION)
+    engine["phase"], engine["starts_ns"], engine["open"], engine["next_ns"] = state.WINDOW, 1000, 1, 2500.0
+    engine["in_flight"], engine["area_at_ns"] = 2, 1000
+    connections["state"] = state.READY, state.WAITING, state.WAITING
+    connections["since_ns"] = connections["sent_ns"] = connections["intended_ns"] = 1500, 1200, 400
+    connections["ringed"] = 7, 0, 0
+    ledger = np.zeros(len(state.LEDGER), np.int64)
+    edges.end_window(engine[0], connections, ledger, 2000)
+    assert connections["since_ns"].tolist() == [1500, 1200, 400]
+    assert ledger.tolist() == [0, 0, 800 + 1000, 500, 0]
+    told = {name: int(engine[0][name]) for name in ("in_flight_ns", "carried_in_ns", "unanswered_ns", "free_at_end")}
+    assert told == {"in_flight_ns": 2000, "carried_in_ns": 1000, "unanswered_ns": 800, "free_at_end": 1}
+
+
 def test_without_keep_alive_a_connection_is_free_when_its_answer_has_come():
     with serving(once) as port:
         calm = drive(port, 32, keepalive=False, rate_per_s=100, arrivals="constant", seconds=0.4)
@@ -252,7 +270,7 @@ def test_overload_leaves_nothing_to_the_calm_run_after_it():
         assert session.open() == {}
         over = session.run(Drive(seconds=0.2, rate_per_s=500, drain_s=0.02, poll="sleep"))
         slow.clear()
-        calm = session.run(Drive(seconds=0.4, rate_per_s=100, arrivals="constant", ramp_s=0.5, poll="sleep"))
+        calm = session.run(Drive(seconds=0.4, rate_per_s=100, arrivals="constant", ramp_s=0.05, poll="sleep"))
         again = session.run(Drive(seconds=0.2, poll="sleep"))
     assert over.unfinished > 6
     assert over.connections_opened == 6 == histogram.total(over.connect)

@@ -29,19 +29,18 @@ from benchmarks.load.connections import (
     set_free,
     take_free,
 )
+from benchmarks.load.edges import arrive, begin_window, censor, draw_next, end_window, read_meters
 from benchmarks.load.exchange import attempt_ended, heard_unasked, owe, read_response, start, write
-from benchmarks.load.libc import compiled, now, read_clock
-from benchmarks.load.recorder import CENSORED, OWN_LAG, record
+from benchmarks.load.libc import compiled, now
+from benchmarks.load.recorder import CENSORED, record
 from benchmarks.load.state import (
     CLOSED,
     CONNECTING,
     DRAIN,
     GAP_NS,
     L_CONNECTING,
-    L_RESIDUAL,
     L_THINKING,
     MAX_EVENTS,
-    PAUSED,
     RAMP,
     READ_TIMEOUT,
     READY,
@@ -52,32 +51,10 @@ from benchmarks.load.state import (
     WINDOW,
     charge,
     look,
-    put_on_wire,
 )
 
 _LONGEST_SLEEP_MS = 50
 _BURST = 4  # requests sent before responses are looked for again: more would let those wait while the engine catches up
-
-
-@compiled
-def _draw_next(e: Any) -> None:
-    """When the arrival after the next one is due."""
-    e.next_ns += e.interval_ns * (-np.log(1.0 - np.random.random()) if e.poisson else 1.0)
-
-
-@compiled
-def _arrive(e: Any, counts: Any, moments: Any, intended: int, free_ns: int, t: int) -> None:
-    """Count an arrival in the window, sent at `t` on a connection that was free since `free_ns`, the first that was.
-
-    If that was after it was due, it waited for the server. What is left of its lag is the engine's own, and recorded unless a
-    pause of the engine lies in it: the machine took its core away then, which `gaps` tells.
-    """
-    e.intended += 1
-    if free_ns > intended:
-        e.waited += 1
-    could_ns = max(intended, free_ns)
-    if could_ns >= e.gap_ends_ns:
-        record(counts, moments, OWN_LAG, t - could_ns)
 
 
 @compiled
@@ -96,11 +73,11 @@ def _dispatch(
             break
         c = connections[k]
         intended: Any = np.int64(e.next_ns)
-        _draw_next(e)
+        draw_next(e)
         started += 1
         t = look(e, pair, gaps)
         if e.phase != RAMP and intended >= e.starts_ns:
-            _arrive(e, counts, moments, intended, c.since_ns, t)
+            arrive(e, counts, moments, intended, c.since_ns, t)
         if c.state == READY:
             start(e, k, connections, later, ledger, errors, series, L_THINKING, intended, t)
         else:
@@ -159,84 +136,9 @@ def _sweep(
 
 
 @compiled
-def _read_meters(edge: int, clocks: Any, meters: Any, usage: Any, pair: Any) -> None:
-    """The CPU clocks of the watched processes and this thread's own bill, at an edge of the window."""
-    for i in range(clocks.shape[0]):
-        for j in range(clocks.shape[1]):
-            meters[edge, i, j] = read_clock(clocks[i, j], pair)
-    libc.getrusage(libc.RUSAGE_THREAD, usage[edge].ctypes.data)
-    usage[edge, libc.RUSAGE_WORDS] = read_clock(libc.CLOCK_THREAD_CPUTIME, pair)
-
-
-@compiled
-def _begin_window(e: Any, clocks: Any, meters: Any, usage: Any, pair: Any) -> int:
-    """The window begins now, whenever it was planned, and keeps its length."""
-    _read_meters(0, clocks, meters, usage, pair)
-    t = now(pair)
-    e.ends_ns = t + e.ends_ns - e.starts_ns
-    e.starts_ns, e.last_ns, e.phase = t, t, WINDOW
-    e.step_ends_ns = t + e.step_ns
-    e.area_ns, e.area_at_ns = 0, t
-    return t
-
-
-@compiled
-def _end_window(e: Any, connections: Any, ledger: Any, t: int) -> None:
-    """The window is over: what every connection was doing is charged up to here, and its state goes on.
-
-    `t` is the last look at the clock, so that all that was counted in the window came before it.
-    """
-    put_on_wire(e, 0, t)
-    e.in_flight_ns = e.area_ns
-    for k in range(len(connections)):
-        c = connections[k]
-        account = L_THINKING
-        if c.state == WAITING or c.state == SENDING:
-            account = L_RESIDUAL
-            e.in_flight_at_end += 1
-            if c.intended_ns < e.starts_ns:
-                e.carried_in_ns += t - max(c.sent_ns, e.starts_ns)
-            else:
-                e.unanswered_ns += t - c.sent_ns
-        elif c.state == CONNECTING or c.state == PAUSED:
-            account = L_CONNECTING
-        ledger[account] += t - max(c.since_ns, e.starts_ns)
-        c.passed_over = max(c.passed_over, e.completed - c.mark)
-        if c.ringed:
-            e.free_at_end += 1
-    while e.open == 1 and e.next_ns < e.starts_ns:  # due in the ramp and not sent in all this time: of no use to the window
-        _draw_next(e)
-    e.intended_at_end = e.intended
-    e.ends_ns = t
-    e.phase = DRAIN
-
-
-@compiled
 def _is_drained(e: Any) -> bool:
     """Whether nothing is under way any more that the window made."""
     return e.in_flight == 0 and e.connecting == 0 and (e.open == 0 or e.next_ns >= e.ends_ns)  # type: ignore[no-any-return]
-
-
-@compiled
-def _censor(e: Any, connections: Any, ring: Any, counts: Any, moments: Any, t: int) -> None:
-    """What was never answered counts with its age: requests on connections, then arrivals that never got one."""
-    for k in range(len(connections)):
-        c = connections[k]
-        if c.state == WAITING or c.state == SENDING or (c.state == CONNECTING and c.owes):
-            e.unfinished += 1
-            if c.intended_ns >= e.starts_ns:
-                record(counts, moments, CENSORED, t - c.intended_ns)
-    while e.open == 1 and e.next_ns < e.ends_ns:
-        e.unfinished += 1
-        due_ns: Any = np.int64(e.next_ns)
-        k = take_free(e, connections, ring)
-        if k >= 0:
-            _arrive(e, counts, moments, due_ns, connections[k].since_ns, t)
-        else:
-            e.intended += 1
-            e.waited += 1
-        record(counts, moments, CENSORED, t - due_ns)
-        _draw_next(e)
 
 
 @compiled
@@ -361,7 +263,7 @@ def drive(
     renew(connections, buffer)
     t = e.last_ns = now(pair)
     if e.starts_ns <= t:
-        t = _begin_window(e, clocks, meters, usage, pair)
+        t = begin_window(e, clocks, meters, usage, pair)
     e.next_ns += t  # the first arrival is planned from here
     _set_out(e, connections, ring, later, ledger, errors, series, pair, t)
     worked, top = True, t
@@ -369,11 +271,11 @@ def drive(
         if control[0] > e.stops and _stop(e, control[0], t):
             break
         if e.phase == RAMP and t >= e.starts_ns:
-            t = top = _begin_window(e, clocks, meters, usage, pair)
+            t = top = begin_window(e, clocks, meters, usage, pair)
             worked = True
         elif e.phase == WINDOW and t >= e.ends_ns:
-            _end_window(e, connections, ledger, e.last_ns)
-            _read_meters(1, clocks, meters, usage, pair)
+            end_window(e, connections, ledger, e.last_ns)
+            read_meters(1, clocks, meters, usage, pair)
         elif e.phase == DRAIN and (t >= e.ends_ns + e.drain_ns or _is_drained(e)):
             break
         nap = _nap_ms(e, connections, later, t) if e.sleepy else 0
@@ -402,4 +304,4 @@ def drive(
             started += _wake(e, connections, ring, later, ledger, errors, series, t)
         _sweep(e, connections, later, ledger, errors, series, counts, moments, 64 if found == 0 and nap > 0 else 1, t)
         worked = found > 0 or started > 0
-    _censor(e, connections, ring, counts, moments, t)
+    censor(e, connections, ring, counts, moments, t)
