@@ -55,6 +55,17 @@ def marked(mark):
     return found
 
 
+def servers(processes):
+    """Those of them that serve."""
+    found = []
+    for process in processes:
+        try:
+            found += [process] * ("servers" in process.cmdline())
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
 @pytest.fixture
 def harness():
     """Starts `servebench run` in a process of its own, all of whose descendants can be found later; ends what a test leaves."""
@@ -76,6 +87,8 @@ def harness():
         if process.poll() is None:
             process.kill()
             process.communicate()
+    for orphan in marked(mark):
+        orphan.kill()
 
 
 def sessions(folder):
@@ -89,12 +102,16 @@ def test_killed_at_any_moment_it_leaves_nothing_behind_and_loses_at_most_the_vis
     begin = (*TINY, "--models", "epoll_loop,prefork", "--visits", "2", "--name", "cut", "--results", str(tmp_path))
     begin += ("--precision", "0.1%", "--budget", "5s")
     go_on = ("--resume", "cut", "--results", str(tmp_path), "--anyway")  # other programs come and go while tests run
+    serving = 0
     for kill in range(8):
         run = harness(*(go_on if kill else begin))
         until(lambda run=run, kill=kill: sessions(folder) > kill or run.poll() is not None, "to begin")
-        time.sleep(chance.uniform(0, 2))
+        if kill % 2 == 0:  # on a busy machine the other moments all lie before the first server
+            until(lambda run=run: servers(harness.left()) or run.poll() is not None, "a server")
+        time.sleep(chance.uniform(0, 1))
         if run.poll() is not None:
             break  # it was quicker than the kills
+        serving += bool(servers(harness.left()))
         run.send_signal(signal.SIGKILL)
         out, _ = run.communicate()
         assert "Traceback" not in out
@@ -104,6 +121,7 @@ def test_killed_at_any_moment_it_leaves_nothing_behind_and_loses_at_most_the_vis
         now = {path.name: path.read_bytes() for path in (folder / "visits").glob("*.json")}
         assert kept.items() <= now.items(), "a record was lost or written over"
         kept = now
+    assert serving, "no server was alive at any of the moments"
     run = harness(*go_on)
     out, _ = run.communicate(timeout=10 * PATIENCE_S)
     assert run.returncode == 0, out
