@@ -13,6 +13,7 @@ from rich.console import Console
 from benchmarks import histogram
 from benchmarks.load import edges, reader, state
 from benchmarks.load.command import as_plain, show
+from benchmarks.load.connections import set_free, take_free
 from benchmarks.load.engine import Drive, Session, Target, compile_all, request_bytes
 from benchmarks.nouns import LoadResult
 
@@ -162,6 +163,16 @@ def test_with_a_free_connection_nobody_waits_and_the_whole_lag_is_the_engines():
     if calm.waited == 0:
         assert calm.own_lag.sum_ns <= calm.send_lag.sum_ns
     assert calm.own_lag.max_ns <= calm.send_lag.max_ns
+
+
+def test_the_first_in_the_ring_has_been_free_for_the_longest_time():
+    """However often a connection was closed there and opened again: more often than the ring has places."""
+    engine, connections, ring = np.zeros(1, state.ENGINE), np.zeros(4, reader.CONNECTION), np.zeros(8, np.int64)
+    engine["ring_head"] = 1
+    order = [0, *(k for turn in range(9) for k in np.random.default_rng(turn).permutation([1, 2, 3]).tolist())]
+    for k in order:
+        set_free(engine[0], k, connections, ring)
+    assert [take_free(engine[0], connections, ring) for _ in range(5)] == [0, *order[-3:], -1]
 
 
 def test_at_the_windows_end_a_free_connection_goes_on_being_free_since_it_was():
