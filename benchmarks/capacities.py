@@ -10,12 +10,14 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from benchmarks.amounts import margin, rate
 from benchmarks.checks.facts import Facts
 from benchmarks.intervals import Spread, mean_estimate, pooled_spread
 from benchmarks.nouns import RunOptions
-from benchmarks.objective import Bracket, Objective, bracket, judge, parse
+from benchmarks.objective import CANNOT, Bracket, Objective, bracket, judge, parse
 from benchmarks.selection import Visit, of_one_weather, prevailing_weather
-from benchmarks.summaries import Capacity, Estimate, ScenarioSummary
+from benchmarks.summaries import Capacity, Estimate, ScenarioSummary, Standing
+from benchmarks.verdict import listed
 
 UNIFORM_SD = 1 / math.sqrt(12)  # of something that lies anywhere between 0 and 1
 
@@ -54,8 +56,28 @@ def capacities(options: RunOptions, visits: Mapping[str, Sequence[Visit]], wait_
 
 
 def with_capacities(summary: ScenarioSummary, found: Mapping[str, Capacity]) -> ScenarioSummary:
-    """The same scenario with what the searches found in its standings."""
-    return replace(summary, standings=[replace(one, capacity=found.get(one.model)) for one in summary.standings])
+    """The same scenario with what the searches found in its standings, and in a sentence after its verdict."""
+    standings = [replace(one, capacity=found.get(one.model)) for one in summary.standings]
+    return replace(summary, standings=standings, verdict=f"{summary.verdict} {verdict(standings)}".rstrip())
+
+
+def verdict(standings: Sequence[Standing]) -> str:
+    """Who carries most within the objective, with whom its interval overlaps, and who cannot meet it; empty without one."""
+    told = {one.model: one.capacity for one in standings if one.capacity}
+    estimates = {model: found.rate_per_s for model, found in told.items() if found.rate_per_s}
+    objective = next((found.objective for found in told.values()), "")
+    if not objective:
+        return ""
+    cannot = [model for model, found in told.items() if found.why.startswith(CANNOT)]
+    exceptions = f" {listed(cannot)} cannot meet it." if cannot else ""
+    if not estimates:
+        return f"Within {objective} nobody's capacity can be told.{exceptions}"
+    best = max(estimates, key=lambda model: estimates[model].value)
+    most = estimates[best]
+    ties = [m for m, e in estimates.items() if m != best and most.low is not None and (e.high or e.value) >= most.low]
+    width = margin(most)
+    tied = f"; {listed(ties)} may carry as much" if ties else ""
+    return f"Within {objective} {best} carries most: {rate(most.value)}{f' ({width})' if width else ''}{tied}.{exceptions}"
 
 
 def searched_in(visit: Visit, objective: Objective, server_cores: int, wait_s: float = 0.0) -> Searched:

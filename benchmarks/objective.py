@@ -42,6 +42,7 @@ SEARCH_LIMIT_S = 90.0  # of one visit
 PROBE_RATE_PER_S = 1000.0  # to estimate a search's length with, where a scenario names no rate
 LIMITS_IN_A_WINDOW = 3.0  # a queue that grows by a tenth of the time is seen only after several times the limit
 NOTICED = 0.1  # of the limit: a shorter pause of the engine cannot be why it was missed
+CANNOT = "cannot meet it"  # how the reason of a model begins that misses everywhere
 
 _FORM = re.compile(r"\s*p(50|90|99|99\.9)\s*<=\s*(\d+(?:\.\d+)?)\s*(s|ms|us|µs)\s*")
 _UNITS_NS = {"s": 1e9, "ms": 1e6, "us": 1e3, "µs": 1e3}
@@ -223,7 +224,7 @@ def _reason(probes: Sequence[Probe], verdicts: dict[float, Outcome | None], met:
             return f"can't tell at {rate(probe.rate_per_s)}: {probe.why}"
     if missed is not None and met is None:
         last = next(probe for probe in reversed(probes) if probe.rate_per_s == missed and probe.outcome == "missed")
-        return f"cannot meet it ({last.why})"
+        return f"{CANNOT} ({last.why})"
     if met is not None and missed is None:
         return f"met at {rate(met)}, the highest that was tried"
     return f"the search ended after {digits(len(probes))} windows" if probes else "no rate could be tried"

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.amounts import digits, duration, latency, margin, rate, size
+from benchmarks.objective import CANNOT
 from benchmarks.summaries import CellSummary, Estimate, Finding, Quantile, RunSummary, ScenarioSummary, Standing
 from benchmarks.tails import name
 
@@ -186,7 +187,7 @@ def _capacity(standing: Standing) -> str:
         return f"{rate(found.rate_per_s.value)} {margin(found.rate_per_s)}".rstrip()
     if found.met_per_s is not None:
         return f"≥ {rate(found.met_per_s)}"
-    return "cannot meet it" if found.why.startswith("cannot") else "can't tell"
+    return CANNOT if found.why.startswith(CANNOT) else "can't tell"
 
 
 def _capacity_notes(standings: Iterable[Standing]) -> list[Note]:

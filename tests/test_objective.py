@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import histogram
-from benchmarks.capacities import capacities
+from benchmarks.capacities import capacities, with_capacities
 from benchmarks.nouns import Crossing, Histogram, Level, Series
 from benchmarks.objective import (
     HIGHEST,
@@ -35,6 +35,7 @@ from benchmarks.objective import (
     probe_s,
 )
 from benchmarks.selection import usable
+from benchmarks.summaries import Capacity, Estimate
 
 OBJECTIVE = parse("p99<=20ms")
 
@@ -333,3 +334,21 @@ def test_a_model_whose_visits_all_miss_says_what_was_seen_at_the_lowest_rate():
     assert found.rate_per_s is None
     assert found.why.startswith("cannot meet it (")
     assert "100/s" in found.why
+
+
+def test_the_verdict_says_who_carries_most_within_it_and_who_cannot_meet_it():
+    told = {
+        "epoll_loop": Capacity("p99<=20ms", Estimate(9e4, 8.8e4, 9.2e4, []), 8.9e4, 9.1e4),
+        "prefork": Capacity("p99<=20ms", Estimate(8.9e4, 8.7e4, 9.1e4, []), 8.8e4, 9e4),
+        "thread_pool": Capacity("p99<=20ms", Estimate(5e4, 4.9e4, 5.1e4, []), 4.9e4, 5.1e4),
+        "select_loop": Capacity("p99<=20ms", None, None, 50.0, "cannot meet it (p99 was 31 ms at 50/s)"),
+    }
+    made = factories.summary().scenarios[0]
+    searched = with_capacities(made, told)
+    said = searched.verdict.removeprefix(made.verdict)
+    assert said == (
+        " Within p99<=20ms epoll_loop carries most: 90.0k/s (±2.2%); prefork may carry as much. select_loop cannot meet it."
+    )
+    assert with_capacities(made, {}).verdict == made.verdict
+    nobody = with_capacities(made, {"select_loop": told["select_loop"]})
+    assert "nobody's capacity can be told. select_loop cannot meet it." in nobody.verdict

@@ -13,6 +13,7 @@ from benchmarks.charts import _scales as scales
 from benchmarks.charts import _words as words
 from benchmarks.charts._page import HEAD, LABEL, SMALL, Box, Page, clip_to, fit_name, width_px, wrapped
 from benchmarks.charts._style import Theme, look
+from benchmarks.objective import CANNOT
 from benchmarks.summaries import RunSummary, ScenarioSummary, Standing
 
 QUESTION = "How much can it carry and still answer in time?"
@@ -74,7 +75,7 @@ def _say(scenario: ScenarioSummary) -> str:
     tied = [bar.standing.model for bar in found if _ends(bar)[1] >= _ends(best)[0]]
     verb = "carries" if len(tied) == 1 else "carry"
     clauses = [f"{cells.tie_words(tied)} {verb} most, {'' if best.bounded else 'at least '}{amounts.rate(best.per_s)}"]
-    cannot = [words.clipped(s.model) for s in scenario.standings if s.capacity and s.capacity.why.startswith("cannot meet")]
+    cannot = [words.clipped(s.model) for s in scenario.standings if s.capacity and s.capacity.why.startswith(CANNOT)]
     return "; ".join(clauses + ([f"{words.listing(cannot, 2)} cannot meet it"] if cannot else []))
 
 
@@ -154,7 +155,8 @@ def _row(page: Page, axes: Axes, bar: Bar, row: Box) -> None:
         axes.plot(bar.per_s, middle, marker="$\u2192$", color=style.colour, markersize=12, clip_on=False)
     capacity = bar.standing.capacity
     if capacity and capacity.rate_per_s:
-        ends = cells.interval(capacity.rate_per_s)
+        limit = axes.get_xlim()[1]
+        ends = [min(end, limit) for end in cells.interval(capacity.rate_per_s)]
         axes.plot(ends, [middle] * 2, color=page.theme.ink, linewidth=1.6, solid_capstyle="butt", clip_on=False)
-        visits = capacity.rate_per_s.visits
+        visits = [visit for visit in capacity.rate_per_s.visits if visit <= limit]
         panels.dots(axes, style, visits, [middle + thick / 2 + 5] * len(visits))
