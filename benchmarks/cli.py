@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from benchmarks import catalogue, record
-from benchmarks.commands import doctor, listing, report, run
+from benchmarks.commands import compare, doctor, listing, report, run
 from benchmarks.commands._shared import BAD_USE, FAILED, INTERRUPTED, BadUse
 from benchmarks.load import command as load
 
@@ -58,6 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     reporting = add("report", "print the report of a run")
     report.add_arguments(reporting, markdown=True)
     reporting.set_defaults(command=report.report)
+    comparing = add("compare", "compare two runs, or two models of one, cell by cell; with bounds, a gate for CI")
+    compare.add_arguments(comparing)
+    comparing.set_defaults(command=compare.command)
     examining = add("doctor", "say what on this machine will hurt a measurement, and what to do about it")
     doctor.add_arguments(examining)
     examining.set_defaults(command=doctor.command)

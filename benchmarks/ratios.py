@@ -1,0 +1,195 @@
+"""What a comparison says on a terminal: a table for each scenario, how sure its calls are, and what became of the gates."""
+
+from collections.abc import Iterable, Sequence
+from statistics import median
+
+from rich import box
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from benchmarks.amounts import digits, duration, percent, rate, size, times
+from benchmarks.comparison import UNITS, Comparison, Metric, Row
+from benchmarks.gates import Judged
+from benchmarks.intervals import CONFIDENCE
+
+FOLD_FROM = 24  # rows of a scenario, from which on those that show nothing are counted instead of shown
+NAMED_AT_MOST = 5  # cells under one outcome of a gate
+MODELS_FOR_A_DRIFT = 3  # from which on a change of all of them is remarked,
+DRIFT = 0.02  # if it is at least so large
+_GOOD = ("faster", "less")
+
+
+def show(comparison: Comparison, console: Console, everything: bool = False) -> None:
+    """Print all tables; `everything` shows the rows without a difference too where they are many."""
+    for scenario in dict.fromkeys(row.scenario for row in comparison.rows):
+        rows = [row for row in comparison.rows if row.scenario == scenario]
+        many = len(rows) > FOLD_FROM and not everything
+        shown = [row for row in rows if row.call != "no difference seen"] if many else rows
+        console.print(Text.assemble("\n", (scenario, "bold"), f"  ratios are {comparison.other} by {comparison.base}"))
+        if shown:
+            console.print(_table(comparison, sorted(shown, key=lambda row: _place(row, rows))), highlight=False)
+        if folded := len(rows) - len(shown):
+            console.print(Padding(Text(_folded(rows, folded), style="dim"), (0, 0, 0, 1)), highlight=False)
+    for line in conclusions(comparison):
+        console.print(Text(line), highlight=False)
+
+
+def _place(row: Row, rows: Sequence[Row]) -> tuple[int, int]:
+    """Model by model, each in the order of its levels."""
+    models = list(dict.fromkeys(other.model for other in rows))
+    return models.index(row.model), rows.index(row)
+
+
+def _folded(rows: Sequence[Row], count: int) -> str:
+    widest = max((row.ratio.high / row.ratio.low - 1) / 2 for row in rows if row.ratio and row.ratio.low and row.ratio.high)
+    return f"no difference seen in {count} more, known to ±{percent(widest)} or better; --all shows them"
+
+
+def _table(comparison: Comparison, rows: Sequence[Row]) -> RenderableType:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
+    with_models = any(row.model for row in rows)
+    if with_models:
+        table.add_column("model", no_wrap=True)
+    for heading in ("level", "metric"):
+        table.add_column(heading, no_wrap=True)
+    for heading in (_short(comparison.base), _short(comparison.other), "ratio"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("", overflow="fold")
+    before = ("", "")
+    for row in rows:
+        here = (row.model, row.level)
+        named = [row.model if row.model != before[0] else ""] if with_models else []
+        table.add_row(*named, row.level if here != before else "", row.metric, *_numbers(row), _said(row))
+        before = here
+    return table
+
+
+def _short(name: str) -> str:
+    """The end of a long name: of a path, the folder."""
+    return name if len(name) <= 20 else "…" + name[-19:]
+
+
+def _numbers(row: Row) -> Iterable[str]:
+    yield amount(row.metric, row.base)
+    yield amount(row.metric, row.other)
+    yield ratio(row)
+
+
+def amount(metric: Metric, value: float | None) -> str:
+    """A value in its metric's unit; a dash for none."""
+    if value is None:
+        return "–"
+    if UNITS[metric] == "/s":
+        return rate(value)
+    return size(value) if UNITS[metric] == "bytes" else duration(value)
+
+
+def ratio(row: Row) -> str:
+    """The ratio with its interval: "0.94 (0.92–0.96)"."""
+    if row.ratio is None:
+        return "–"
+    between = f" ({_two(row.ratio.low)}–{_two(row.ratio.high)})" if row.ratio.low and row.ratio.high else ""
+    return f"{_two(row.ratio.value)}{between}"
+
+
+def _two(ratio: float) -> str:
+    """Two decimals, so that they stand below each other; three where two would hide on which side of 1 it is."""
+    if ratio < 0.1 or ratio >= 100:
+        return digits(ratio, 2)
+    return f"{ratio:.3f}" if 0.995 <= ratio < 1.005 and ratio != 1 else f"{ratio:.2f}"
+
+
+def _said(row: Row) -> Text:
+    if row.why_not:
+        return Text(row.why_not, style="dim" if row.seen else "yellow")
+    if row.call == "no difference seen":
+        return Text(row.call, style="dim")
+    style = "green" if row.call in _GOOD else "red"
+    return Text.assemble((row.call, f"bold {style}"), ", beyond doubt") if row.beyond_doubt else Text(row.call, style=style)
+
+
+# ---------------------------------------------------------------- how sure it is
+
+
+def conclusions(comparison: Comparison) -> list[str]:
+    """How many calls there are and how many of them chance alone would make; what only one side has."""
+    judged = [row for row in comparison.rows if row.difference]
+    sure = sum(row.beyond_doubt for row in judged)
+    called = sum(row.call != "no difference seen" for row in judged) - sure
+    lines = []
+    if judged:
+        false = max(round((1 - CONFIDENCE) * len(judged)), 1)
+        lines.append(
+            f"{len(judged)} ratios with 95% intervals: {sure} differ beyond doubt (the chance that any of those is false is at "
+            f"most 5%), {called} more by their own interval alone; if nothing differed, chance would call about {false}."
+        )
+    else:
+        lines.append("Nothing could be compared.")
+    if not comparison.paired:
+        lines.append(
+            "Two runs share no block: what else changed between them, such as the hour, is in every ratio and in no interval."
+        )
+        lines += _drift(comparison)
+    lines += [f"Only {comparison.base} has {_listed(comparison.missing)}."] if comparison.missing else []
+    lines += [f"Only {comparison.other} has {_listed(comparison.added)}."] if comparison.added else []
+    return ["", *lines]
+
+
+def _drift(comparison: Comparison) -> Iterable[str]:
+    """A remark where all models moved alike: that is seldom their doing."""
+    ratios: dict[str, list[float]] = {}
+    for row in comparison.rows:
+        if row.metric == "throughput" and row.ratio and row.model:
+            ratios.setdefault(row.model, []).append(row.ratio.value)
+    if len(ratios) < MODELS_FOR_A_DRIFT:
+        return
+    middles = [median(of_model) for of_model in ratios.values()]
+    if min(middles) > 1 + DRIFT or max(middles) < 1 - DRIFT:
+        yield (
+            f"All {len(middles)} models moved the same way, to {times(median(middles))} in the middle: what changed may be the "
+            "machine. Make both runs again, in turns."
+        )
+
+
+# ---------------------------------------------------------------- gates
+
+
+def show_gates(judged: Sequence[Judged], console: Console) -> None:
+    """Print what became of every gate, the worst first."""
+    for gate in dict.fromkeys(one.gate for one in judged):
+        own = [one for one in judged if one.gate == gate]
+        kept = sum(one.outcome == "kept" for one in own)
+        failed = any(one.outcome in ("broken", "unseen") for one in own)
+        verdict = ("failed", "bold red") if failed else ("not broken", "bold green")
+        console.print(Text.assemble("\n", (gate.text, "bold"), "  ", verdict, f": kept in {kept} of {len(own)} cells"))
+        for line in gate_lines(own):
+            console.print(Text(line), highlight=False)
+
+
+def gate_lines(judged: Sequence[Judged]) -> Iterable[str]:
+    """A gate's cells but for those that keep it, some of each outcome by name."""
+    for outcome, told in (
+        ("broken", "broken in {}"),
+        ("unseen", "can't be seen, and so fails, in {}"),
+        ("not sure", "not sure in {}: more visits would tell"),
+    ):
+        own = [one for one in judged if one.outcome == outcome]
+        if not own:
+            continue
+        yield "  " + told.format("1 cell" if len(own) == 1 else f"{len(own)} cells")
+        yield from (f"    {_cell(one)}" for one in own[:NAMED_AT_MOST])
+        if len(own) > NAMED_AT_MOST:
+            yield f"    and {len(own) - NAMED_AT_MOST} more"
+
+
+def _cell(one: Judged) -> str:
+    if one.row is None:
+        return one.why
+    where = " ".join(part for part in (one.row.scenario, one.row.model, one.row.level) if part)
+    return f"{where}: {one.why or ratio(one.row)}"
+
+
+def _listed(words: Sequence[str]) -> str:
+    return ", ".join(words)
