@@ -8,10 +8,11 @@ for each scenario (`verdict`). Nothing is measured, read or drawn here: the same
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
 
+from benchmarks.amounts import percent
 from benchmarks.beginnings import begun, cold_starts, peaks_by_block, with_cold
 from benchmarks.capacities import capacities, with_capacities
 from benchmarks.cells import Cell, cells_of_level
-from benchmarks.nouns import SCHEMA, Level, RunFacts, VisitRecord, Warmup, Weather, Window, visited
+from benchmarks.nouns import SCHEMA, Level, RunFacts, RunOptions, VisitRecord, Warmup, Weather, Window, visited
 from benchmarks.selection import Visit, failures, usable
 from benchmarks.standings import ranked, standings
 from benchmarks.summaries import WARM_UP, RunSummary, ScenarioSummary, Timeline, TimelinePoint
@@ -114,12 +115,19 @@ def conditions(run: RunFacts, environment: Mapping[str, object]) -> str:
         str(machine) if machine else "",
         f"Python {python}" if python else "",
         f"{_cores(options.server_cpus)} for the server, {len(options.driver_cpus)} for the load",
-        f"{between} visit{'s' if between != '1' else ''} of each model",
+        f"{between} visit{'s' if between != '1' else ''} of each model" + _more(options),
         f"windows of {options.closed_s:g} s closed, {options.open_s:g} s open",
         run.started_at[:10],
         run.command,
     ]
     return " · ".join(part for part in said if part)
+
+
+def _more(options: RunOptions) -> str:
+    """What an adaptive run was asked for beyond its plan."""
+    if options.precision is None:
+        return ""
+    return f", more until ±{percent(options.precision)} or for {options.budget_s / 60:.3g} min"
 
 
 def _cores(cpus: Sequence[int]) -> str:

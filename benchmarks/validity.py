@@ -167,7 +167,7 @@ def check_run(options: RunOptions) -> list[Finding]:
                 "run on two cores or more (--server-cpus 0 --driver-cpus 1)",
             )
         )
-    if max(options.visits.values(), default=0) == 1:
+    if max(options.visits.values(), default=0) == 1 and options.precision is None:  # else more were to follow
         found.append(
             Finding(
                 "one visit",

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import adaptive, plan
 from benchmarks.adaptive import Addition, Enough, choose, first_ties, next_block, ties, weigh
-from benchmarks.analyse import summarise
+from benchmarks.analyse import conditions, summarise
 from benchmarks.nouns import Failure, Level, twin_of
 from benchmarks.summaries import Estimate, Standing
 
@@ -190,3 +190,11 @@ def test_of_equal_models_no_more_are_called_different_than_chance_allows():
         called += any(s.rank != 1 for s in summarise(facts, records, {}).scenarios[0].standings)
     assert looks > 3 * runs
     assert called <= 0.05 * runs + 4 * math.sqrt(0.05 * 0.95 * runs)
+
+
+def test_a_summary_says_what_was_asked_for_beyond_the_plan():
+    facts = run(precision=0.05, budget_s=90.0, visits={"cpu": 1})
+    assert "1 visit of each model, more until ±5.0% or for 1.5 min" in conditions(facts, {})
+    assert "one visit" not in {finding.check for finding in summarise(facts, [], {}).findings}
+    assert "1 visit of each model · " in conditions(run(precision=None, visits={"cpu": 1}), {})
+    assert "one visit" in {finding.check for finding in summarise(run(precision=None, visits={"cpu": 1}), [], {}).findings}
