@@ -6,4 +6,5 @@ crowd      does the engine hold 10,000 connections in little memory?
 fidelity   is the response time that the engine tells the one that the server saw?
 stall      what do percentiles tell of a server that freezes once, and is it right?
 field      what do other load generators achieve and tell of the same servers?
+aa         does comparing a model with itself show a difference?
 """

@@ -1,12 +1,16 @@
-"""`python -m benchmarks.selfbench [QUESTION …]`: all of them, or those named. Status 1 if a bound is missed."""
+"""`python -m benchmarks.selfbench [QUESTION …]`: all of them, or those named. Status 1 if a bound is missed.
+
+`aa RUN` asks its question of the visits of a run that is there already.
+"""
 
 import os
 import resource
 import sys
+from functools import partial
 
 from rich.console import Console
 
-from benchmarks.selfbench import cost, crowd, fidelity, field, floors, peers, stall
+from benchmarks.selfbench import aa, cost, crowd, fidelity, field, floors, peers, stall
 
 QUESTIONS = {
     "cost": cost.measure,
@@ -15,11 +19,16 @@ QUESTIONS = {
     "fidelity": fidelity.measure,
     "stall": stall.measure,
     "field": field.measure,
+    "aa": aa.measure,
 }
 
 
 def main(names: list[str]) -> int:
     """Ask the questions in order; what needs a program that is not there is skipped, and said."""
+    questions = dict(QUESTIONS)
+    if names[:1] == ["aa"] and len(names) == 2:
+        questions["aa"] = partial(aa.measure, run=names[1])
+        names = ["aa"]
     if unknown := set(names) - set(QUESTIONS):
         print(f"selfbench: there is no {sorted(unknown)[0]!r}; there are: {', '.join(QUESTIONS)}", file=sys.stderr)
         return 2
@@ -34,7 +43,7 @@ def main(names: list[str]) -> int:
     console, good = Console(width=max(Console().width, 120)), True
     for name in names or QUESTIONS:
         try:
-            good &= QUESTIONS[name](console, server_cpu, driver_cpu)
+            good &= questions[name](console, server_cpu, driver_cpu)
         except peers.Missing as missing:
             console.print(f"[bold]{name}[/]  skipped: {missing}")
     return 0 if good else 1
