@@ -364,7 +364,7 @@ def test_connections_that_never_got_a_slot_are_not_unfinished_requests_as_well()
 
 
 def test_starving_for_want_of_slots_is_one_finding():
-    assert found(replace(starved(10_000), slots=16)) == [("more connections than slots", "mark")]
+    assert found(replace(starved(10_000, "hello"), slots=16)) == [("more connections than slots", "mark")]
 
 
 def test_passed_over_for_nine_rounds_is_bad_luck():
