@@ -174,10 +174,12 @@ def test_a_model_is_visited_under_two_names_for_the_comparison_with_itself(finis
 
 def test_a_complete_run_is_said_to_be_complete_and_reported(capsys, run):
     before = {path.name: path.read_bytes() for path in (run / "visits").iterdir()}
-    status, out, err = main(capsys, "run", "--resume", str(run), "--json")
+    (run.parent / "latest").symlink_to("whole")
+    status, out, err = main(capsys, "run", "--resume", "latest", "--json", "--results", str(run.parent))
     assert status == 0
     assert "nothing is left to make" in " ".join(err.split())
     assert json.loads(out)["name"] == "whole"
+    assert (run.parent / "latest").resolve() == run.resolve()
     assert {path.name: path.read_bytes() for path in (run / "visits").iterdir()} == before
 
 

@@ -34,21 +34,25 @@ def _new(options: argparse.Namespace) -> int:
     from benchmarks.environment import environment
 
     folder: Path = options.results / chosen.name
+    if folder.exists():
+        raise _taken(folder)
+    facts = conduct.facts(chosen, options.arguments)
+    console = Console(stderr=options.json)
+    machine = environment(chosen.server_cpus, chosen.driver_cpus)
     try:
         folder.mkdir(parents=True)
     except FileExistsError:
-        raise BadUse(
-            f"{folder} exists already. Choose another --name, delete it, or go on: servebench run --resume {chosen.name}"
-        ) from None
+        raise _taken(folder) from None
     except OSError as error:
         raise BadUse(f"{folder} can't be made: {error.strerror}. Choose another place with --results") from None
-    facts = conduct.facts(chosen, options.arguments)
-    console = Console(stderr=options.json)
     with record.held(folder):
-        machine = environment(chosen.server_cpus, chosen.driver_cpus)
         conduct.begin(facts, folder, machine)
         _announce(console, chosen, plan.visits(chosen), plan.run_s(chosen, facts.scenarios), machine)
         return _make(options, console, folder, [])
+
+
+def _taken(folder: Path) -> BadUse:
+    return BadUse(f"{folder} exists already. Choose another --name, delete it, or go on: servebench run --resume {folder.name}")
 
 
 def _resume(options: argparse.Namespace) -> int:
@@ -75,7 +79,7 @@ def _resumable(name: str, results: Path) -> Path:
     for folder in (Path(name), results / name):
         if folder.is_dir() and not (folder / "run.json").exists() and (folder / "environment.json").exists():
             raise BadUse(f"{folder} was interrupted before it began: it is not a run. Delete it, and run again")
-    return folder_of(name, results)
+    return folder_of(name, results).resolve()  # "latest" would come to point at itself
 
 
 def _differs(files: record.RunFiles, folder: Path) -> list[str]:
