@@ -26,7 +26,7 @@ from benchmarks.selfbench import cost, fidelity, peers, tools
 from benchmarks.selfbench.fidelity import Nearness
 from benchmarks.selfbench.peers import Spent
 from benchmarks.selfbench.tools import QUANTILES, TOOLS, Tool
-from benchmarks.selfbench.truth import HEAVY, Truth, truth
+from benchmarks.selfbench.truth import HEAVY, Truth, described, truth
 
 CONNECTIONS = 64
 ROUNDS = 3
@@ -104,7 +104,8 @@ def _rates(console: Console, present: list[Tool], server_cpu: int, driver_cpu: i
             return made
 
         def run_of(tool: Tool) -> Callable[[], Spent]:
-            return lambda: tools.run(tool, port, driver_cpu, CONNECTIONS, SECONDS, most_per_s * _MORE_THAN_IT_CAN)[0]
+            seconds = max(SECONDS, tool.shortest_s)
+            return lambda: tools.run(tool, port, driver_cpu, CONNECTIONS, seconds, most_per_s * _MORE_THAN_IT_CAN)[0]
 
         runs: dict[str, Callable[[], Spent]] = {_ENGINE: engine}
         made = _in_turn(console, ROUNDS, runs | {tool.name: run_of(tool) for tool in present})
@@ -161,8 +162,10 @@ def _tails(console: Console, present: list[Tool], server: Truth, driver_cpu: int
 
     runs: dict[str, Callable[[], Tale]] = {_ENGINE: engine}
     made = _in_turn(console, TAIL_ROUNDS, runs | {tool.name: run_of(tool) for tool in present if not tool.opens})
-    steps = ", ".join(f"{us / 1000:g} ms ({share:.1%})" for share, us in HEAVY)
-    console.print(f"  tail  closed loop, {TAIL_CONNECTIONS} connections, {TAIL_ROUNDS} rounds; each answer held: {steps}")
+    console.print(
+        f"  tail  closed loop, {TAIL_CONNECTIONS} connections, {TAIL_ROUNDS} rounds; each answer held: {described(HEAVY)}",
+        highlight=False,
+    )
     console.print(
         f"    told / as long as the server had it; the way there and back is another {duration(median(wires))} as the engine "
         "sees it",
