@@ -125,6 +125,8 @@ def widths(summary: RunSummary, precision: float, twin: str, left_out: Collectio
                 note(standing.model, scenario.scenario, standing.relative)
         if scenario.twin is not None:
             note(twin, scenario.scenario, scenario.twin)
+        if twin in needs[scenario.scenario] and (twin_of(twin), scenario.scenario) not in left_out:
+            needs[scenario.scenario][twin_of(twin)] = needs[scenario.scenario][twin]  # of use only beside its model
     return needs
 
 

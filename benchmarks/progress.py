@@ -108,7 +108,7 @@ class Progress:
             self.live.update(self._picture(), refresh=True)
 
     def _picture(self) -> Group:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="peak so far, mean of the visits made", title_justify="left")
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="mean peak so far", title_justify="left")
         table.add_column("model")
         for scenario in self.options.scenarios:
             table.add_column(scenario, justify="right")

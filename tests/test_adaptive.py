@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks import adaptive, plan
 from benchmarks.adaptive import Addition, Enough, choose, first_ties, next_block, ties, weigh
+from benchmarks.amounts import half_width
 from benchmarks.analyse import conditions, summarise
 from benchmarks.nouns import Failure, Level, twin_of
 from benchmarks.summaries import Estimate, Standing
@@ -95,6 +96,16 @@ def test_no_visit_is_planned_twice_and_the_same_records_give_the_same_block():
     named = [(one.plan.model, one.plan.scenario, one.plan.number) for one in records]
     assert len(named) == len(set(named))
     assert added == through(facts, Machine(seed=2))[1]
+
+
+def test_a_twin_is_visited_whenever_its_model_is():
+    facts = run(models=("epoll_loop",), twin="epoll_loop")
+    records, added, why = through(facts, Machine(seed=8))
+    assert added
+    assert all({v.model for v in block.visits} == {"epoll_loop", twin_of("epoll_loop")} for block in added)
+    assert "within" in why
+    found = summarise(facts, records, {}).scenarios[0].twin
+    assert half_width(found) <= 0.05
 
 
 def test_a_single_visit_each_knows_no_width_and_is_given_company():
