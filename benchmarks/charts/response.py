@@ -70,7 +70,9 @@ def draw(summary: RunSummary, theme: Theme) -> Figure:
     key = clip_to(" · ".join(KEY), SMALL, page.body.width)
     page.text(page.body.left, page.body.top + 6, key, SMALL, colour=theme.muted)
     body = page.body.inset(top=20.0)
-    models = cells.models(summary)
+    # A twin has no peak of its own to take shares of.
+    stand = {standing.model for scenario in summary.scenarios for standing in scenario.standings}
+    models = [model for model in cells.models(summary) if model in stand]
     if not summary.scenarios or not models:
         page.text(body.left, body.top + 40, "No scenario was measured.", LABEL)
         return page.figure
