@@ -11,7 +11,7 @@ import random
 from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
-from benchmarks.comparison import Side, by_weather, cells_at, compare, levels_of, metrics_of, resolution, values_of
+from benchmarks.comparison import Side, by_weather, cells_at, compare, doubt_of, levels_of, metrics_of, resolution, values_of
 from benchmarks.differences import apart, pooled
 from benchmarks.intervals import CONFIDENCE
 from benchmarks.nouns import RunFacts, VisitRecord, twin_of
@@ -45,26 +45,43 @@ def twins(run: RunFacts, records: Sequence[VisitRecord]) -> Calls:
     return Calls(len(judged), sum(row.call != "no difference seen" for row in judged))
 
 
-def swapped(run: RunFacts, records: Sequence[VisitRecord], seed: int = 1, permutations: int = PERMUTATIONS) -> Calls:
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """One metric at one level of a scenario: each model's values by block and weather, and what the measure resolves."""
+
+    scenario: str
+    values: Mapping[str, Values]
+    resolution: float
+
+
+def swapped(run: RunFacts, records: Sequence[VisitRecord], seed: int = 1) -> Calls:
     """Comparisons of a model and its twin, with the two swapped in a random half of the blocks each time."""
-    names = run.options.twin, twin_of(run.options.twin)
+    visits = usable(records)
     tables = [
-        (scenario, values, coarsest)
-        for scenario, values, coarsest in _tables(run, records)
-        if all(values.get(name) for name in names)
+        Paired(scenario, *values_of(cells, metric))
+        for scenario in run.options.scenarios
+        for level in levels_of(records, scenario)
+        for cells in [cells_at(run, scenario, level, visits)]
+        for metric in metrics_of(level)
     ]
-    visited = sorted({(scenario, _block(key)) for scenario, values, _ in tables for name in names for key in values[name]})
+    return calls_when_swapped(tables, run.options.twin, twin_of(run.options.twin), seed)
+
+
+def calls_when_swapped(tables: Iterable[Paired], model: str, twin: str, seed: int, permutations: int = PERMUTATIONS) -> Calls:
+    """The same of any values. All levels and metrics of a visit go together."""
+    sound = [table for table in tables if table.values.get(model) and table.values.get(twin)]
+    visits = sorted({(table.scenario, _block(key)) for table in sound for name in (model, twin) for key in table.values[name]})
     draw = random.Random(seed)
     asked = called = 0
     for _ in range(permutations):
-        moved = {visit for visit in visited if draw.random() < 0.5}
-        for scenario, values, coarsest in tables:
-            blocks = {block for where, block in moved if where == scenario}
-            one, other = _relabelled(values[names[0]], values[names[1]], blocks)
-            fitted = fit({**values, names[0]: one, names[1]: other}, coarsest)
-            at = [fitted.models.index(name) for name in names]
-            difference = fitted.difference(at[0], at[1])
-            if difference and fitted.linked[at[0]] == fitted.linked[at[1]]:
+        moved = {visit for visit in visits if draw.random() < 0.5}
+        for table in sound:
+            blocks = {block for scenario, block in moved if scenario == table.scenario}
+            one, other = _relabelled(table.values[model], table.values[twin], blocks)
+            fitted = fit({**table.values, model: one, twin: other}, table.resolution)
+            at, twin_at = (fitted.models.index(name) for name in (model, twin))
+            difference = fitted.difference(at, twin_at)
+            if difference and fitted.linked[at] == fitted.linked[twin_at]:
                 asked += 1
                 called += difference.p_value() < 1 - CONFIDENCE
     return Calls(asked, called)
@@ -88,40 +105,46 @@ def _block(key: Hashable) -> int:
     return int(key[0])
 
 
-def _tables(run: RunFacts, records: Sequence[VisitRecord]) -> Iterable[tuple[str, dict[str, dict[Hashable, float]], float]]:
-    """What every metric at every level of every scenario has for values."""
-    visits = usable(records)
-    for scenario in run.options.scenarios:
-        for level in levels_of(records, scenario):
-            cells = cells_at(run, scenario, level, visits)
-            for metric in metrics_of(level):
-                values, coarsest = values_of(cells, metric)
-                yield scenario, values, coarsest
-
-
 # ---------------------------------------------------------------- without a twin
 
 
-def halved(run: RunFacts, records: Sequence[VisitRecord], seed: int = 1, permutations: int = PERMUTATIONS) -> Calls:
+@dataclass(frozen=True, slots=True)
+class Grouped:
+    """One metric of one cell: its values by weather, and what the measure resolves."""
+
+    model: str
+    values: Groups
+    resolution: float
+
+
+def halved(run: RunFacts, records: Sequence[VisitRecord], seed: int = 1) -> Calls:
     """Comparisons of two halves of each model's visits, drawn at random within each weather, as of two runs."""
     visits = usable(records)
     tables = [
-        [(cell.summary.model, by_weather(cell, metric), resolution(metric, cell.measured)) for cell in sound]
+        [
+            Grouped(f"{scenario} {cell.summary.model}", by_weather(cell, metric), resolution(metric, cell.measured))
+            for cell in cells
+            if not doubt_of(cell, metric)
+        ]
         for scenario in run.options.scenarios
         for level in levels_of(records, scenario)
         for cells in [cells_at(run, scenario, level, visits)]
         for metric in metrics_of(level)
-        if (sound := [cell for cell in cells if cell.summary.model in values_of([cell], metric)[0]])
     ]
+    return calls_when_halved(tables, seed)
+
+
+def calls_when_halved(tables: Sequence[Sequence[Grouped]], seed: int, permutations: int = PERMUTATIONS) -> Calls:
+    """The same of any values; the cells of one table share their noise."""
     draw = random.Random(seed)
     asked = called = 0
     for _ in range(permutations):
         chosen: dict[tuple[str, Hashable, int], set[int]] = {}
         for table in tables:
-            steps = [(apart(*_halves(model, groups, chosen, draw)), coarsest) for model, groups, coarsest in table]
+            steps = [(apart(*_halves(cell.model, cell.values, chosen, draw)), cell.resolution) for cell in table]
             noise = pooled(step for step, _ in steps if step)
-            for step, coarsest in steps:
-                if step and (difference := step.judged(noise, coarsest)):
+            for step, resolved in steps:
+                if step and (difference := step.judged(noise, resolved)):
                     asked += 1
                     called += difference.p_value() < 1 - CONFIDENCE
     return Calls(asked, called)
