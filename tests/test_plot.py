@@ -387,6 +387,16 @@ def test_capacities_are_drawn_with_an_objective_only_and_stay_inside_their_colum
         assert words in text
 
 
+def test_where_requests_are_few_the_hockey_stick_shows_the_p90_and_calls_it_so() -> None:
+    hello = _cells.only(whole(), whole().scenarios[:1])
+    refused = [replace(c, response=[replace(x, status="insufficient", value_ns=None) if x.q == 0.99 else x for x in c.response])
+               for c in hello.cells]  # fmt: skip
+    labels = [text.get_text() for text in chart("response").draw(replace(hello, cells=refused), LIGHT).texts]
+    assert "p90" in labels
+    assert "p99" not in labels
+    assert "p99" in [text.get_text() for text in chart("response").draw(hello, LIGHT).texts]
+
+
 def test_a_twin_gets_no_empty_panel() -> None:
     twin = [replace(cell, model=twin_of(cell.model)) for cell in whole().cells if cell.model == "epoll_loop"]
     assert "twin" not in said(chart("response").draw(replace(whole(), cells=whole().cells + twin), LIGHT))

@@ -20,14 +20,14 @@ from benchmarks.charts.tail import FAR_BELOW, LEAST_NS, MACHINE
 from benchmarks.summaries import CellSummary, Knee, Quantile, RunSummary, ScenarioSummary, Standing
 
 QUESTION = "When does it break?"
-TAIL, MIDDLE = 0.99, 0.5
+TAILS, MIDDLE = (0.99, 0.9), 0.5  # the further tail, if most cells of a scenario can tell it
 KEEPING_UP = 0.99  # of what was offered; below it the queue grows without end
 MOST_SHARE = 1.25  # of a model's peak: a common rate further beyond has no place on the axis
 KEY = (
-    "thick: p99, thin: p50, from the intended start",
+    "thick: p99 (p90 where requests are few), thin: p50, from the intended start",
     "ring: the knee, most throughput for its response time",
     "diamond: a rate that was the same for all",
-    "grey: the others' p99",
+    "grey: the others",
     "hollow: fell behind, or see below",
 )
 LEFT_PX, RIGHT_PX, NAMES_PX, HEAD_PX, FOOT_PX = 62.0, 96.0, 20.0, 44.0, 24.0
@@ -45,10 +45,11 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Stick:
-    """One model's line: its open cells with their loads as shares of its own peak, least first."""
+    """One model's lines: its open cells with their loads as shares of its own peak, least first, and which tail to show."""
 
     standing: Standing
     loads: tuple[tuple[float, CellSummary], ...]
+    tail: float
 
     def points(self, q: float) -> list["Point"]:
         """What of the line can be drawn at a percentile."""
@@ -134,16 +135,20 @@ def falls_behind(cell: CellSummary) -> bool:
 
 def sticks(summary: RunSummary, scenario: ScenarioSummary) -> dict[str, Stick]:
     """Each model's line in a scenario; models without a peak have no share to be put at."""
-    found = {}
+    loads = {}
     for standing in scenario.standings:
-        loads = [
-            (share, cell)
-            for cell in cells.opened(summary, scenario.scenario, standing.model)
-            if (share := _share(cell, standing)) is not None and share <= MOST_SHARE
-        ]
-        if loads:
-            found[standing.model] = Stick(standing, tuple(sorted(loads, key=lambda load: load[0])))
-    return found
+        own = cells.opened(summary, scenario.scenario, standing.model)
+        shares = [(share, cell) for cell in own if (share := _share(cell, standing)) is not None and share <= MOST_SHARE]
+        if shares:
+            loads[standing.model] = sorted(shares, key=lambda load: load[0])
+    tail = _tail([cell for own in loads.values() for _, cell in own])
+    return {s.model: Stick(s, tuple(loads[s.model]), tail) for s in scenario.standings if s.model in loads}
+
+
+def _tail(shown: Sequence[CellSummary]) -> float:
+    """The furthest percentile that at least half of the cells can tell; the nearest if none is."""
+    told = (q for q in TAILS if 2 * sum(cells.quantile(cell.response, q) is not None for cell in shown) >= len(shown))
+    return next(told, TAILS[-1])
 
 
 def _share(cell: CellSummary, standing: Standing) -> float | None:
@@ -169,7 +174,7 @@ def _scenario(page: Page, summary: RunSummary, scenario: ScenarioSummary, models
     unit = "response time against the rate offered, as a share of the model's own peak"
     page.text(box.left + width_px(title, LABEL + 1, "bold") + 14, box.top + 16, unit, SMALL, colour=page.theme.muted)
     inner = box.inset(top=24.0, bottom=REMARK_PX * kept + (4 if kept else 0))
-    if not any(stick.points(q) for stick in found.values() for q in (TAIL, MIDDLE)):
+    if not any(stick.points(q) for stick in found.values() for q in (stick.tail, MIDDLE)):
         names = Box(inner.right, inner.top, 0.0, inner.height)
         panels.empty(page, panels.Panel(inner, inner, names, inner), "no open-loop level has percentiles")
     else:
@@ -201,16 +206,16 @@ def _rows(page: Page, found: dict[str, Stick], models: list[str], scenario: Scen
 def _values(found: dict[str, Stick]) -> Iterator[float]:
     """All times that are drawn: what the rows' common axis must hold."""
     for stick in found.values():
-        for q in (TAIL, MIDDLE):
+        for q in (stick.tail, MIDDLE):
             yield from (point.ns for point in stick.points(q))
 
 
 def machine_ns(found: Sequence[Stick]) -> float | None:
-    """What the engine's own pauses would have cost at p99: the median over the windows shown, None where most saw none.
+    """What the engine's own pauses would have cost at that tail: the median over the windows shown, None where most saw none.
 
     Much below all lines it is put at the floor, as in the chart of tails, and not allowed to squeeze them.
     """
-    hiccups = [x.value_ns or 0.0 for stick in found for _, cell in stick.loads for x in cell.hiccup if math.isclose(x.q, TAIL)]
+    hiccups = [x.value_ns or 0.0 for stick in found for _, cell in stick.loads for x in cell.hiccup if x.q == stick.tail]
     middle = median(hiccups) if hiccups else 0.0
     lowest = min((point.ns for stick in found for point in stick.points(MIDDLE)), default=math.inf)
     return max(middle, lowest / FAR_BELOW) if middle >= LEAST_NS else None
@@ -232,7 +237,7 @@ def _panel(
     name = fit_name(model, LABEL, plot.width, "bold")
     page.text(plot.left, plot.top - 26, name, LABEL, colour=style.text, weight="bold")
     stick = found.get(model)
-    if stick is None or not stick.points(MIDDLE) + stick.points(TAIL):
+    if stick is None or not stick.points(MIDDLE) + stick.points(stick.tail):
         _absent(page, scenario, model, plot)
         return None
     axes = page.axes(plot)
@@ -242,7 +247,7 @@ def _panel(
     axes.axvline(1.0, color=page.theme.hatch, linewidth=1.0, linestyle=(0, (2, 2)), zorder=1)
     for other, drawn in found.items():
         if other != model:
-            shares, times = _line(drawn.points(TAIL))
+            shares, times = _line(drawn.points(drawn.tail))
             axes.plot(shares, times, color=page.theme.hatch, linewidth=0.8, alpha=0.7, zorder=1)
     if machine:
         axes.axhline(machine, color=page.theme.muted, linestyle=(0, (5, 2)), linewidth=1.3, zorder=2)
@@ -268,7 +273,7 @@ def _absent(page: Page, scenario: ScenarioSummary, model: str, plot: Box) -> Non
 
 def _lines(axes: Axes, stick: Stick, style: Look) -> None:
     """The median thin and the p99 thick, whiskers for its interval, an arrow where it is only a lower bound."""
-    middle, tail = stick.points(MIDDLE), stick.points(TAIL)
+    middle, tail = stick.points(MIDDLE), stick.points(stick.tail)
     axes.plot(*_line(middle), color=style.colour, linewidth=1.2, zorder=3)
     axes.plot(*_line([point for point in middle if _common(point)]), "D", markersize=3.5, color=style.colour, zorder=5)
     axes.plot(*_line(tail), color=style.colour, linewidth=2.2, zorder=4)
@@ -307,7 +312,7 @@ def _knee(page: Page, axes: Axes, stick: Stick, style: Look, plot: Box) -> None:
     whole = f"knee {short} of the peak, {amounts.rate(peak.value)}" if peak else short
     said = next((words for words in (whole, f"knee {short}") if width_px(words, SMALL) <= plot.width), short)
     page.text(plot.left, plot.top - 9, clip_to(said, SMALL, plot.width), SMALL, colour=page.theme.muted)
-    at = cells.quantile(cell.response, TAIL) or cells.quantile(cell.response, MIDDLE)
+    at = cells.quantile(cell.response, stick.tail) or cells.quantile(cell.response, MIDDLE)
     if at is None or not at.value_ns:
         return
     axes.plot([share] * 2, [axes.get_ylim()[0], at.value_ns], color=style.colour, linewidth=1.0, alpha=0.8, zorder=2)
@@ -319,7 +324,7 @@ def _knee(page: Page, axes: Axes, stick: Stick, style: Look, plot: Box) -> None:
 
 def _name_lines(page: Page, axes: Axes, stick: Stick, plot: Box) -> None:
     """What the two lines are, at the ends of those of a row's first panel."""
-    ends = [(q, points[-1]) for q in (TAIL, MIDDLE) if (points := stick.points(q))]
+    ends = [(q, points[-1]) for q in (stick.tail, MIDDLE) if (points := stick.points(q))]
     places = [page.pixel(axes, point.share, point.ns) for _, point in ends]
     heights = push_apart([y for _, y in places], 15.0, plot.top + 6, plot.bottom - 6)
     for (q, _), (x, _), y in zip(ends, places, heights, strict=True):
@@ -339,7 +344,7 @@ def _remarks(summary: RunSummary, scenario: ScenarioSummary, found: dict[str, St
     shown = [cell for stick in found.values() for _, cell in stick.loads]
     # That something is not answered beyond the peak is what the picture shows, hollow, and needs no words.
     doubtful = [cell for cell in shown if cell.struck or not (falls_behind(cell) or (cell.level.share or 0.0) >= 1.0)]
-    absent = [remark for q in (TAIL, MIDDLE) for remark in cells.absent_quantile(shown, q)]
+    absent = [remark for q in (TAILS[0], MIDDLE) for remark in cells.absent_quantile(shown, q)]
     beyond: dict[str, list[str]] = {}
     for standing in scenario.standings:
         for cell in cells.opened(summary, scenario.scenario, standing.model):
