@@ -70,6 +70,12 @@ def begin(run: RunFacts, folder: Path, environment: Mapping[str, Any]) -> None:
     record.write(folder / "run.json", run)
 
 
+def complete(files: record.RunFiles) -> bool:
+    """Whether there is nothing left to do of a run, not even to repeat or to add."""
+    planned = [*plan.visits(files.facts.options), *files.journal.added]
+    return files.journal.finished and not remaining(planned, files.records)
+
+
 class Run:
     """A run in the making: what its folder holds already, and what is added to it, visit by visit."""
 
@@ -89,11 +95,6 @@ class Run:
     def left(self) -> list[VisitPlan]:
         """The planned visits that are missing or failed."""
         return remaining(self.planned, self.records)
-
-    @property
-    def complete(self) -> bool:
-        """Whether there is nothing left to do, not even to repeat or to add."""
-        return self.journal.finished and not self.left()
 
     def make(self, differs: Sequence[str] = ()) -> None:
         """Make every visit that is left, repeat disturbed ones as far as time allows, then add blocks while that is asked for.

@@ -57,13 +57,17 @@ def _taken(folder: Path) -> BadUse:
 
 def _resume(options: argparse.Namespace) -> int:
     """Go on with a run: only what is missing or failed is made. Raises BadUse when the machine is another."""
+    from benchmarks import conduct
+
     folder = _resumable(options.resume, options.results)
     console = Console(stderr=options.json)
     with record.held(folder):
         files = record.read(folder)
-        check_cpus(files.facts.options)
-        catalogue.choose(files.facts.options.models, catalogue.models(), "model")
-        differs = _differs(files, folder)
+        differs: list[str] = []
+        if not conduct.complete(files):
+            check_cpus(files.facts.options)
+            catalogue.choose(files.facts.options.models, catalogue.models(), "model")
+            differs = _differs(files, folder)
         if differs and not options.anyway:
             raise BadUse(
                 f"{folder} was begun on what is not the same now: {'; '.join(differs)}. Its parts would not be comparable. "
@@ -102,7 +106,7 @@ def _make(options: argparse.Namespace, console: Console, folder: Path, differs: 
     begins = time.monotonic()
     with Progress(files.facts.options, console, files.records) as progress:
         run = conduct.Run(files, folder, progress)
-        complete = run.complete
+        complete = conduct.complete(files)
         if files.journal.sessions and not complete:
             made, left = len(files.records), len(run.left())
             console.print(f"going on with {folder}: {made} visits are there, {left} are missing or failed", highlight=False)
