@@ -360,7 +360,14 @@ def test_an_open_level_is_given_no_more_connections_than_slots_and_is_not_marked
 def test_connections_that_never_got_a_slot_are_not_unfinished_requests_as_well():
     few = replace(healthy(unfinished=60), slots=4)
     assert found(few) == [("more connections than slots", "mark")]
-    assert ("unfinished requests", "mark") in found(replace(healthy(unfinished=5_000), slots=4))
+
+
+@pytest.mark.parametrize(("rounds", "marked"), [(1.5, False), (2.5, True)])
+def test_a_closed_loop_has_requests_under_way_when_it_ends(rounds, marked):
+    """64 connections, 130 answers: a round is half of the window, and longer than the drain."""
+    ages = histogram.from_values([round(rounds / 2 * 0.4e9 * 64 / 65)] * 64)
+    slow = timed([190_000_000] * 130, scenario="cpu", unfinished=64, censored=ages)
+    assert (("unfinished requests", "mark") in found(slow)) == marked
 
 
 def test_starving_for_want_of_slots_is_one_finding():

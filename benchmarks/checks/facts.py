@@ -65,6 +65,11 @@ class Facts:
         return not self.is_open and 0 < self.slots < self.window.level.connections
 
     @property
+    def round_ns(self) -> float:
+        """How long it takes a closed loop to serve every connection once; without end if it served nobody."""
+        return self.load.connections * self.load.seconds * 1e9 / self.load.completed if self.load.completed else math.inf
+
+    @property
     def cpu_ns(self) -> int:
         """The server's CPU time, all its processes together."""
         return self.server.cpu_user_ns + self.server.cpu_system_ns

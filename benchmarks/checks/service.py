@@ -12,10 +12,11 @@ from benchmarks import histogram
 from benchmarks.amounts import digits, percent, rate
 from benchmarks.checks.engine import engine_saturated
 from benchmarks.checks.facts import Facts
-from benchmarks.nouns import Series
+from benchmarks.nouns import Histogram, Series
 from benchmarks.summaries import Finding
 
-UNFINISHED = 0.01
+UNFINISHED = 0.01  # of the requests: then the p99 is only known from below
+LATE_ROUNDS = 2  # of a closed loop, in each of which everybody is served once
 WAITED = 0.01  # of the arrivals: then the p99 contains their wait
 ROUNDS_PASSED_OVER = 10  # in which everybody else was served and one was not: ten times the median response time,
 STARVED_S = 0.02  # if they took so long: less is a few time slices (4 ms each) of a thread that was not at fault
@@ -83,22 +84,30 @@ def more_connections_than_slots(facts: Facts) -> Finding | None:
 
 
 def unfinished_requests(facts: Facts) -> Finding | None:
-    """Requests that never ended are in no mean, only in percentiles, with their age. Of an overloaded server it is no news."""
-    if facts.short_by:
+    """Requests that never ended are in no mean, only in percentiles, with their age. Of an overloaded server it is no news.
+
+    Nor is it of a closed loop whose round is longer than the drain: each connection has a request under way at the end. There
+    only those are counted that were passed over, which are older than two rounds.
+    """
+    load = facts.load
+    if facts.short_by or facts.crowded:
         return None
-    # Those of a closed loop that never got a slot are another check's matter.
-    waiting = facts.load.connections - facts.slots if facts.crowded else 0
-    asked = histogram.total(facts.load.response) + facts.load.unfinished
-    share = max(facts.load.unfinished - waiting, 0) / asked if asked else 0.0
-    if share <= UNFINISHED:
+    asked = histogram.total(load.response) + load.unfinished
+    unfinished = load.unfinished if facts.is_open else _older(load.censored, LATE_ROUNDS * facts.round_ns)
+    if not asked or unfinished <= UNFINISHED * asked:
         return None
     return Finding(
         "unfinished requests",
         "mark",
-        f"{percent(share)} of the requests had no answer when the drain ended",
+        f"{percent(unfinished / asked)} of the requests had no answer when the drain ended",
         "their response times are known from below only",
         "read its high percentiles as lower bounds",
     )
+
+
+def _older(ages: Histogram, than_ns: float) -> int:
+    """How many of these ages are greater."""
+    return sum(n for i, n in zip(ages.index, ages.count, strict=True) if histogram.bounds_ns(i)[0] > than_ns)
 
 
 def starving(facts: Facts) -> Finding | None:
@@ -185,14 +194,9 @@ def _paces(facts: Facts) -> list[float]:
     if not load.completed or whole < STEPS:
         return []
     each = load.completed / whole
-    turn_ns = max(histogram.mean_ns(load.service), _turn_ns(facts))
+    turn_ns = max(histogram.mean_ns(load.service), 0.0 if facts.is_open else facts.round_ns)
     merged = max(math.ceil(STEP_COMPLETED / each), math.ceil(STEP_TIMES * turn_ns / series.step_ns), 1)
     return _merged(series, merged, whole)
-
-
-def _turn_ns(facts: Facts) -> float:
-    """The time in which every connection of a closed loop is served once."""
-    return 0.0 if facts.is_open else facts.load.connections * facts.load.seconds * 1e9 / facts.load.completed
 
 
 def _merged(series: Series, merged: int, whole: int) -> list[float]:
