@@ -15,13 +15,14 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from benchmarks import histogram
 from benchmarks.cells import Cell, Measured, cells_of_level
 from benchmarks.differences import Apart, Difference, apart, pooled
-from benchmarks.intervals import CONFIDENCE, counting_sd
+from benchmarks.intervals import CONFIDENCE, counting_sd, samples_wanted
 from benchmarks.nouns import Level, RunFacts, VisitRecord, served_by, visited
 from benchmarks.ranking import FALSE_DIFFERENCE, fit, holm
 from benchmarks.selection import UNSTEADY, Visit, failures, usable
-from benchmarks.standings import BUCKET_SD, is_overloaded, quantile_of, quantile_of_visit, tells
+from benchmarks.standings import BUCKET_SD, is_overloaded, quantile_of_visit, tells
 from benchmarks.summaries import Estimate
 
 Metric = Literal["throughput", "p50", "p90", "p99", "cpu", "memory"]
@@ -283,10 +284,16 @@ def doubt_of(cell: Cell, metric: Metric) -> str:
         if is_overloaded(summary):
             return "overloaded"
         if not tells(cell, QUANTILES[metric]):
-            return quantile_of(summary.response, QUANTILES[metric]).why or f"a visit has too few requests for its own {metric}"
+            return _untold(cell, QUANTILES[metric])
     if not any(value(metric, measured) > 0 for measured in cell.measured):
         return "too little to measure"
     return ""
+
+
+def _untold(cell: Cell, q: float) -> str:
+    """Why the quantile q can't be told, briefly; the report has the figures."""
+    fewest = min(histogram.total(measured.response.finished) for measured in cell.measured)
+    return "too few requests" if fewest < samples_wanted(q) else "the engine's own pauses"
 
 
 def _refused(pair: _Pair, metric: Metric, sides: tuple[Side, Side]) -> Row | None:
@@ -305,7 +312,9 @@ def _refused(pair: _Pair, metric: Metric, sides: tuple[Side, Side]) -> Row | Non
         return _unknown(pair, metric, f"{sides[0].name} overloaded, {sides[1].name} not", seen=True)
     if doubts[0] == doubts[1]:
         return _unknown(pair, metric, doubts[0])
-    return _unknown(pair, metric, "; ".join(f"{side.name} {doubt}" for side, doubt in zip(sides, doubts, strict=True) if doubt))
+    return _unknown(
+        pair, metric, "; ".join(f"{side.name}: {doubt}" for side, doubt in zip(sides, doubts, strict=True) if doubt)
+    )
 
 
 def _failure(side: Side, pair: _Pair, cell: Cell | None) -> str:

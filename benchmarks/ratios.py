@@ -1,5 +1,6 @@
 """What a comparison says on a terminal: a table for each scenario, how sure its calls are, and what became of the gates."""
 
+import itertools
 from collections.abc import Iterable, Sequence
 from statistics import median
 
@@ -49,21 +50,27 @@ def _folded(rows: Sequence[Row], count: int) -> str:
 
 def _table(comparison: Comparison, rows: Sequence[Row]) -> RenderableType:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
-    with_models = any(row.model for row in rows)
-    if with_models:
-        table.add_column("model", no_wrap=True)
     for heading in ("level", "metric"):
         table.add_column(heading, no_wrap=True)
     for heading in (_short(comparison.base), _short(comparison.other), "ratio"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("", overflow="fold")
     before = ("", "")
-    for row in rows:
-        here = (row.model, row.level)
-        named = [row.model if row.model != before[0] else ""] if with_models else []
-        table.add_row(*named, row.level if here != before else "", row.metric, *_numbers(row), _said(row))
+    for together in _alike(rows):
+        row, here = together[0], (together[0].model, together[0].level)
+        if row.model != before[0]:
+            table.add_row(Text(row.model, style="bold"))
+        level = row.level if here != before else ""
+        metrics = ", ".join(one.metric for one in together)
+        table.add_row(f" {level}" if row.model else level, metrics, *_numbers(row), _said(row))
         before = here
     return table
+
+
+def _alike(rows: Sequence[Row]) -> Iterable[list[Row]]:
+    """Rows in groups: those of one level that lack a number for one reason share a line, all others stand alone."""
+    by_reason = itertools.groupby(rows, key=lambda row: (row.model, row.level, row.why_not if row.ratio is None else id(row)))
+    return (list(together) for _, together in by_reason)
 
 
 def _short(name: str) -> str:
