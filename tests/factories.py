@@ -15,7 +15,6 @@ from scipy.special import ndtri
 
 from benchmarks import histogram
 from benchmarks.analyse import summarise
-from benchmarks.checks.facts import Facts
 from benchmarks.nouns import (
     SCHEMA,
     Crossing,
@@ -323,16 +322,8 @@ def window(model: str, scenario: str, level: Level, seed: int = 0, pace: float =
 
 def server_facts(model: str) -> ServerFacts:
     """What the model's server declared, and how it came and went."""
-    command = ["python", "-m", "servers", model]
-    bound = 100 if model == "prefork" else 0
-    return ServerFacts(4242, 40000, MODELS[model].slots, command, 0.2, 0.05, 0, bound, 1.0 if bound else 15.0)
-
-
-def facts(model: str, scenario: str, level: Level, seed: int = 0, **changes: object) -> Facts:
-    """What the checks look at in a healthy window. The changes are those of the engine's side of it."""
-    made = window(model, scenario, level, seed)
-    changed = replace(made, load=replace(made.load, **changes))  # type: ignore[arg-type]
-    return Facts.gathered(changed, server_facts(model), 1, SCENARIOS[scenario].wait_s)
+    keepalive = (100, 1.0) if model == "prefork" else (0, 15.0)
+    return ServerFacts(4242, 40000, MODELS[model].slots, ["python", "-m", "servers", model], 0.2, 0.05, 0, *keepalive)
 
 
 def record(model: str, scenario: str, block: int = 0, **changes: object) -> VisitRecord:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from windows import facts
 
 from benchmarks import histogram
 from benchmarks.capacities import capacities, with_capacities
@@ -116,7 +117,7 @@ def queued(rate_per_s, served_per_s, seconds, rng, *, changes=None):
         "crossing": Crossing(response.sum_ns, carried, 0, 0, 0),
         "server_cpu_ns": 0,
     } | (changes or {})
-    made = factories.facts("epoll_loop", "hello", level, **load)
+    made = facts("epoll_loop", "hello", level, **load)
     return replace(made, window=replace(made.window, server=replace(made.server, cpu_user_ns=0, cpu_system_ns=0)))
 
 

@@ -1,0 +1,230 @@
+"""Where each fault begins: what is still chance, haste or a declared habit, and what is a finding."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+from windows import (
+    CLOSED,
+    OPEN,
+    behind,
+    facts,
+    found,
+    healthy,
+    late,
+    miscounted,
+    overworked,
+    paced,
+    served,
+    short,
+    stalled,
+    starved,
+    timed,
+    unbalanced,
+    unfair,
+)
+
+from benchmarks import histogram
+from benchmarks.checks.books import malformed
+from benchmarks.checks.service import course, jain, spearman
+from benchmarks.nouns import Histogram, Level, Series
+from benchmarks.validity import check_window
+
+
+@pytest.mark.parametrize(("off", "struck"), [(0.004, False), (0.006, True), (-0.006, True)])
+def test_the_books_may_be_off_by_half_a_percent(off, struck):
+    assert bool(found(unbalanced(off))) == struck
+
+
+@pytest.mark.parametrize(("off", "struck"), [(0.01, False), (-0.01, False), (0.03, True), (-0.03, True)])
+@pytest.mark.parametrize("level", [CLOSED, OPEN])
+def test_littles_law_may_be_off_by_two_percent(off, struck, level):
+    assert bool(found(miscounted(off, level))) == struck
+
+
+GOOD = histogram.from_values([1_000, 5_000, 5_001, 2_000_000])
+BAD_HISTOGRAMS = {
+    "order": replace(GOOD, index=GOOD.index[::-1]),
+    "buckets and": replace(GOOD, count=GOOD.count[1:]),
+    "empty": replace(GOOD, count=[0, *GOOD.count[1:]]),
+    "extremes": replace(GOOD, min_ns=900),
+    "outer buckets": replace(GOOD, max_ns=3_000_000),
+    "sum": replace(GOOD, sum_ns=GOOD.sum_ns + 10_000),
+    "no values": Histogram(sum_ns=5),
+}
+
+
+@pytest.mark.parametrize("told", BAD_HISTOGRAMS)
+def test_a_histogram_that_no_values_could_have_made_is_malformed(told):
+    assert malformed(GOOD) == malformed(Histogram()) == ""
+    assert told in malformed(BAD_HISTOGRAMS[told])
+    assert found(healthy(connect=BAD_HISTOGRAMS[told])) == [("histograms", "strike")]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"completed": 30_000},
+        {"per_connection": [1] * 64},
+        {"series": Series(100_000_000, [1], [0], [0])},
+    ],
+    ids=lambda changes: ", ".join(changes),
+)
+def test_counts_of_the_same_requests_must_agree(changes):
+    assert ("histograms", "strike") in found(healthy(**changes))
+
+
+def test_requests_that_were_due_and_are_in_no_histogram_are_missed():
+    due = healthy(OPEN).load.intended
+    assert found(healthy(OPEN, intended=due + 60)) == []  # at the edges, one for each connection
+    assert found(healthy(OPEN, intended=due + 70)) == [("histograms", "strike")]
+    assert found(healthy(OPEN, intended=due + 70, errors={"reset": 70})) == [("errors", "mark")]
+
+
+def test_response_times_are_service_times_and_send_lags():
+    lag = healthy(OPEN).load.send_lag
+    shifted = replace(lag, sum_ns=lag.sum_ns + 20 * histogram.total(lag))
+    assert found(healthy(OPEN, send_lag=shifted)) == [("histograms", "strike")]
+
+
+def test_a_timer_tick_at_the_edge_of_a_short_window_is_no_impossible_cpu_time():
+    assert found(overworked(1 + 0.006 / healthy().load.seconds)) == []
+
+
+def test_what_was_unsent_when_the_engine_paused_at_the_very_end_is_no_saturation():
+    window_ns = round(healthy(OPEN).load.seconds * 1e9)
+    assert found(behind(gaps=((window_ns - 2_000_000, 2_000_000),))) == [("engine saturated", "strike")]  # 40 were due then
+    assert found(behind(gaps=((window_ns - 8_000_000, 8_000_000),))) == []  # 160, and chance
+    assert found(behind(gaps=((1_000_000, 8_000_000),))) == [("engine saturated", "strike")]
+    assert found(behind(free=0)) == []
+
+
+@pytest.mark.parametrize(("own_ns", "struck"), [(15_000, False), (60_000, True)])
+def test_the_engine_may_be_late_by_a_few_turns_of_its_loop(own_ns, struck):
+    assert bool(found(late(own_ns))) == struck
+
+
+def test_an_engine_too_busy_to_keep_up_is_saturated_and_the_server_not_overloaded():
+    made = check_window(short(busy_fraction=0.9))
+    assert [finding.check for finding in made] == ["engine saturated"]
+    assert "short of the offered load" in made[0].seen
+
+
+@pytest.mark.parametrize(
+    "innocent",
+    [
+        stalled(acks=5),  # as many as any run has
+        stalled(acks=None),  # nobody counts
+        stalled(stalled_ns=30_000_000),
+        stalled(count=4),  # under half a percent
+        stalled(beside=30),  # a broad distribution that covers the band
+        served(stalled(), cpu_user_ns=625_000 * 1000, cpu_system_ns=0),  # 64 connections in turn take 40 ms each round
+    ],
+)
+def test_delayed_acknowledgements_or_40_ms_alone_are_no_stall(innocent):
+    assert ("40 ms stall", "strike") not in found(innocent)
+
+
+def test_a_reconnect_after_each_error_is_no_broken_keep_alive():
+    assert found(healthy(errors={"reset": 600}, connections_opened=64 + 600)) == [("errors", "mark")]
+
+
+def test_reconnects_beyond_the_declared_bound_are_struck():
+    opened = healthy().load.all_requests // 100
+    assert found(replace(healthy(connections_opened=64 + 2 * opened), keepalive_requests=100)) == [("reuse", "strike")]
+
+
+@pytest.mark.parametrize(("idle_s", "allowed"), [(0.5, True), (15.0, False)])
+def test_silent_connections_may_end_when_they_were_declared_to(idle_s, allowed):
+    rare = timed([100_000] * 20, Level("open", 64, rate_per_s=50.0), connections_opened=64 + 64)
+    assert (("reuse", "strike") in found(replace(rare, keepalive_idle_s=idle_s))) != allowed
+
+
+def test_busy_connections_are_never_silent_for_so_long():
+    assert found(replace(healthy(connections_opened=64 + 64), keepalive_idle_s=0.5)) == [("reuse", "strike")]
+
+
+def test_prefork_may_close_after_a_hundred_requests_with_a_mark():
+    assert found(facts("prefork", "hello", Level("closed", 16))) == [("reconnects", "mark")]
+
+
+def test_chance_is_no_overload():
+    """90 arrivals of a Poisson process, 12 fewer answers in the window: within two standard deviations."""
+    level = Level("open", 64, rate_per_s=200.0)
+    assert "overloaded" not in dict(found(healthy(level, "cpu", intended=90, completed=78)))
+    assert "overloaded" in dict(found(healthy(level, "cpu", intended=90, completed=65)))
+
+
+def test_an_open_level_is_given_no_more_connections_than_slots_and_is_not_marked():
+    assert found(facts("prefork", "cpu", Level("open", 64, share=0.5))) == []
+    assert found(replace(healthy(), slots=0)) == []  # no limit of its own
+
+
+def test_connections_that_never_got_a_slot_are_not_unfinished_requests_as_well():
+    few = replace(healthy(unfinished=60), slots=4)
+    assert found(few) == [("more connections than slots", "mark")]
+
+
+@pytest.mark.parametrize(("rounds", "marked"), [(1.5, False), (2.5, True)])
+def test_a_closed_loop_has_requests_under_way_when_it_ends(rounds, marked):
+    """64 connections, 130 answers: a round is half of the window, and longer than the drain."""
+    ages = histogram.from_values([round(rounds / 2 * 0.4e9 * 64 / 65)] * 64)
+    slow = timed([190_000_000] * 130, scenario="cpu", unfinished=64, censored=ages)
+    assert (("unfinished requests", "mark") in found(slow)) == marked
+
+
+def test_starving_for_want_of_slots_is_one_finding():
+    assert found(replace(starved(10_000, "hello"), slots=16)) == [("more connections than slots", "mark")]
+
+
+def test_passed_over_for_nine_rounds_is_bad_luck():
+    assert found(starved(639)) == []
+    assert found(starved(1_900, "hello")) == []  # 30 rounds, but in less than 20 ms
+    assert found(starved(2_000, "hello")) == [("starving", "mark")]
+    assert found(unfair(0.4)) == []
+
+
+def test_jain_is_not_asked_where_chance_alone_is_unfair():
+    few = timed([1_000_000] * 64, per_connection=[4] * 16 + [0] * 48)
+    assert "starving" not in dict(found(few))
+
+
+@pytest.mark.parametrize(("completions", "index"), [([5, 5, 5, 5], 1.0), ([20, 0, 0, 0], 0.25), ([1, 2, 3], 36 / 42)])
+def test_jains_index(completions, index):
+    assert jain(completions) == pytest.approx(index)
+
+
+# ---------------------------------------------------------------- over the window
+
+
+def test_spearman_agrees_with_scipy_ties_included():
+    first, second = [3, 1, 4, 1, 5, 9, 2, 6], [2, 7, 1, 8, 2, 8, 1, 8]
+    assert spearman(first, second) == pytest.approx(spearmanr(first, second).statistic)
+    assert spearman([1, 1, 1], [1, 2, 3]) == 0.0
+
+
+def test_steady_paces_raise_no_drift_in_ten_thousand_windows():
+    """Poisson counts around one mean: by the threshold one in 100,000 windows would be called drifting."""
+    rng = np.random.default_rng(11)
+    called = sum(bool(course([float(n) for n in rng.poisson(30, 20)])) for _ in range(10_000))
+    assert called <= 1
+
+
+@pytest.mark.parametrize(
+    ("paces", "told"),
+    [
+        ([300 + 5 * step for step in range(40)], "rose"),
+        ([500 - 5 * step for step in range(40)], "fell"),
+        ([300] * 12 + [500] * 16 + [300] * 12, "wandered"),
+    ],
+)
+def test_drift_says_how(paces, told):
+    (finding,) = [f for f in check_window(paced(paces)) if f.check == "drift"]
+    assert told in finding.seen
+
+
+def test_a_trend_too_small_to_matter_or_a_window_too_short_to_tell_is_no_drift():
+    assert found(paced([1000 - step for step in range(40)])) == []
+    assert found(paced([500, 450, 400, 350, 300])) == []
+    assert found(paced([500, 300] * 20)) == []  # up and down from step to step is no drift
