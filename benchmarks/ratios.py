@@ -16,6 +16,7 @@ from benchmarks.gates import Judged
 from benchmarks.intervals import CONFIDENCE
 
 FOLD_FROM = 24  # rows of a scenario, from which on those that show nothing are counted instead of shown
+NARROW = 96  # columns of a terminal, below which there is no room for both values
 NAMED_AT_MOST = 5  # cells under one outcome of a gate
 MODELS_FOR_A_DRIFT = 3  # from which on a change of all of them is remarked,
 DRIFT = 0.02  # if it is at least so large
@@ -30,7 +31,9 @@ def show(comparison: Comparison, console: Console, everything: bool = False) -> 
         shown = [row for row in rows if row.call != "no difference seen"] if many else rows
         console.print(Text.assemble("\n", (scenario, "bold"), f"  ratios are {comparison.other} by {comparison.base}"))
         if shown:
-            console.print(_table(comparison, sorted(shown, key=lambda row: _place(row, rows))), highlight=False)
+            console.print(
+                _table(comparison, sorted(shown, key=lambda row: _place(row, rows)), console.width < NARROW), highlight=False
+            )
         if folded := len(rows) - len(shown):
             console.print(Padding(Text(_folded(rows, folded), style="dim"), (0, 0, 0, 1)), highlight=False)
     for line in conclusions(comparison):
@@ -48,13 +51,15 @@ def _folded(rows: Sequence[Row], count: int) -> str:
     return f"no difference seen in {count} more, known to ±{percent(widest)} or better; --all shows them"
 
 
-def _table(comparison: Comparison, rows: Sequence[Row]) -> RenderableType:
+def _table(comparison: Comparison, rows: Sequence[Row], narrow: bool) -> RenderableType:
+    """A narrow one has ratios only, and not what they are made of."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
-    for heading in ("level", "metric"):
-        table.add_column(heading, no_wrap=True)
-    for heading in (_short(comparison.base), _short(comparison.other), "ratio"):
+    table.add_column("level", no_wrap=True)
+    table.add_column("metric", min_width=len("throughput,"))
+    amounts = [] if narrow else [_short(comparison.base), _short(comparison.other)]
+    for heading in (*amounts, "ratio"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("", overflow="fold")
+    table.add_column("", min_width=len("slower, beyond doubt"))
     before = ("", "")
     for together in _alike(rows):
         row, here = together[0], (together[0].model, together[0].level)
@@ -62,7 +67,7 @@ def _table(comparison: Comparison, rows: Sequence[Row]) -> RenderableType:
             table.add_row(Text(row.model, style="bold"))
         level = row.level if here != before else ""
         metrics = ", ".join(one.metric for one in together)
-        table.add_row(f" {level}" if row.model else level, metrics, *_numbers(row), _said(row))
+        table.add_row(f" {level}" if row.model else level, metrics, *_numbers(row, narrow), _said(row))
         before = here
     return table
 
@@ -78,9 +83,10 @@ def _short(name: str) -> str:
     return name if len(name) <= 20 else "…" + name[-19:]
 
 
-def _numbers(row: Row) -> Iterable[str]:
-    yield amount(row.metric, row.base)
-    yield amount(row.metric, row.other)
+def _numbers(row: Row, narrow: bool) -> Iterable[str]:
+    if not narrow:
+        yield amount(row.metric, row.base)
+        yield amount(row.metric, row.other)
     yield ratio(row)
 
 
