@@ -181,7 +181,7 @@ def test_tables_keep_to_the_terminal(width):
         ratios.show(comparison, console)
     text = captured.get()
     assert max(len(line.rstrip()) for line in text.splitlines()) <= width
-    assert "struck: engine" in text
+    assert "struck:" in text
     for model in MODELS:
         assert model in text
 
