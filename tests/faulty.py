@@ -16,7 +16,10 @@ from collections.abc import Callable
 BODY = b"Hello, World!"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
 OK = HEAD % len(BODY) + BODY
-LARGE = bytes(range(256)) * 4096  # 1 MiB
+LARGE = bytes(range(256)) * 256
+CHUNKED = (
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"".join(b"1\r\n%c\r\n" % byte for byte in LARGE) + b"0\r\n\r\n"
+)
 PACE_S = 0.002  # of an answer, so that the machine has time for whatever else runs on it
 
 Handler = Callable[[socket.socket], None]
@@ -60,10 +63,9 @@ def answers_wrongly(connection: socket.socket) -> None:
 
 
 def sends_much(connection: socket.socket) -> None:
-    """No fault, but more bytes than an engine can look at as fast as they can be sent."""
-    response = HEAD % len(LARGE) + LARGE
+    """No fault, but chunks of a byte each: far more work to read than to send."""
     while connection.recv(65536):
-        connection.sendall(response)
+        connection.sendall(CHUNKED)
 
 
 def slows_down(connection: socket.socket) -> None:
@@ -113,6 +115,7 @@ def spin(count: int) -> None:
 
 def main(fault: str) -> None:
     """Serve with this fault: a thread for each connection, but for the one that needs to choose."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     listener = socket.create_server(("127.0.0.1", 0), backlog=512)
     if fault == "works_elsewhere":
         spin(10)

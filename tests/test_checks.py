@@ -116,6 +116,7 @@ def test_an_engine_too_busy_to_keep_up_is_saturated_and_the_server_not_overloade
     [
         stalled(acks=5),  # as many as any run has
         stalled(acks=None),  # nobody counts
+        stalled(acks=60),  # fewer than answers in the band
         stalled(stalled_ns=30_000_000),
         stalled(count=4),  # under half a percent
         stalled(beside=30),  # a broad distribution that covers the band

@@ -41,7 +41,7 @@ def compiled():
 def measured(port: int, pid: int, connections: int = 8, body: bytes | None = faulty.BODY, path: str = "/", **plan) -> Window:
     """One window, with the counters around it, as a visit takes it."""
     plan = {"seconds": 0.6, "ramp_s": 0.1, "drain_s": 0.5, "poll": "sleep", **plan}
-    with Session(Target("127.0.0.1", port, request_bytes("test", path), body=body), connections) as session:
+    with Session(Target("127.0.0.1", port, request_bytes("test", path), body=body), connections, 1, CPUS[-1:]) as session:
         session.open()
         pids = sample.tree(pid)
         before, acks = sample.counters(pids), sample.delayed_acks()
