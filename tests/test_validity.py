@@ -125,10 +125,10 @@ def test_changed_weather_and_a_restless_warm_up_are_said_of_the_visit():
 
 
 @pytest.mark.parametrize(
-    ("others_s", "found_here"), [(0.10, []), (0.13, []), (0.15, ["outside load"]), (2.0, ["outside load"])]
+    ("others_s", "found_here"), [(0.20, []), (0.25, []), (0.27, ["outside load"]), (2.0, ["outside load"])]
 )
-def test_others_may_use_three_percent_of_a_cpu_and_what_the_clocks_leave_open(others_s, found_here):
-    """Of 4 s that is 0.12 s, and 10 ms more for each of two CPUs."""
+def test_others_may_use_three_percent_of_the_cpus_and_what_the_clocks_leave_open(others_s, found_here):
+    """Of 4 s on two CPUs that is 0.24 s, and 10 ms more for each."""
     loaded = factories.record("epoll_loop", "hello", outside=Outside(4.0, 2, round((5 + others_s) * 1e9), 5_000_000_000))
     assert [finding.check for finding in check_visit(loaded)] == found_here
     assert (disturbed(loaded) is not None) == bool(found_here)
