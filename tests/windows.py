@@ -101,6 +101,12 @@ def stalled(acks: int | None = 500, stalled_ns: int = 41_000_000, count: int = 1
     return served(replace(facts, window=replace(facts.window, delayed_acks=acks)), counted_requests=1000)
 
 
+def overloaded(facts: Facts) -> Facts:
+    """The same, with twice as many due as were answered."""
+    load = replace(facts.load, intended=2 * facts.load.completed, offered_per_s=20_000.0)
+    return replace(facts, window=replace(facts.window, level=OPEN, load=load))
+
+
 MANY = Level("open", 1000, rate_per_s=20_000.0)
 
 

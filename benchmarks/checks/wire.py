@@ -13,6 +13,7 @@ EDGES_S = 1.0  # beyond the window: a connection is open during ramp and drain t
 DELAYED_ACKS = 0.01  # of the requests
 STALLED_MASS = 0.005  # of the requests
 DENSER = 10.0  # than the neighbouring bands
+FEWEST_STALLED = 20  # answers: one of 78 is 1.3% of the mass (seen, in a healthy window)
 BAND_NS = (39_000_000, 45_000_000)  # TCP_DELACK_MIN is 40 ms (include/net/tcp.h), and a timer tick may be 4 ms
 FULL_HOUSE_NS = (33_000_000, 51_000_000)  # a queue that takes so long by itself explains answers in the band
 
@@ -66,12 +67,14 @@ def stall_of_40_ms(facts: Facts) -> Finding | None:
 
     Two signs together: delayed acknowledgements, and answers that take just that long. Either alone is innocent: a server that
     takes longer than 40 ms has its acknowledgements sent without an answer to ride on, and a full house may take that long. Nor
-    are there more answers in the band than the engine's own pauses may have put there, or than there were acknowledgements.
+    are there more answers in the band than the engine's own pauses may have put there, or than there were acknowledgements. A
+    handful of answers has no density, and in overload answers take whatever the queue is long.
     """
     acks, asked = facts.window.delayed_acks, facts.server.counted_requests
     if (
         acks is None
         or not asked
+        or facts.short_by
         or acks <= DELAYED_ACKS * asked
         or FULL_HOUSE_NS[0] <= _full_house_ns(facts) <= FULL_HOUSE_NS[1]
     ):
@@ -82,7 +85,7 @@ def stall_of_40_ms(facts: Facts) -> Finding | None:
     total, inside = histogram.total(service), _between(service, low, high)
     beside = _between(service, low - width, low) + _between(service, high, high + width)
     paused = total * pauses([facts.load]).stalled_share
-    if inside < max(STALLED_MASS * total, DENSER * beside / 2, paused, 1) or acks < inside:
+    if inside < max(STALLED_MASS * total, DENSER * beside / 2, paused, FEWEST_STALLED) or acks < inside:
         return None
     return Finding(
         "40 ms stall",
