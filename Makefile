@@ -26,7 +26,7 @@ lint: $(VENV)/.tests ## ruff and mypy --strict
 
 install: $(VENV)/.runs ## make the environment alone, the load engine compiled
 
-selfbench: $(VENV)/.runs ## measure the measuring: the engine against wrk and the truth, the models against nginx
+selfbench: $(VENV)/.runs ## measure the measuring: the engine against others and the truth, the models against nginx (4 minutes)
 	@$(BIN)/python -m benchmarks.selfbench $(ARGS)
 
 reference: $(VENV)/.runs ## make results/reference anew (quick profile, fixed seed)

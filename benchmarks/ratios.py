@@ -1,6 +1,7 @@
 """What a comparison says on a terminal: a table for each scenario, how sure its calls are, and what became of the gates."""
 
 import itertools
+import math
 from collections.abc import Iterable, Sequence
 from statistics import median
 
@@ -47,8 +48,9 @@ def _place(row: Row, rows: Sequence[Row]) -> tuple[int, int]:
 
 
 def _folded(rows: Sequence[Row], count: int) -> str:
-    widest = max((row.ratio.high / row.ratio.low - 1) / 2 for row in rows if row.ratio and row.ratio.low and row.ratio.high)
-    return f"no difference seen in {count} more, known to ±{percent(widest)} or better; --all shows them"
+    spans = max(row.ratio.high / row.ratio.low for row in rows if row.ratio and row.ratio.low and row.ratio.high)
+    known = f"to ±{percent((spans - 1) / 2)}" if spans < 2 else f"to a factor of {digits(math.sqrt(spans), 2)}"
+    return f"no difference seen in {count} more, known {known} or better; --all shows them"
 
 
 def _table(comparison: Comparison, rows: Sequence[Row], narrow: bool) -> RenderableType:
