@@ -286,7 +286,7 @@ def test_false_calls_are_one_in_twenty_intervals_cover_and_what_is_there_is_foun
     truths = {"epoll_loop": 1.0, "select_loop": 1.0, "thread_pool": 0.85}
     options = {"models": tuple(truths)}
     seen = []
-    for _ in range(100):
+    for _ in range(60):
         if paired:
             records = [v for model, truth in truths.items() for v in simulated(rng, template, model, blocks, truth, BLOCKS)]
             others = ("select_loop", "thread_pool")

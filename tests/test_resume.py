@@ -18,7 +18,7 @@ from benchmarks import catalogue, cli, plan, record
 from benchmarks.journal import Journal
 from benchmarks.nouns import Failure, RunFacts
 
-TINY = ("--profile", "smoke", "--seconds", "0.1", "--connections", "4", "--scenarios", "hello", "--seed", "5")
+TINY = ("--profile", "smoke", "--seconds", "0.1", "--connections", "4", "--scenarios", "hello", "--seed", "5", "--no-charts")
 MARK = "SERVEBENCH_TEST_MARK"
 PATIENCE_S = 120  # for what takes a second on an idle machine
 
@@ -101,9 +101,16 @@ def test_killed_at_any_moment_it_leaves_nothing_behind_and_loses_at_most_the_vis
     folder, chance, kept = tmp_path / "cut", random.Random(7), {}
     begin = (*TINY, "--models", "epoll_loop,prefork", "--visits", "2", "--name", "cut", "--results", str(tmp_path))
     begin += ("--precision", "0.1%", "--budget", "5s")
-    go_on = ("--resume", "cut", "--results", str(tmp_path), "--anyway")  # other programs come and go while tests run
+    go_on = (
+        "--resume",
+        "cut",
+        "--results",
+        str(tmp_path),
+        "--anyway",
+        "--no-charts",
+    )  # other programs come and go while tests run
     serving = 0
-    for kill in range(8):
+    for kill in range(6):
         run = harness(*(go_on if kill else begin))
         until(lambda run=run, kill=kill: sessions(folder) > kill or run.poll() is not None, "to begin")
         if kill % 2 == 0:  # on a busy machine the other moments all lie before the first server
@@ -177,7 +184,7 @@ def test_a_complete_run_is_said_to_be_complete_and_reported(capsys, run):
     (run.parent / "latest").symlink_to("whole")
     facts = record.read(run).facts
     record.write(run / "run.json", replace(facts, versions=facts.versions | {"gevent": "0.1"}))  # nothing is measured with it
-    status, out, err = main(capsys, "run", "--resume", "latest", "--json", "--results", str(run.parent))
+    status, out, err = main(capsys, "run", "--resume", "latest", "--json", "--no-charts", "--results", str(run.parent))
     assert status == 0
     assert "nothing is left to make" in " ".join(err.split())
     assert json.loads(out)["name"] == "whole"
@@ -202,7 +209,7 @@ def test_what_is_missing_failed_or_damaged_is_made_and_nothing_else(capsys, run)
     seen = {finding["check"]: finding["seen"] for finding in told["findings"]}
     assert damaged.name in seen["unreadable visits"]
 
-    status, out, _ = main(capsys, "run", "--resume", str(run), "--anyway")
+    status, out, _ = main(capsys, "run", "--no-charts", "--resume", str(run), "--anyway")
     said = " ".join(out.split())
     assert status == 0
     assert "set aside" in said
@@ -225,12 +232,12 @@ def test_another_machine_is_refused_and_told_when_it_is_used_all_the_same(capsys
     facts = record.read(run).facts
     record.write(path, replace(facts, versions=facts.versions | {"gevent": "0.1"}))
     kept = path.read_bytes()
-    status, _, err = main(capsys, "run", "--resume", str(run))
+    status, _, err = main(capsys, "run", "--no-charts", "--resume", str(run))
     assert status == 2
     assert "gevent 0.1 and" in err
     assert "--anyway" in err
     assert len(list((run / "visits").iterdir())) == 3
-    status, _, _ = main(capsys, "run", "--resume", str(run), "--anyway")
+    status, _, _ = main(capsys, "run", "--no-charts", "--resume", str(run), "--anyway")
     assert status == 0
     assert path.read_bytes() == kept
     told = json.loads((run / "summary.json").read_text())
@@ -241,7 +248,7 @@ def test_another_machine_is_refused_and_told_when_it_is_used_all_the_same(capsys
 
 def test_two_harnesses_do_not_make_one_run(capsys, run):
     with record.held(run):
-        status, _, err = main(capsys, "run", "--resume", str(run))
+        status, _, err = main(capsys, "run", "--no-charts", "--resume", str(run))
     assert status == 2
     assert "another servebench" in err
 
@@ -276,7 +283,7 @@ def no_environment(run):
 def test_a_run_that_cannot_be_gone_on_with_says_why(capsys, run, harm, told):
     record.write(run / "journal.json", Journal().begun())
     harm(run)
-    status, _, err = main(capsys, "run", "--resume", str(run))
+    status, _, err = main(capsys, "run", "--no-charts", "--resume", str(run))
     assert status == 2
     assert told in err
     assert len(err.splitlines()) == 1

@@ -180,7 +180,7 @@ def test_a_run_that_is_interrupted_keeps_what_is_finished_and_leaves_nothing_run
 def test_on_one_core_it_says_that_results_are_not_comparable(tmp_path):
     out, _ = servebench(
         "run", *TINY, "--models", "epoll_loop", "--scenarios", "hello", "--results", str(tmp_path), "--name", "one",
-        "--server-cpus", str(CPUS[0]), "--driver-cpus", str(CPUS[0]),
+        "--no-charts", "--server-cpus", str(CPUS[0]), "--driver-cpus", str(CPUS[0]),
     )  # fmt: skip
     assert "not comparable" in out
     assert json.loads((tmp_path / "one" / "summary.json").read_text())["comparable"] is False

@@ -12,7 +12,7 @@ from benchmarks import adaptive, catalogue, objective, plan
 from benchmarks.commands._shared import BadUse, add_results
 from benchmarks.nouns import RunOptions
 
-_WITH_RESUME = {"resume", "anyway", "json", "results"}  # all else is decided by the run that is gone on with
+_WITH_RESUME = {"resume", "anyway", "json", "charts", "results"}  # all else is decided by the run that is gone on with
 _PROFILE = "quick"
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 _LONGEST_S = 7 * 24 * 3600.0
@@ -44,6 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", default="", metavar="RUN", help="go on with a run that was interrupted, or repair it")
     parser.add_argument("--anyway", action="store_true", help="with --resume: although the machine differs")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON on stdout")
+    parser.add_argument(
+        "--no-charts", dest="charts", action="store_false", help="tables only; servebench plot draws them later"
+    )
     add_results(parser)
 
 

@@ -39,8 +39,8 @@ def summarise(folder: Path, write: bool = True) -> RunSummary:
     return summary
 
 
-def show(summary: RunSummary, folder: Path, console: Console, as_json: bool) -> None:
-    """Draw the charts and print the report."""
+def show(summary: RunSummary, folder: Path, console: Console, as_json: bool, charts: bool = True) -> None:
+    """Print the report and draw the charts."""
     from benchmarks import plot as stage
     from benchmarks import report as words
 
@@ -48,10 +48,11 @@ def show(summary: RunSummary, folder: Path, console: Console, as_json: bool) -> 
         print(words.as_json(summary))
     else:
         words.show(summary, console)
-    stage.draw(summary, folder / "charts")
-    console.print(
-        f"charts: {folder}/charts  (start with overview.png);  numbers: {folder}/summary.json, summary.md", highlight=False
-    )
+    drawn = ""
+    if charts:
+        stage.draw(summary, folder / "charts")
+        drawn = f"charts: {folder}/charts  (start with overview.png);  "
+    console.print(f"{drawn}numbers: {folder}/summary.json, summary.md", highlight=False)
 
 
 def folder_of(name: str, results: Path) -> Path:
