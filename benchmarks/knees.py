@@ -5,11 +5,12 @@ load costs next to no time, above it more load buys next to no throughput (L. Kl
 for probabilistic problems in computer communications", ICC 1979; for M/M/1 that is half the capacity, for a server whose
 service hardly varies it lies higher).
 
-Only levels that were measured are asked, so the knee is known to the step between them. In each, the powers of the visits
-are put together by their median: a pause of the machine multiplies the mean response time of one visit, and would move the
-knee if the visits' requests were averaged. What is known from one side only cannot be a knee: a level that fell behind, where
-the queue grows for as long as one looks, or one whose unanswered requests leave the mean unknown. Nor can a window whose mean
-is largely made of the load engine's own pauses: that is the machine's power.
+Only levels that were measured are asked, so the knee is known to the step between them. The mean is that of the fastest nine
+tenths of the requests: one pause of the machine, on the server's core too where nobody sees it, multiplies the plain mean of a
+short window and would move the knee, while a queue lengthens everybody's time (for M/M/1, whose response times are exponential,
+the knee stays where it is). The powers of the visits are put together by their median. What is known from one side only cannot
+be a knee: a level that fell behind, where the queue grows for as long as one looks, or one whose unanswered requests leave the
+mean unknown. Nor can a window that the load engine's own pauses have taken a good part of: that is the machine's power.
 """
 
 import statistics
@@ -17,11 +18,11 @@ from collections.abc import Sequence
 
 from benchmarks import histogram
 from benchmarks.cells import Cell, Measured
-from benchmarks.nouns import LoadResult
 from benchmarks.objective import falls_behind
 from benchmarks.summaries import Knee
+from benchmarks.tails import STALL_SHARE, pauses
 
-PAUSED = 1 / 3  # of the mean response time: what the engine's own pauses may have made of it
+FASTEST = 0.9  # of the requests, whose mean is taken
 UNANSWERED = 0.01  # of the requests; with more the mean response time is anybody's guess
 
 
@@ -49,16 +50,10 @@ def _power(cell: Cell) -> float | None:
 
 
 def _power_of_visit(one: Measured) -> float | None:
-    mean_ns = histogram.mean_ns(histogram.merge([one.response.finished, one.response.censored]))
-    if not mean_ns or pause_cost_ns(one.window.load) > PAUSED * mean_ns:
+    mean_ns = histogram.mean_of_fastest_ns(histogram.merge([one.response.finished, one.response.censored]), FASTEST)
+    if not mean_ns or pauses([one.window.load]).stalled_share >= (1 - FASTEST) * STALL_SHARE:
         return None
     return one.rate_per_s / mean_ns * 1e9
-
-
-def pause_cost_ns(load: LoadResult) -> float:
-    """What the engine's own pauses add to a request's time on average: one of length g meets g / window of the requests, and
-    keeps each waiting for g / 2."""
-    return sum(length * length for _, length in load.gaps) / 2 / (load.seconds * 1e9)
 
 
 def _rate(cell: Cell) -> float:
