@@ -39,6 +39,9 @@ def test_the_hockey_stick_carries_the_machines_own_line() -> None:
     assert "55 µs" in said(chart("response").draw(noisy, LIGHT))
     calm = replace(hello, cells=[replace(cell, hiccup=[]) for cell in hello.cells])
     assert "machine" not in said(chart("response").draw(calm, LIGHT))
+    still = [Quantile(0.99, "ok", 0.0, None, None)]
+    unseen = replace(hello, cells=[replace(cell, hiccup=still) for cell in hello.cells])
+    assert "machine alone: under 1 µs at p99" in said(chart("response").draw(unseen, LIGHT))
 
 
 def test_the_answer_names_who_carries_most_before_the_knee_and_who_least() -> None:

@@ -171,7 +171,7 @@ def _scenario(page: Page, summary: RunSummary, scenario: ScenarioSummary, models
     kept = min(remark_rows(remarks, box.width), most_remarks)
     title = clip_to(scenario.scenario, LABEL + 1, box.width / 3, "bold")
     page.text(box.left, box.top + 16, title, LABEL + 1, weight="bold")
-    unit = "response time against the rate offered, as a share of the model's own peak"
+    unit = "response time against the rate offered, as a share of the model's own peak" + _unseen(list(found.values()))
     page.text(box.left + width_px(title, LABEL + 1, "bold") + 14, box.top + 16, unit, SMALL, colour=page.theme.muted)
     inner = box.inset(top=24.0, bottom=REMARK_PX * kept + (4 if kept else 0))
     if not any(stick.points(q) for stick in found.values() for q in (stick.tail, MIDDLE)):
@@ -219,6 +219,14 @@ def machine_ns(found: Sequence[Stick]) -> float | None:
     middle = median(hiccups) if hiccups else 0.0
     lowest = min((point.ns for stick in found for point in stick.points(MIDDLE)), default=math.inf)
     return max(middle, lowest / FAR_BELOW) if middle >= LEAST_NS else None
+
+
+def _unseen(found: Sequence[Stick]) -> str:
+    """What is said of the machine's line where it lies so low that it is not drawn."""
+    known = any(x.q == stick.tail for stick in found for _, cell in stick.loads for x in cell.hiccup)
+    if not known or machine_ns(found) is not None:
+        return ""
+    return f" · {MACHINE}: under {words.time(LEAST_NS)} at p{words.percentile(found[0].tail)}"
 
 
 def _panel(
