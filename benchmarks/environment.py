@@ -22,6 +22,7 @@ _PACKAGES = (
     "servebench", "gevent", "httptools", "llvmlite", "matplotlib", "msgspec", "numba", "numpy", "psutil", "rich", "scipy",
 )  # fmt: skip
 _DECISIVE = ("servebench", "gevent", "httptools", "numba", "llvmlite")  # they run in the server or in the load engine
+_NONE_BY_ABSENCE = ("cpu_quota", "virtual", "container")  # of the doctor's facts: a machine without one says nothing of it
 
 
 def environment(server_cpus: Sequence[int] = (), driver_cpus: Sequence[int] = ()) -> dict[str, Any]:
@@ -72,7 +73,7 @@ def _cpu_model() -> str:
 def differences(a: Mapping[str, Any], b: Mapping[str, Any], a_run: RunFacts, b_run: RunFacts) -> list[str]:
     """What makes it unfair to compare two runs by their environments and options, in words, `a` first; empty when nothing does.
 
-    What only one of them says (records of an older schema say less) is no difference.
+    What only one of them says is no difference, but where to say nothing means that there is none.
     """
     return [*_machines(a, b), *_software(a_run.versions, b_run.versions), *_options(a_run.options, b_run.options),
             *_scenarios(a_run.scenarios, b_run.scenarios)]  # fmt: skip
@@ -88,8 +89,9 @@ def _machines(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterable[str]:
         ("preemption", "preemption ", ""),
         ("tick_hz", "a timer tick of ", " Hz"),
         ("clocksource", "clock ", ""),
-        ("cpu_quota", "a quota of ", " cores"),
+        ("cpu_quota", "CPU quota ", ""),
         ("virtual", "hypervisor ", ""),
+        ("container", "container ", ""),
         ("siblings", "CPUs that share cores: ", ""),
     ):
         yield from _apart(_fact(a, name), _fact(b, name), before, after)
@@ -100,14 +102,17 @@ def _machines(a: Mapping[str, Any], b: Mapping[str, Any]) -> Iterable[str]:
 
 
 def _fact(environment: Mapping[str, Any], name: str) -> Any:
-    """One of the doctor's facts, made comparable; older records have some of them at the top."""
-    facts = environment.get("facts", {})
-    value = facts.get(name, environment.get({"governors": "governor"}.get(name, name)))
+    """One of the doctor's facts, made comparable; None where it is not told."""
+    if "facts" not in environment:
+        return None
+    value = environment["facts"].get(name, "none" if name in _NONE_BY_ABSENCE else None)
     if name == "governors" and isinstance(value, dict):
         return ", ".join(sorted(set(value.values()))) or None
     if name == "siblings" and isinstance(value, dict):
         shared = sorted({"+".join(map(str, cpus)) for cpus in value.values() if len(cpus) > 1})
         return ", ".join(shared) or "none"
+    if name == "cpu_quota" and isinstance(value, int | float):
+        return f"{value:g} cores"
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
 
 

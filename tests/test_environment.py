@@ -48,6 +48,9 @@ def test_what_does_not_matter_is_no_difference():
         ({"turbo": True}, "turbo off and on"),
         ({"siblings": {"0": [0, 3], "3": [0, 3]}}, "CPUs that share cores: none and 0+3"),
         ({"preemption": "full"}, "preemption none and full"),
+        ({"cpu_quota": 1.5}, "CPU quota none and 1.5 cores"),
+        ({"virtual": "KVM"}, "hypervisor none and KVM"),
+        ({"container": "docker"}, "container none and docker"),
         ({"python": {"optimised": False, "gil": True}}, "Python with and without PGO"),
         ({"python": {"optimised": True, "gil": False}}, "Python with and without the GIL"),
     ],
@@ -82,10 +85,14 @@ def test_software_and_questions_that_differ_are_told():
     assert differences(HERE, HERE, RUN, replace(RUN, scenarios=asked)) == ["hello asks GET /hello and GET /goodbye"]
 
 
-def test_what_an_older_record_does_not_say_is_no_difference_but_what_it_says_is():
-    older = {"schema": 1, "machine": "x86_64", "cpu_model": "An old processor", "governor": "performance"}
-    assert differences(older, HERE, RUN, RUN) == []
-    assert differences({**older, "governor": "powersave"}, HERE, RUN, RUN) == ["governor powersave and performance"]
+def test_what_is_absent_on_one_side_is_a_difference_where_absence_means_none():
+    limited = {**HERE, "facts": {**HERE["facts"], "cpu_quota": 2.0, "container": "podman"}}
+    assert differences(limited, HERE, RUN, RUN) == ["CPU quota 2 cores and none", "container podman and none"]
+    assert differences(limited, limited, RUN, RUN) == []
+    silent = {**HERE, "facts": {name: told for name, told in HERE["facts"].items() if name not in ("governors", "turbo")}}
+    assert differences(HERE, silent, RUN, RUN) == []
+    untold = {name: told for name, told in HERE.items() if name != "facts"}
+    assert differences(untold, limited, RUN, RUN) == []
     assert differences({}, HERE, RUN, RUN) == []
 
 
