@@ -108,10 +108,11 @@ def _estimate(closed: Sequence[Bracket], spread: Spread | None) -> Estimate | No
     """The middles' mean; its interval spans at least what the visits' brackets leave open on average."""
     open_to = [math.log((b.missed_per_s or 1.0) / (b.met_per_s or 1.0)) for b in closed]
     made = mean_estimate([b.middle_per_s or 0.0 for b in closed], spread, resolution=max(open_to) * UNIFORM_SD)
-    if made is None or made.low is None or made.high is None:
-        return made
+    if made is None:
+        return None
     reach = math.exp(statistics.fmean(open_to) / 2)
-    return replace(made, low=min(made.low, made.value / reach), high=max(made.high, made.value * reach))
+    low, high = made.low or made.value, made.high or made.value  # one visit shows no noise, but its bracket
+    return replace(made, low=min(low, made.value / reach), high=max(high, made.value * reach))
 
 
 def _middles(found: Sequence[Searched]) -> list[float]:

@@ -19,7 +19,7 @@ from benchmarks.nouns import Level, LoadResult, RunFacts, Window
 from benchmarks.selection import UNSTEADY, Visit, of_one_weather, prevailing_weather
 from benchmarks.summaries import CellSummary, Estimate, Finding, Quantile
 from benchmarks.tails import QUANTILES, Pauses, Sample, Tail, hiccup_ns, pauses, spreads
-from benchmarks.validity import check_visit, check_window, over_visits
+from benchmarks.validity import check_visit, check_window, is_accident, over_visits
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +69,31 @@ Quantity = Callable[[Measured], float]
 def cells_of_level(run: RunFacts, scenario: str, level: Level, visits: Mapping[str, Sequence[Visit]]) -> list[Cell]:
     """The cells of all models at one level. `visits` has every model of the run, one that failed with no visits."""
     prevailing = prevailing_weather(visit for of_model in visits.values() for visit in of_model)
-    inside = {model: windows_of(of_one_weather(of_model, prevailing), level) for model, of_model in visits.items()}
+    made = {model: windows_of(of_one_weather(of_model, prevailing), level) for model, of_model in visits.items()}
+    inside = {model: _believed(run, scenario, measured) for model, measured in made.items()}
     pooling = _Pooling([measured for measured in inside.values() if measured and measured[0].visit.weather == prevailing])
     return [
-        Cell(_summary(run, (model, scenario, level), measured, pooling, prevailing), windows_of(visits[model], level))
+        Cell(
+            _summary(
+                run, (model, scenario, level), measured, pooling, _findings(run, scenario, made[model], measured, prevailing)
+            ),
+            _believed(run, scenario, windows_of(visits[model], level)),
+        )
         for model, measured in inside.items()
     ]
+
+
+def _believed(run: RunFacts, scenario: str, measured: Sequence[Measured]) -> list[Measured]:
+    """The windows that no check strikes, if they are more than half; else all of them, and the cell is struck."""
+    sound = [one for one in measured if not any(found.severity == "strike" for found in _checked(run, scenario, one))]
+    return sound if is_accident(len(measured) - len(sound), len(measured)) else list(measured)
+
+
+def _checked(run: RunFacts, scenario: str, one: Measured) -> list[Finding]:
+    """What the checks say of one window."""
+    cores = max(len(run.options.server_cpus), 1)
+    wait_s = run.scenarios[scenario].wait_s if scenario in run.scenarios else 0.0
+    return check_window(Facts.gathered(one.window, one.visit.record.server, cores, wait_s))
 
 
 def windows_of(visits: Iterable[Visit], level: Level) -> list[Measured]:
@@ -104,7 +123,7 @@ class _Pooling:
 
 
 def _summary(
-    run: RunFacts, where: tuple[str, str, Level], measured: Sequence[Measured], pooling: _Pooling, prevailing: int | None
+    run: RunFacts, where: tuple[str, str, Level], measured: Sequence[Measured], pooling: _Pooling, findings: list[Finding]
 ) -> CellSummary:
     model, scenario, level = where
     loads = [one.window.load for one in measured]
@@ -144,7 +163,7 @@ def _summary(
         processes=_median([server.processes for server in servers]),
         descriptors=_median([server.descriptors for server in servers]),
         fairness=_mean([jain(load.per_connection) for load in loads if any(load.per_connection)]) if _closed(level) else None,
-        findings=_findings(run, scenario, measured, prevailing),
+        findings=findings,
         rank=None,
         ranked_by="",
         relative=None,
@@ -207,18 +226,17 @@ def _hiccup(paused: Pauses) -> list[Quantile]:
     return [Quantile(q, "ok", hiccup_ns(q, paused), None, None) for q in QUANTILES]
 
 
-def _findings(run: RunFacts, scenario: str, measured: Sequence[Measured], prevailing: int | None) -> list[Finding]:
-    """What the checks say of the visits that made the cell, and of their weather."""
-    cores = max(len(run.options.server_cpus), 1)
-    wait_s = run.scenarios[scenario].wait_s if scenario in run.scenarios else 0.0
+def _findings(
+    run: RunFacts, scenario: str, made: Sequence[Measured], believed: Sequence[Measured], prevailing: int | None
+) -> list[Finding]:
+    """What the checks say of all visits of the cell, struck ones too, and of their weather; pauses are those of its numbers."""
     by_visit = []
-    for one in measured:
-        record = one.visit.record
-        found = check_visit(record) + check_window(Facts.gathered(one.window, record.server, cores, wait_s))
+    for one in made:
+        found = check_visit(one.visit.record) + _checked(run, scenario, one)
         if one.visit.weather not in (prevailing, UNSTEADY):
             found.append(_OTHER_WEATHER)
         by_visit.append(found)
-    stalled = stalls(pauses([one.window.load for one in measured]))
+    stalled = stalls(pauses([one.window.load for one in believed]))
     return over_visits(by_visit) + ([stalled] if stalled else [])
 
 

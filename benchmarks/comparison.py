@@ -29,6 +29,7 @@ Metric = Literal["throughput", "p50", "p90", "p99", "cpu", "memory"]
 Call = Literal["faster", "slower", "less", "more", "no difference seen", ""]
 
 QUANTILES: Mapping[Metric, float] = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+FEW = "too few requests"
 UNITS: Mapping[Metric, str] = {"throughput": "/s", "p50": "ns", "p90": "ns", "p99": "ns", "cpu": "ns", "memory": "bytes"}
 PAGE_BYTES = 4096  # memory is counted in pages
 PAGE_SD = PAGE_BYTES / math.sqrt(12)
@@ -293,7 +294,7 @@ def doubt_of(cell: Cell, metric: Metric) -> str:
 def _untold(cell: Cell, q: float) -> str:
     """Why the quantile q can't be told, briefly; the report has the figures."""
     fewest = min(histogram.total(measured.response.finished) for measured in cell.measured)
-    return "too few requests" if fewest < samples_wanted(q) else "the engine's own pauses"
+    return FEW if fewest < samples_wanted(q) else "the engine's own pauses"
 
 
 def _refused(pair: _Pair, metric: Metric, sides: tuple[Side, Side]) -> Row | None:
@@ -310,8 +311,10 @@ def _refused(pair: _Pair, metric: Metric, sides: tuple[Side, Side]) -> Row | Non
         return _unknown(pair, metric, "both overloaded", seen=True)
     if doubts[0] == "overloaded" and not doubts[1]:
         return _unknown(pair, metric, f"{sides[0].name} overloaded, {sides[1].name} not", seen=True)
-    if doubts[0] == doubts[1]:
-        return _unknown(pair, metric, doubts[0])
+    if doubts[0] == doubts[1]:  # few requests are a matter of the rate that was asked for, and nobody's failure
+        return _unknown(pair, metric, doubts[0], seen=doubts[0] == FEW)
+    if doubts == ["not measured", ""]:  # a level that only the new run has
+        return _unknown(pair, metric, f"{sides[0].name}: not measured", seen=True)
     return _unknown(
         pair, metric, "; ".join(f"{side.name}: {doubt}" for side, doubt in zip(sides, doubts, strict=True) if doubt)
     )

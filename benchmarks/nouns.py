@@ -238,6 +238,7 @@ class LoadResult:
     server_cpu_ns: int  # of the watched processes, user and system, from edge to edge of the window
     server_user_ns: int  # the part of it in user mode (tick-sampled by the kernel, scaled to the exact total)
     all_requests: int  # answered since the counters were read before: ramp, window and drain
+    kept: int = 0  # connections that were open already when the run began, from the run before
 
 
 # ---------------------------------------------------------------- what a visit leaves behind

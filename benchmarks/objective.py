@@ -21,14 +21,13 @@ from typing import Literal
 from benchmarks import histogram
 from benchmarks.amounts import digits, duration, percent, rate
 from benchmarks.checks.engine import ENGINE_BUSY
-from benchmarks.checks.facts import Facts
+from benchmarks.checks.facts import Facts, short_of_offered
 from benchmarks.intervals import samples_wanted
 from benchmarks.nouns import LoadResult
 from benchmarks.summaries import Finding
 from benchmarks.tails import STALL_NS, STALL_SHARE, name
 from benchmarks.validity import check_window
 
-KEEPS_UP = 0.99  # of what was offered
 WITHIN = 1.05  # met and missed rates are brought this near to each other
 LOWEST = 1 / 64  # of the closed loop's peak: the lowest rate asked for,
 FIRST = 0.7  # the first,
@@ -144,17 +143,8 @@ def _only_late(facts: Facts, strike: Finding) -> bool:
 
 
 def falls_behind(loads: Sequence[LoadResult]) -> bool:
-    """Whether less than 99% of what was offered was served, beyond what a steady queue's own ups and downs explain.
-
-    Served and offered differ by what was under way at the two edges. That is N on average, by Little's law the rate times the
-    mean response time, and of two such numbers, each about Poisson, the difference has a standard deviation of √(2N).
-    """
-    intended, completed = sum(load.intended for load in loads), sum(load.completed for load in loads)
-    under_way = 0.0
-    for load in loads:
-        mean_ns = histogram.mean_ns(histogram.merge([load.response, load.censored]))
-        under_way += load.intended / load.seconds * min(mean_ns / 1e9, load.seconds)
-    return intended - completed > max((1 - KEEPS_UP) * intended, 2 * math.sqrt(2 * under_way))
+    """Whether less than 99% of what was offered was served, by more than the windows' edges explain."""
+    return short_of_offered(loads) > 0
 
 
 def _paused_share(load: LoadResult, objective: Objective) -> float:

@@ -34,7 +34,7 @@ from benchmarks.summaries import Finding
 
 OUTSIDE_LOAD = 0.03  # of the CPUs' time; on a quiet machine interrupts and wake-ups that are in nobody's clock reach 0.018
 TICK_S = 0.01  # the resolution of a CPU's idle time in /proc/stat
-STRUCK_VISITS = 0.5  # the share of a cell's visits whose strikes strike the cell
+STRUCK_VISITS = 0.5  # the share of a cell's visits that must be struck to strike the cell
 
 CHECKS: tuple[Check, ...] = (
     nothing_served,
@@ -127,11 +127,18 @@ def _weather_seen(record: VisitRecord) -> str:
     return f"{name} took {digits(first)} ns before the visit and {digits(second)} ns after it"
 
 
+def is_accident(struck: int, visits: int) -> bool:
+    """Whether so few of a cell's visits are struck that the others may stand for it."""
+    return struck < STRUCK_VISITS * visits
+
+
 def over_visits(found: Sequence[Sequence[Finding]]) -> list[Finding]:
     """One cell's findings from those of its visits, each said once, worst first.
 
-    Strikes in fewer than half of the visits become marks: an accident of one visit does not undo the others.
+    Where fewer than half of the visits are struck, by whatever, strikes become marks: an accident of one visit does not undo
+    the others, and it is left out of the numbers.
     """
+    struck = sum(any(finding.severity == "strike" for finding in findings) for findings in found)
     by_check: dict[str, list[Finding]] = collections.defaultdict(list)
     for findings in found:
         for finding in findings:
@@ -140,9 +147,9 @@ def over_visits(found: Sequence[Sequence[Finding]]) -> list[Finding]:
     for same in by_check.values():
         first = min(same, key=lambda finding: _ORDER[finding.severity])
         often = f" (in {len(same)} of {len(found)} visits)" if len(same) < len(found) else ""
-        strikes = sum(finding.severity == "strike" for finding in same)
-        demoted = first.severity == "strike" and strikes < STRUCK_VISITS * len(found)
-        merged.append(replace(first, seen=first.seen + often, severity="mark" if demoted else first.severity))
+        demoted = first.severity == "strike" and is_accident(struck, len(found))
+        left_out = "; left out" if demoted else ""
+        merged.append(replace(first, seen=first.seen + often + left_out, severity="mark" if demoted else first.severity))
     return sorted(merged, key=lambda finding: _ORDER[finding.severity])
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.analyse import conditions, summarise, timeline
 from benchmarks.cells import jain
-from benchmarks.nouns import Series, VisitRecord, Weather
+from benchmarks.nouns import Level, Series, VisitRecord, Weather
 from benchmarks.selection import UNPROBED, UNSTEADY, of_one_weather, prevailing_weather, usable, weather_labels
 from benchmarks.summaries import CellSummary, RunSummary, ScenarioSummary, Standing
 from benchmarks.verdict import listed, verdict
@@ -358,3 +358,16 @@ def test_a_verdict_on_nobody():
 @pytest.mark.parametrize(("words", "said"), [(["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")])
 def test_listed(words, said):
     assert listed(words) == said
+
+
+def test_a_visit_that_is_struck_alone_is_left_out_of_its_cells_numbers():
+    level = Level("closed", 64)
+    made = [factories.record("epoll_loop", "hello", block) for block in range(3)]
+    at = next(i for i, window in enumerate(made[1].windows) if window.level == level)
+    busy = replace(made[1].windows[at], load=replace(made[1].windows[at].load, busy_fraction=0.95, completed=10))
+    windows = [busy if i == at else window for i, window in enumerate(made[1].windows)]
+    summary = summarise(factories.run(), [made[0], replace(made[1], windows=windows), made[2]], {})
+    cell = next(c for c in summary.cells if (c.model, c.scenario, c.level) == ("epoll_loop", "hello", level))
+    assert len(cell.rate_per_s.visits) == 2
+    assert not cell.struck
+    assert any(f.severity == "mark" and f.seen.endswith("(in 1 of 3 visits); left out") for f in cell.findings)

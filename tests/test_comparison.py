@@ -191,7 +191,7 @@ def test_a_percentile_wants_its_requests():
     comparison = compare(asked, side("after", visits(scenario="cpu", seed=100), scenarios=("cpu",)))
     assert row(comparison, "open 200/s", "p50", "epoll_loop").call
     p99 = row(comparison, "open 200/s", "p99", "epoll_loop")
-    assert (p99.ratio, p99.seen) == (None, False)
+    assert (p99.ratio, p99.seen) == (None, True)  # nobody's failure: the rate gives no more in such a window
     assert p99.why_not == "too few requests"
 
 

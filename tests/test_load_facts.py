@@ -325,6 +325,7 @@ def test_thinking_connections_go_on_in_the_next_run():
         session.open()
         loads = [session.run(Drive(seconds=0.2, think_s=0.03, poll="sleep")) for _ in range(3)]
     assert [load.connections_opened for load in loads] == [4, 0, 0]
+    assert [load.kept for load in loads] == [0, 4, 4]
     assert all(load.errors == {} and load.completed > 4 for load in loads)
 
 

@@ -152,7 +152,7 @@ def test_an_attempt_without_outside_load_counts_before_one_with_it():
 
 @pytest.mark.parametrize(
     ("times", "severity", "ending"),
-    [(1, "mark", "(in 1 of 3 visits)"), (2, "strike", "(in 2 of 3 visits)"), (3, "strike", "of the window")],
+    [(1, "mark", "(in 1 of 3 visits); left out"), (2, "strike", "(in 2 of 3 visits)"), (3, "strike", "of the window")],
 )
 def test_a_strike_in_fewer_than_half_of_the_visits_is_a_mark(times, severity, ending):
     saturated, well = check_window(healthy(busy_fraction=0.9)), check_window(healthy())

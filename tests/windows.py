@@ -107,11 +107,8 @@ def overloaded(facts: Facts) -> Facts:
     return replace(facts, window=replace(facts.window, level=OPEN, load=load))
 
 
-MANY = Level("open", 1000, rate_per_s=20_000.0)
-
-
-def behind(unsent: int = 900, free: int = 300, gaps: tuple[tuple[int, int], ...] = ()) -> Facts:
-    return healthy(MANY, unsent=unsent, free_at_end=free, gaps=list(gaps))
+def behind(unsent: int = 300, free: int = 40, gaps: tuple[tuple[int, int], ...] = (), waited: int = 0) -> Facts:
+    return healthy(OPEN, unsent=unsent, free_at_end=free, gaps=list(gaps), waited=waited)
 
 
 def short(**load: object) -> Facts:

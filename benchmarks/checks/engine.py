@@ -45,12 +45,12 @@ def engine_saturated(facts: Facts) -> Finding | None:
 def _owed(facts: Facts) -> int:
     """Arrivals that were due, could have been sent and were not, beyond what a pause at the very end explains; else 0.
 
-    For those beyond the free connections there was none: that is the server's doing.
+    Those that found no free connection when they were due are the server's doing.
     """
     load = facts.load
-    if not facts.is_open:
+    if not facts.is_open or not load.free_at_end:
         return 0
-    owed, window_ns = min(load.unsent, load.free_at_end), load.seconds * 1e9
+    owed, window_ns = max(load.unsent - load.waited, 0), load.seconds * 1e9
     last_ns = max((length for start, length in load.gaps if start + length >= window_ns - LAST_NS), default=0)
     # Twice the mean: in so short a time Poisson arrivals may well come twice as densely.
     explained = BURST + 2 * load.intended * last_ns / window_ns

@@ -1,9 +1,10 @@
 """What a check may look at, with the few quantities that several of them need."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from benchmarks import histogram
 from benchmarks.nouns import LoadResult, ServerCost, ServerFacts, Window
 from benchmarks.summaries import Finding
 
@@ -76,10 +77,23 @@ class Facts:
 
     @property
     def short_by(self) -> int:
-        """Arrivals of an open window that were not served in it, beyond what chance and the last instant explain; else 0."""
-        missing = self.load.intended - self.load.completed
-        explained = max(SHORT_OF_OFFERED * self.load.intended, 2 * math.sqrt(self.load.intended))
-        return missing if self.is_open and missing > explained else 0
+        """Arrivals of an open window that were not served in it, beyond what is under way at any moment; else 0."""
+        return short_of_offered([self.load]) if self.is_open else 0
+
+
+def short_of_offered(loads: Sequence[LoadResult]) -> int:
+    """By how much less than 99% of what was offered was served, beyond what a steady queue's ups and downs explain; else 0.
+
+    Served and offered differ by what was under way at the two edges. That is N on average, by Little's law the rate times the
+    mean response time, and of two such numbers, each about Poisson, the difference has a standard deviation of √(2N).
+    """
+    intended, completed = sum(load.intended for load in loads), sum(load.completed for load in loads)
+    under_way = 0.0
+    for load in loads:
+        mean_ns = histogram.mean_ns(histogram.merge([load.response, load.censored]))
+        under_way += load.intended / load.seconds * min(mean_ns / 1e9, load.seconds)
+    explained = max(SHORT_OF_OFFERED * intended, 2 * math.sqrt(2 * under_way))
+    return intended - completed if intended - completed > explained else 0
 
 
 Check = Callable[[Facts], Finding | None]

@@ -20,7 +20,7 @@ FULL_HOUSE_NS = (33_000_000, 51_000_000)  # a queue that takes so long by itself
 
 def reuse(facts: Facts) -> Finding | None:
     """One connection each, one more after each error, and those that the server declared it would close: no others."""
-    extra = facts.load.connections_opened - facts.load.connections - facts.errors
+    extra = _extra(facts)
     declared = _declared(facts)
     if extra <= declared + A_HANDFUL:
         return None
@@ -37,7 +37,7 @@ def reuse(facts: Facts) -> Finding | None:
 
 def reconnects(facts: Facts) -> Finding | None:
     """A bounded keep-alive that was declared is no fault, but its handshakes are in the number."""
-    extra = facts.load.connections_opened - facts.load.connections - facts.errors
+    extra = _extra(facts)
     if reuse(facts) or extra <= max(RECONNECTS_MARKED * facts.load.completed, A_HANDFUL):
         return None
     return Finding(
@@ -47,6 +47,13 @@ def reconnects(facts: Facts) -> Finding | None:
         "the number contains handshakes that other models' numbers do not",
         "read it as this model's bounded keep-alive, or raise its bound",
     )
+
+
+def _extra(facts: Facts) -> int:
+    """Connections beyond one each, and one after each error that ended one. Levels may share connections: those were kept."""
+    load = facts.load
+    ended = sum(count for kind, count in load.errors.items() if kind != "wrong_body" and not kind.startswith("status"))
+    return load.connections_opened + load.kept - load.connections - ended
 
 
 def _declared(facts: Facts) -> int:

@@ -106,6 +106,10 @@ class _Lane:
         self.clocks = np.array([libc.process_clocks(pid) for pid in watch], np.int32).reshape(-1, 3)
         self.meters = np.zeros((2, len(watch), 3), np.int64)
 
+    def ready(self) -> int:
+        """How many connections are open, and free."""
+        return int(((self.connections["state"] == state.READY) & (self.connections["fd"] >= 0)).sum())
+
     def open(self, deadline_ns: int, burst: int) -> int:
         failed = loop.open_all(
             self.engine, self.connections, self.ring, self.later, self.ledger, self.errors, self.series, self.recorder.counts,
@@ -201,11 +205,12 @@ class Session:
         """Drive the load and return what was seen. Blocks; `stop` from a signal handler ends it early."""
         steps = max(int(np.ceil(drive.seconds * 1e9 / _step_ns(drive))), 1) + 1
         begins_ns = time.monotonic_ns()
+        kept = 0 if self.opened else sum(lane.ready() for lane in self.lanes)
         for number, lane in enumerate(self.lanes):
             lane.clear(steps, drive.watch if number == 0 else ())
             self._plan(lane, number, drive, begins_ns)
         self._each(lambda lane, number: lane.drive(drive.seed * 1000 + number))
-        result = self._result(drive)
+        result = self._result(drive, kept)
         self.opened, self.connect = 0, Histogram()  # they belong to the first run
         self.control[0] = 0
         return result
@@ -245,7 +250,7 @@ class Session:
         if failures:
             raise failures[0]
 
-    def _result(self, drive: Drive) -> LoadResult:
+    def _result(self, drive: Drive, kept: int) -> LoadResult:
         lanes, engines = self.lanes, [lane.engine[0] for lane in self.lanes]
         lengths = [int(e["ends_ns"] - e["starts_ns"]) for e in engines]
         seconds = max(sum(lengths) / len(lengths) / 1e9, 1e-9)
@@ -294,6 +299,7 @@ class Session:
             server_cpu_ns=_watched(lanes)[0],
             server_user_ns=_watched(lanes)[1],
             all_requests=add("answered"),
+            kept=kept,
         )
 
     def close(self) -> None:
