@@ -13,6 +13,7 @@ by blocks none differed (p > 0.22).
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -30,6 +31,7 @@ from benchmarks.verdict import listed
 COLD = 0.1  # less is what warm-up itself calls the same pace (plan.STEADY_WITHIN), and two requests of 20 in a round
 FALSE_ALARM = 0.05  # chance of calling the first block of any scenario different when none is
 FEWEST_BLOCKS = 3
+FEWEST_MODELS = 2  # of one alone, a block's weather and the visit's own noise are the same
 
 # Each model's peak rate by the block in which it was measured.
 Blocks = Mapping[str, Mapping[int, float]]
@@ -120,15 +122,13 @@ class FirstBlock:
 
 
 def first_block(rates_per_s: Blocks) -> FirstBlock | None:
-    """Compare block 0 with the others, by the models that every block visited; None with too few of either.
+    """Compare block 0 with the others, by models that all of these blocks visited; None with too few of either.
 
     The difference of the first block's mean logarithm from the others' mean is judged by how much the others differ among
     themselves (a t test for one value against a sample), and by no less than the noise of single visits makes them.
     """
-    blocks = sorted({block for of_model in rates_per_s.values() for block in of_model})
-    logs = [{block: math.log(rate) for block, rate in of_model.items()} for of_model in rates_per_s.values()
-            if set(of_model) == set(blocks) and min(of_model.values(), default=0) > 0]  # fmt: skip
-    if blocks[:1] != [0] or len(blocks) < FEWEST_BLOCKS or len(logs) < 2:
+    blocks, logs = _whole_table(rates_per_s)
+    if not blocks:
         return None
     means = [statistics.fmean(of_model[block] for of_model in logs) for block in blocks]
     rest = means[1:]
@@ -138,6 +138,23 @@ def first_block(rates_per_s: Blocks) -> FirstBlock | None:
         return FirstBlock(math.exp(difference), len(blocks), 0.0 if difference else 1.0)
     t = difference / (noise * math.sqrt(1 + 1 / len(rest)))
     return FirstBlock(math.exp(difference), len(blocks), 2 * float(stdtr(len(rest) - 1, -abs(t))))
+
+
+def _whole_table(rates_per_s: Blocks) -> tuple[Sequence[int], Sequence[Mapping[int, float]]]:
+    """The blocks from 0 on, and the logarithms in them of the models that all of them visited; empty with too few of either.
+
+    Blocks that were added to a run hold only some of its models, and a failure leaves a gap. Of the tables without a gap that
+    are made of the blocks with at least so many models, it is the largest: who was visited chooses, never what was measured.
+    """
+    logs = [{block: math.log(rate) for block, rate in of_model.items() if rate > 0} for of_model in rates_per_s.values()]
+    visits = Counter(block for of_model in logs for block in of_model)
+    tables: list[tuple[Sequence[int], Sequence[Mapping[int, float]]]] = []
+    for fewest in sorted({visits[block] for block in visits if visits[block] <= visits[0]}):
+        blocks = sorted(block for block in visits if visits[block] >= fewest)
+        whole = [{block: of_model[block] for block in blocks} for of_model in logs if set(blocks) <= set(of_model)]
+        if len(blocks) >= FEWEST_BLOCKS and len(whole) >= FEWEST_MODELS:
+            tables.append((blocks, whole))
+    return max(tables, key=lambda table: len(table[0]) * len(table[1]), default=((), ()))
 
 
 def _single(logs: Sequence[Mapping[int, float]], blocks: Sequence[int], means: Sequence[float]) -> float:

@@ -120,6 +120,33 @@ def test_a_first_block_beyond_the_others_noise_is_seen():
     assert np.mean([made.ratio for made in seen]) == pytest.approx(0.85, rel=0.02)
 
 
+def test_blocks_that_were_added_for_some_models_hide_no_first_block():
+    """An adaptive run: four blocks of all eight, then six of two or three; and one model failed in a block."""
+    rng = np.random.default_rng(13)
+    made = rates(rng, 10, first=0.6)
+    names = list(made)
+    added = {block: names[block % 4 :][: 2 + block % 2] for block in range(4, 10)}
+    table = {m: {b: rate for b, rate in made[m].items() if b < 4 or m in added[b]} for m in names}
+    del table[names[7]][2]
+    found = first_block(table)
+    assert found == first_block({m: {b: table[m][b] for b in range(4)} for m in names[:7]})
+    assert (found.blocks, found.p < 0.05) == (4, True)
+    assert first_visit_finding({"hello": table}).seen.endswith("in hello than the 3 others")
+
+
+@pytest.mark.parametrize("extra", [2, 12])
+def test_chance_makes_no_more_alarms_where_blocks_were_added(extra):
+    rng = np.random.default_rng(14)
+    alarms = 0
+    for _ in range(1000):
+        made = rates(rng, 3 + extra, block_cv=0.05)
+        table = {m: {b: rate for b, rate in made[m].items() if b < 3 or m in ("model 0", "model 1")} for m in made}
+        found = first_block(table)
+        assert found.blocks == (3 if extra == 2 else 15)  # three of eight models are more than five of two
+        alarms += found.p < 0.05
+    assert alarms <= 72  # as above
+
+
 @pytest.mark.parametrize(
     "blocks",
     [
