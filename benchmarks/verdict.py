@@ -3,9 +3,10 @@
 import collections
 from collections.abc import Iterable, Sequence
 
-from benchmarks.amounts import margin, percent, rate, times
+from benchmarks.amounts import digits, margin, percent, rate, times
 from benchmarks.summaries import Estimate, Standing
 
+APART = 1.25  # ratio of the best to the least, beyond which it would be odd to name one number for all
 SLOTS = "more connections than slots"  # the one mark that changes who may be compared with whom
 
 
@@ -29,7 +30,8 @@ def verdict(
 def _sureness(standings: Sequence[Standing], resolution: float | None) -> Iterable[str]:
     numbers = [s.peak_per_s for s in standings if s.peak_per_s and not s.struck]
     if resolution is not None:
-        yield f"Differences under {percent(resolution)} may not show."
+        small = percent(resolution) if resolution < 1 else f"a factor of {digits(1 + resolution, 2)}" if resolution < 99 else ""
+        yield f"Differences under {small} may not show." if small else "Too few visits agree to show any difference."
     elif numbers and all(number.low is None for number in numbers):
         yield "How sure that is, so few visits can't say."
 
@@ -60,6 +62,9 @@ def _winner(standings: Sequence[Standing]) -> str:
         return _unranked(numbered)
     best, ties = placed[0], [s.model for s in placed[1:] if s.rank == 1]
     if ties and len(ties) == len(placed) - 1:
+        least = min(s.peak_per_s.value for s in placed if s.peak_per_s)
+        if best.peak_per_s and best.peak_per_s.value > APART * least:
+            return f"No difference is beyond doubt: {listed([best.model, *ties])} serve {rate(least)} to {_rate(best)}."
         return f"No difference seen: {listed([best.model, *ties])} serve about {_rate(best)}."
     following = next((s for s in placed if s.rank != 1), None)
     ahead = f", {_ratio(following)}" if following else ""

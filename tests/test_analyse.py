@@ -10,7 +10,7 @@ from benchmarks.analyse import conditions, summarise, timeline
 from benchmarks.cells import jain
 from benchmarks.nouns import Level, Series, VisitRecord, Weather
 from benchmarks.selection import UNPROBED, UNSTEADY, of_one_weather, prevailing_weather, usable, weather_labels
-from benchmarks.summaries import CellSummary, RunSummary, ScenarioSummary, Standing
+from benchmarks.summaries import CellSummary, Estimate, RunSummary, ScenarioSummary, Standing
 from benchmarks.verdict import listed, verdict
 
 
@@ -371,3 +371,15 @@ def test_a_visit_that_is_struck_alone_is_left_out_of_its_cells_numbers():
     assert len(cell.rate_per_s.visits) == 2
     assert not cell.struck
     assert any(f.severity == "mark" and f.seen.endswith("(in 1 of 3 visits); left out") for f in cell.findings)
+
+
+def test_a_verdict_without_a_difference_beyond_doubt_names_no_one_number_for_all():
+    alike = factories.summary().scenarios[0].standings[0]
+    far = [
+        replace(alike, model=model, rank=1, struck="", failed="", marks=[], peak_per_s=Estimate(rate, rate / 3, rate * 3, []))
+        for model, rate in (("a", 72_000.0), ("b", 3_200.0))
+    ]
+    said = verdict(far, resolution=1.6e8)
+    assert said.startswith("No difference is beyond doubt: a and b serve 3.20k/s to 72.0k/s")
+    assert said.endswith("Too few visits agree to show any difference.")
+    assert "under a factor of 4.0 may" in verdict(far, resolution=3.0)
