@@ -9,7 +9,7 @@ from types import FrameType
 
 from benchmarks import catalogue, record
 from benchmarks.commands import compare, doctor, listing, report, run
-from benchmarks.commands._shared import BAD_USE, FAILED, INTERRUPTED, BadUse
+from benchmarks.commands._shared import BAD_USE, FAILED, INTERRUPTED, BadUse, trouble
 from benchmarks.load import command as load
 
 
@@ -28,6 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return BAD_USE
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except OSError as error:  # a full disk, a folder that may not be written
+        print(f"servebench: {trouble(error)}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

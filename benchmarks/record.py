@@ -14,7 +14,7 @@ import os
 import re
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -64,14 +64,19 @@ def write(path: Path, value: Any, sealed: bool = True) -> None:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all: the bytes reach the disk under another name first."""
+    """Write a file whole or not at all: the bytes reach the disk under another name first. An OSError names the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(path.name + _DRAFT)
-    with draft.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    try:
+        with draft.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:  # write(2) and fsync(2), which find the disk full, know a descriptor only
+        with suppress(OSError):
+            draft.unlink()
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def visit_path(run: Path, record: VisitRecord) -> Path:

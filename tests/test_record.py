@@ -9,7 +9,7 @@ import factories
 import msgspec
 import pytest
 
-from benchmarks import catalogue, journal, record
+from benchmarks import catalogue, cli, journal, record
 from benchmarks.journal import Journal
 from benchmarks.nouns import SCHEMA
 from benchmarks.summaries import RunSummary
@@ -38,6 +38,35 @@ def test_a_summary_comes_back_as_it_was_written(tmp_path):
     summary = factories.summary()
     record.write(tmp_path / "summary.json", summary)
     assert msgspec.json.decode((tmp_path / "summary.json").read_bytes(), type=RunSummary) == summary
+
+
+def test_a_full_disk_names_the_file_and_leaves_no_draft(tmp_path):
+    path = tmp_path / "run.json"
+    path.write_bytes(b"before")
+    (tmp_path / "run.json.draft").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device") as raised:
+        record.write(path, factories.run())
+    assert raised.value.filename == str(path)
+    assert [found.read_bytes() for found in tmp_path.iterdir()] == [b"before"]
+
+
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        (lambda run: (run / "summary.json.draft").symlink_to("/dev/full"), "{}/summary.json: No space left on device"),
+        (lambda run: (run / "summary.md.draft").mkdir(), "{}/summary.md: Is a directory"),
+        (lambda run: (run / "charts").write_bytes(b""), "{}/charts: File exists"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_told_in_a_line(run, capsys, harm, told):
+    harm(run)
+    assert cli.main(["plot", str(run)]) == 1
+    assert capsys.readouterr().err == f"servebench: {told.format(run)}\n"
+
+
+def test_a_name_that_no_file_can_have_is_told_in_a_line(tmp_path, capsys):
+    assert cli.main(["report", "x" * 300, "--results", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.endswith(": File name too long\n")
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"schema": 2}'])
@@ -166,7 +195,7 @@ def test_a_damaged_run_json_says_what_can_be_done(run):
 
 def test_a_folder_is_held_by_one_harness_at_a_time_and_let_go_when_it_dies(run):
     code = (
-        "import sys, pathlib; from benchmarks import record\n"
+        "import sys, pathlib; from benchmarks import cli, record\n"
         "with record.held(pathlib.Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(

@@ -116,6 +116,7 @@ def test_list_names_models_and_scenarios():
         (("run", "--seconds", "-1"), "--seconds -1 is not above 0"),
         (("run", "--server-cpus", "4096"), "CPU 4096 is not one that this process may use"),
         (("run", "--name", "../up"), "can't be a folder"),
+        (("run", "--name", "x" * 300), "is 300 bytes long; a folder's name has 255 at most"),
         (("plot", "nothing-of-that-name"), "there is no run 'nothing-of-that-name'"),
         (("load", "http://192.0.2.1/"), "--this-target-is-mine"),
         (("load", "https://127.0.0.1/"), "not an http:// URL"),

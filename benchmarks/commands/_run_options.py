@@ -16,6 +16,7 @@ _WITH_RESUME = {"resume", "anyway", "json", "charts", "results"}  # all else is 
 _PROFILE = "quick"
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 _LONGEST_S = 7 * 24 * 3600.0
+_LONGEST_NAME = 255  # bytes in the name of a file, on Linux (NAME_MAX)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,6 +79,8 @@ def run_options(options: argparse.Namespace) -> RunOptions:
     name = options.name or time.strftime("%Y%m%d-%H%M%S")
     if "/" in name or name.startswith(".") or name == "latest":
         raise BadUse(f"--name {name!r} can't be a folder of {options.results}; use letters, digits and dashes")
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        raise BadUse(f"--name {name[:20]}… is {len(os.fsencode(name))} bytes long; a folder's name has {_LONGEST_NAME} at most")
     visits = {
         scenario: options.visits or profile.visits + (catalogue.scenario(scenario).extra_visits if profile.extra else 0)
         for scenario in scenarios

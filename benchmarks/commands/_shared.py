@@ -18,6 +18,12 @@ class BadUse(ValueError):
     """An option that can't be used; the message says what to do."""
 
 
+def trouble(error: OSError) -> str:
+    """Which file could not be used, and why; of two the second, as that is the one to be made."""
+    named = error.filename2 or error.filename
+    return f"{named}: {error.strerror}" if named else error.strerror or str(error)
+
+
 def add_results(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="DIR", help="where runs are kept (results)")
 
