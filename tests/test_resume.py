@@ -246,6 +246,55 @@ def test_another_machine_is_refused_and_told_when_it_is_used_all_the_same(capsys
     assert "gevent 0.1 and" in resumed["seen"]
 
 
+def test_an_engine_that_dies_between_visits_ends_the_run_in_a_line(harness, run):
+    next((run / "visits").iterdir()).unlink()
+    going_on = harness("--resume", str(run), "--anyway", "--no-charts")
+
+    def engine():
+        try:
+            found = psutil.Process(going_on.pid).children()
+            for child in found:
+                if "benchmarks.load.process" in child.cmdline():
+                    child.kill()
+        except psutil.NoSuchProcess:
+            pass
+        return going_on.poll() is not None
+
+    until(engine, "the end of a run whose every engine is killed")
+    out, _ = going_on.communicate()
+    assert going_on.returncode == 1
+    assert "Traceback" not in out
+    assert out.splitlines()[-1] == (
+        f"servebench: the load engine ended with status -9. Finished visits are kept. Go on with: servebench run --resume {run}"
+    )
+    assert {path.name for path in (run / "visits").iterdir()} == {
+        record.visit_path(run, made).name for made in record.read(run).records
+    }
+
+
+FULL = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+from benchmarks import cli
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def test_a_disk_that_takes_no_more_ends_the_run_in_a_line(run):
+    next((run / "visits").iterdir()).unlink()
+    before = (run / "journal.json").read_bytes()
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, "run", "--no-charts", "--resume", str(run), "--anyway"],
+        capture_output=True, text=True, cwd=catalogue.ROOT, timeout=10 * PATIENCE_S,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"servebench: {run / 'journal.json'}: File too large. Finished visits are kept. "
+        f"Go on with: servebench run --resume {run}\n"
+    )
+    assert (run / "journal.json").read_bytes() == before
+
+
 def test_two_harnesses_do_not_make_one_run(capsys, run):
     with record.held(run):
         status, _, err = main(capsys, "run", "--no-charts", "--resume", str(run))

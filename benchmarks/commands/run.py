@@ -1,6 +1,7 @@
 """`servebench run`: plan, launch, verify, load and sample, record, analyse, plot, report; all of it, or what is left to do."""
 
 import argparse
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +13,7 @@ from rich.console import Console
 
 from benchmarks import catalogue, plan, record
 from benchmarks.commands._run_options import add_arguments, check_cpus, listed, only_resume, run_options
-from benchmarks.commands._shared import FAILED, INTERRUPTED, BadUse, folder_of, show, summarise
+from benchmarks.commands._shared import FAILED, INTERRUPTED, BadUse, folder_of, show, summarise, trouble
 from benchmarks.nouns import RunOptions, VisitPlan, visited
 from benchmarks.summaries import Symptom
 
@@ -100,6 +101,7 @@ def _differs(files: record.RunFiles, folder: Path) -> list[str]:
 def _make(options: argparse.Namespace, console: Console, folder: Path, differs: Sequence[str]) -> int:
     """Make what is left of a run, and report it."""
     from benchmarks import conduct
+    from benchmarks.load.remote import EngineDied
     from benchmarks.progress import Progress
 
     files = record.read(folder)
@@ -116,6 +118,14 @@ def _make(options: argparse.Namespace, console: Console, folder: Path, differs: 
         except KeyboardInterrupt:
             progress.close()
             return _interrupted(console, folder)
+        except EngineDied as died:  # between visits; within one it is that visit's failure
+            progress.close()
+            return _stopped(str(died), folder)
+        except BrokenPipeError:
+            raise  # nobody reads what is printed
+        except OSError as error:
+            progress.close()
+            return _stopped(trouble(error), folder)
     if complete:
         console.print(f"{folder} is complete: nothing is left to make.", highlight=False)
     record.point_latest(folder.parent, folder)
@@ -136,6 +146,11 @@ def _interrupted(console: Console, folder: Path) -> int:
         console.print(f"See what they say with: servebench plot {folder}", highlight=False)
     console.print(f"Go on with: servebench run --resume {folder}", highlight=False)
     return INTERRUPTED
+
+
+def _stopped(why: str, folder: Path) -> int:
+    print(f"servebench: {why}. Finished visits are kept. Go on with: servebench run --resume {folder}", file=sys.stderr)
+    return FAILED
 
 
 # ---------------------------------------------------------------- what is said before
