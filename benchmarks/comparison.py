@@ -96,8 +96,9 @@ class _Pair:
 
 
 def compare(base: Side, other: Side) -> Comparison:
-    """Compare two sides. Of one run, both must name a model."""
-    paired = base.run.options.name == other.run.options.name and base.run.started_at == other.run.started_at
+    """Compare two sides. Two models of one run are paired; a run and a copy of it are two runs."""
+    of_one_run = base.run.options.name == other.run.options.name and base.run.started_at == other.run.started_at
+    paired = of_one_run and bool(base.model and other.model) and base.model != other.model
     rows = _within_a_run(base, other) if paired else _across_runs(base, other)
     one_sided = ([], []) if paired else (_only(base, other), _only(other, base))
     return Comparison(base.name, other.name, paired, _doubted(rows), *one_sided)

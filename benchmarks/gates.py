@@ -51,7 +51,7 @@ def parse(text: str) -> Gate:
     metric = next((known for known in _METRICS if known == found[1]), None)
     if metric is None:
         raise GateError(f"{text!r} is about {found[1]!r}; a bound is about one of {', '.join(_METRICS)}")
-    bound = 1 + float(found[3].replace(" ", "")) / 100
+    bound = 1 + float("".join(found[3].split())) / 100
     if bound <= 0:
         raise GateError(f"{text!r}: nothing falls by 100% or more; write a smaller change")
     return Gate(text.strip(), metric, found[2] == "<", bound)

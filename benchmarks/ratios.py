@@ -35,8 +35,8 @@ def show(comparison: Comparison, console: Console, everything: bool = False) -> 
             console.print(
                 _table(comparison, sorted(shown, key=lambda row: _place(row, rows)), console.width < NARROW), highlight=False
             )
-        if folded := len(rows) - len(shown):
-            console.print(Padding(Text(_folded(rows, folded), style="dim"), (0, 0, 0, 1)), highlight=False)
+        if folded := [row for row in rows if many and row.call == "no difference seen"]:
+            console.print(Padding(Text(_folded(folded), style="dim"), (0, 0, 0, 1)), highlight=False)
     for line in conclusions(comparison):
         console.print(Text(line), highlight=False)
 
@@ -47,10 +47,11 @@ def _place(row: Row, rows: Sequence[Row]) -> tuple[int, int]:
     return models.index(row.model), rows.index(row)
 
 
-def _folded(rows: Sequence[Row], count: int) -> str:
+def _folded(rows: Sequence[Row]) -> str:
+    """What is known of rows without a difference, by the least of them."""
     spans = max(row.ratio.high / row.ratio.low for row in rows if row.ratio and row.ratio.low and row.ratio.high)
     known = f"to ±{percent((spans - 1) / 2)}" if spans < 2 else f"to a factor of {digits(math.sqrt(spans), 2)}"
-    return f"no difference seen in {count} more, known {known} or better; --all shows them"
+    return f"no difference seen in {len(rows)} more, known {known} or better; --all shows them"
 
 
 def _table(comparison: Comparison, rows: Sequence[Row], narrow: bool) -> RenderableType:

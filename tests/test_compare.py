@@ -1,6 +1,8 @@
 """`servebench compare` as its user meets it: what A and B may be, what is refused, what it prints, when it fails a build."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from benchmarks import ratios, record
 from benchmarks.cli import main
 from benchmarks.comparison import compare
 from benchmarks.nouns import VisitRecord
+from benchmarks.summaries import Estimate
 
 MACHINE = {"machine": "x86_64", "cpu_model": "Imagined CPU at 3 GHz", "cpu_count": 2}
 
@@ -87,6 +90,17 @@ def test_models_of_two_runs_need_their_names(servebench):
     told = json.loads(out)["comparison"]
     assert (status, told["paired"]) == (0, False)
     assert {row["model"] for row in told["rows"]} == {"epoll_loop"}
+
+
+@pytest.mark.parametrize("model", ["", ":epoll_loop"])
+def test_a_run_and_a_copy_of_it_are_compared_and_alike(results, servebench, model):
+    shutil.copytree(results / "before", results / "copy", dirs_exist_ok=True)
+    status, out, _ = servebench(f"before{model}", f"copy{model}", "--fail-if", "throughput<-5%", "--json")
+    told = json.loads(out)["comparison"]
+    assert (status, told["paired"]) == (0, False)
+    assert {row["model"] for row in told["rows"]} == ({"epoll_loop"} if model else set(MODELS))
+    assert {row["ratio"]["value"] for row in told["rows"] if row["ratio"]} == {1.0}
+    assert {row["call"] for row in told["rows"] if row["ratio"]} == {"no difference seen"}
 
 
 @pytest.mark.parametrize(
@@ -184,6 +198,18 @@ def test_tables_keep_to_the_terminal(width):
     assert "struck:" in text
     for model in MODELS:
         assert model in text
+
+
+def test_what_is_known_of_folded_rows_is_said_of_these_alone():
+    """A wide interval that is shown, because something was called there, is none of theirs."""
+    comparison = compare(side("before", visits()), side("after", visits(seed=100)))
+    quiet = next(row for row in comparison.rows if row.call == "no difference seen")
+    quiet = replace(quiet, ratio=Estimate(1.0, 0.98, 1.02, []))
+    shown = replace(quiet, ratio=Estimate(0.4, 0.2, 0.8, []), call="slower")
+    console = Console(width=100, no_color=True)
+    with console.capture() as captured:
+        ratios.show(replace(comparison, rows=[shown, *[quiet] * ratios.FOLD_FROM]), console)
+    assert f"no difference seen in {ratios.FOLD_FROM} more, known to ±2.0% or better" in captured.get()
 
 
 def test_a_ratio_next_to_one_shows_its_side():

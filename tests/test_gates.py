@@ -29,6 +29,8 @@ def outcomes(bound: str, *rows: Row, missing: tuple[str, ...] = ()) -> list[str]
     [
         ("throughput<-5%", "throughput", True, 0.95),
         (" p99 > +10 % ", "p99", False, 1.1),
+        ("throughput<-\t5%", "throughput", True, 0.95),
+        ("throughput <\t-\u00a05%\n", "throughput", True, 0.95),
         ("cpu>+2.5%", "cpu", False, 1.025),
         ("memory>+100%", "memory", False, 2.0),
         ("p50<-30%", "p50", True, 0.7),

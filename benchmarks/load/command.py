@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 import msgspec
 from rich.console import Console
@@ -69,7 +69,7 @@ def command(options: argparse.Namespace) -> int:
     _check(options)
     from benchmarks.load.engine import Drive, Session, Target, compile_all, request_bytes
 
-    url = urlsplit(options.url)
+    url = _parts(options.url)
     host, port = resolve(options.url, options.this_target_is_mine)
     body = _body(options.body)
     path = (url.path or "/") + (f"?{url.query}" if url.query else "")
@@ -112,7 +112,7 @@ def command(options: argparse.Namespace) -> int:
 
 def resolve(address: str, mine: bool = False) -> tuple[str, int]:
     """The numeric host and port of a URL. Raises Refused for what is no HTTP URL, and for a target that is not loopback."""
-    url = urlsplit(address)
+    url = _parts(address)
     if url.scheme != "http" or not url.hostname:
         raise Refused(f"{address!r} is not an http:// URL with a host, such as http://127.0.0.1:8080/hello")
     try:
@@ -127,6 +127,16 @@ def resolve(address: str, mine: bool = False) -> tuple[str, int]:
             "is an attack; if this one is yours, say so with --this-target-is-mine"
         )
     return addresses[0], port
+
+
+def _parts(address: str) -> SplitResult:
+    """The parts of a URL. Raises Refused for what is none; one is of printable ASCII alone (RFC 3986, section 2)."""
+    if strange := next((letter for letter in address if not "!" <= letter <= "~"), ""):
+        raise Refused(f"{address!r} holds {strange!r}, which a URL can't; write it as {quote(strange)}")
+    try:
+        return urlsplit(address)
+    except ValueError as error:
+        raise Refused(f"{address!r} is no URL: {error}; write one such as http://127.0.0.1:8080/hello") from None
 
 
 def as_plain(result: LoadResult) -> dict[str, Any]:
