@@ -283,7 +283,7 @@ class Outside:
     seconds: float
     cpus: int
     busy_ns: int  # time not idle, steal left out; the kernel's resolution is 10 ms per CPU
-    ours_ns: int  # CPU time of the server, the engine and the harness
+    ours_ns: int  # CPU time of the server and the engine, and of the harness where it had no other CPUs to run on
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,28 @@ def test_a_process_that_has_ended_holds_nothing():
     assert sample.counters(gone) == sample.Counters(0, 0, 0)
 
 
+@pytest.fixture
+def affinity():
+    """Leaves this process the CPUs that it had."""
+    before = os.sched_getaffinity(0)
+    yield
+    os.sched_setaffinity(0, before)
+
+
+@pytest.mark.usefixtures("affinity")
+@pytest.mark.parametrize("others", [0, 1])
+def test_the_harness_is_ours_only_where_it_has_no_other_cpus_to_run_on(others):
+    if len(CPUS) <= others:
+        pytest.skip("there is one CPU")
+    os.sched_setaffinity(0, CPUS[: 1 + others])
+    before, ends = sample.usage(CPUS[:1]), time.process_time() + 0.3
+    while time.process_time() < ends:
+        pass
+    used = sample.outside(before, sample.usage(CPUS[:1]))
+    assert used is not None
+    assert (used.ours_ns >= 0.3e9) is (not others)
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_a_stopped_server_leaves_nothing_behind(model):
     with Server(model, CPUS[:1]) as server:
