@@ -107,8 +107,9 @@ class _Lane:
         self.meters = np.zeros((2, len(watch), 3), np.int64)
 
     def ready(self) -> int:
-        """How many connections are open, and free."""
-        return int(((self.connections["state"] == state.READY) & (self.connections["fd"] >= 0)).sum())
+        """How many connections are open with no request under way."""
+        quiet = np.isin(self.connections["state"], (state.READY, state.THINKING))
+        return int((quiet & (self.connections["fd"] >= 0)).sum())
 
     def open(self, deadline_ns: int, burst: int) -> int:
         failed = loop.open_all(
