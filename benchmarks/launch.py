@@ -121,6 +121,18 @@ class Server:
         """Its exit status if it has ended by itself, else None."""
         return self._process.poll()
 
+    def wait(self, within_s: float) -> int | None:
+        """Wait for its end; its exit status, None when it goes on for longer."""
+        try:
+            return self._process.wait(within_s)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def kill(self) -> None:
+        """End it at once, with whatever it has started in its session."""
+        if not self._stderr.closed:
+            self._kill()
+
     def _wait_ready(self) -> ReadyLine:
         assert self._process.stdout is not None
         ends, line = time.monotonic() + READY_WITHIN_S, b""
