@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from benchmarks import catalogue, record
-from benchmarks.commands import compare, doctor, listing, report, run
+from benchmarks.commands import check, compare, doctor, listing, new, report, run
 from benchmarks.commands._shared import BAD_USE, FAILED, INTERRUPTED, BadUse, trouble
 from benchmarks.load import command as load
 
@@ -55,6 +55,12 @@ def _parser() -> argparse.ArgumentParser:
     running = add("run", "compare execution models: make a run, print its verdict, draw its charts")
     run.add_arguments(running)
     running.set_defaults(command=run.command)
+    checking = add("check", "hold models to the rules of HTTP and of this project, and show what is broken")
+    check.add_arguments(checking)
+    checking.set_defaults(command=check.command)
+    writing = add("new", "write a variant of a model: a file that runs, passes the check and is compared")
+    new.add_arguments(writing)
+    writing.set_defaults(command=new.command)
     plotting = add("plot", "make summary and charts of a run anew from its records")
     report.add_arguments(plotting, markdown=False)
     plotting.set_defaults(command=report.plot)

@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from benchmarks import adaptive, catalogue, plan, record
+from benchmarks.conformance import suite
+from benchmarks.conformance.subjects import Model
 from benchmarks.environment import versions
 from benchmarks.journal import Journal
 from benchmarks.load.remote import RemoteEngine
-from benchmarks.nouns import SCHEMA, RunFacts, RunOptions, VisitPlan, VisitRecord, twin_of
+from benchmarks.nouns import SCHEMA, RunFacts, RunOptions, VisitPlan, VisitRecord, served_by, twin_of
 from benchmarks.remaining import blocks, numbered, remaining, to_repeat
-from benchmarks.validity import disturbed
+from benchmarks.validity import broken, disturbed
 from benchmarks.visit import Visit
 
 _FAILURES_ENOUGH = 2  # in one scenario; after that a model is not visited again
@@ -32,6 +34,9 @@ class Watcher(Protocol):
 
     def expect(self, visits: Sequence[VisitPlan]) -> None:
         """So many visits more are planned."""
+
+    def examining(self, model: str) -> None:
+        """A model is held to the rules, before any timing."""
 
     def doing(self, visit: VisitPlan, what: str, left_s: float) -> None:
         """A visit has come to a new stage; the run has about so long to go."""
@@ -85,6 +90,7 @@ class Run:
         self.records = [self._kept(made) for made in files.records]
         self.digests = {made.plan.scenario: made.digest for made in reversed(self.records) if made.failure is None}
         self.failed: Counter[tuple[str, str]] = Counter()  # by this session: who comes back has seen to the cause, perhaps
+        self.broken_rules: dict[str, list[str]] = {}  # by this session, too, and for the same reason
         self.ends = time.monotonic()
 
     @property
@@ -108,12 +114,23 @@ class Run:
         left = self.left()
         self.ends = time.monotonic() + self._takes_s(left)
         self.watcher.expect(left)
+        self._examine(left)
         for block in blocks(left):
             self._make_block(block)
         self._repeat_disturbed(self.ends + self.options.requeue_budget_s)
         if self.options.precision is not None:
             self._add_blocks()
         self._note(self.journal.ended())
+
+    def _examine(self, left: Sequence[VisitPlan]) -> None:
+        """Hold the models to be visited to the rules that need no waiting. What won't start is left for its visit to tell."""
+        for model in sorted({served_by(visit.model) for visit in left}):
+            self.watcher.examining(model)
+            report = suite.examine(Model(model), suite.FAST)
+            found = [] if report.not_started else report.broken
+            self.broken_rules[model] = [f"{outcome.rule}: {outcome.saw}" for outcome in found]
+            if found:
+                self.watcher.say(f"{model}: {broken(self.broken_rules[model])}; servebench check {model} shows them")
 
     def _note(self, journal: Journal) -> None:
         self.journal = journal
@@ -127,6 +144,8 @@ class Run:
     def _make_block(self, block: list[VisitPlan]) -> None:
         with self._engine() as engine:
             for visit in block:
+                if self._refused(visit) and self.failed[visit.model, visit.scenario]:
+                    continue  # said already, and written down once
                 if self.failed[visit.model, visit.scenario] >= _FAILURES_ENOUGH:
                     self.watcher.say(
                         f"{visit.model} has failed {_FAILURES_ENOUGH} times in {visit.scenario}: not visited again"
@@ -135,6 +154,9 @@ class Run:
                 made = self._make(visit, engine)
                 if made.failure is not None:
                     engine.restart_if_ended()
+
+    def _refused(self, visit: VisitPlan) -> bool:
+        return bool(self.broken_rules.get(served_by(visit.model))) and not self.options.unchecked
 
     def _repeat_disturbed(self, until: float) -> None:
         """Requeued visits count in their own block, so what changed is only the time at which they are made.
@@ -168,7 +190,9 @@ class Run:
         ends = begins + self.options.budget_s - before_s
         tied = adaptive.first_ties(self.run, self.records)
         while True:
-            given_up = {cell for cell, times in self.failed.items() if times >= _FAILURES_ENOUGH}
+            enough = {cell for cell, times in self.failed.items() if times >= _FAILURES_ENOUGH}
+            refused = {(one.model, one.scenario) for one in self.planned if self._refused(one)}
+            given_up = enough | refused
             spent_s = before_s + time.monotonic() - begins
             next_one = adaptive.next_block(self.run, self.records, self.planned, spent_s, tied, given_up)
             self.watcher.adding(next_one.why)
@@ -193,7 +217,8 @@ class Run:
             self.watcher.doing(visit, what, max(self.ends - time.monotonic(), 0.0))
 
         scenario = self.scenarios[visit.scenario]
-        made = Visit(visit, scenario, self.options, engine, tell).make(self.digests.get(visit.scenario, ""))
+        broken_rules = self.broken_rules.get(served_by(visit.model), ())
+        made = Visit(visit, scenario, self.options, engine, tell, broken_rules).make(self.digests.get(visit.scenario, ""))
         record.write(record.visit_path(self.folder, made), made)
         self.records.append(self._kept(made))
         if made.failure is None:

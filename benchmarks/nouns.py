@@ -115,6 +115,7 @@ class RunOptions:
     precision: float | None = None  # blocks are added until every interval is within this share of its value,
     budget_s: float = 0.0  # or so much time has been spent on them
     objective: str = ""  # "p99<=20ms": instead of open levels, search the highest rate that meets it
+    unchecked: bool = False  # models that break rules are measured, too; never ranked
 
 
 def visited(options: RunOptions) -> tuple[str, ...]:
@@ -346,6 +347,7 @@ class VisitRecord:
     windows: list[Window]
     probes: list[Window]  # of the search for the highest rate that meets the run's objective, in the order made
     failure: Failure | None
+    broken_rules: list[str] = field(default_factory=list)  # that the model was found to break before the run, and how
 
 
 @dataclass(frozen=True, slots=True)

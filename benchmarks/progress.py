@@ -61,6 +61,11 @@ class Progress:
             self.console.print(f"beyond the plan: {why}", highlight=False, markup=False)
         self._redraw()
 
+    def examining(self, model: str) -> None:
+        """A model is held to the rules, before any timing."""
+        self.now = Text.assemble((model, "bold"), ": held to the rules of HTTP")
+        self._redraw()
+
     def doing(self, visit: VisitPlan, what: str, left_s: float) -> None:
         """A visit has come to a new stage."""
         self.left_s = left_s

@@ -29,11 +29,12 @@ from benchmarks.checks.service import (
     unfinished_requests,
 )
 from benchmarks.checks.wire import errors_seen, reconnects, reuse, stall_of_40_ms
-from benchmarks.nouns import Outside, RunOptions, VisitRecord
+from benchmarks.nouns import Outside, RunOptions, VisitRecord, served_by
 from benchmarks.summaries import Finding
 
 OUTSIDE_LOAD = 0.03  # of the CPUs' time; on a quiet machine interrupts and wake-ups that are in nobody's clock reach 0.018
 TICK_S = 0.01  # the resolution of a CPU's idle time in /proc/stat
+RULES_NAMED = 3  # of those that a model breaks; `servebench check` names all
 STRUCK_VISITS = 0.5  # the share of a cell's visits that must be struck to strike the cell
 
 CHECKS: tuple[Check, ...] = (
@@ -71,7 +72,7 @@ def disturbed(record: VisitRecord) -> Finding | None:
 
 def check_visit(record: VisitRecord) -> list[Finding]:
     """What is to be said of all windows of a visit."""
-    found = [finding for finding in (_weather_changed(record), _outside_load(record)) if finding]
+    found = [finding for finding in (_breaks_rules(record), _weather_changed(record), _outside_load(record)) if finding]
     if record.warmup is not None and not record.warmup.steady:
         found.append(
             Finding(
@@ -83,6 +84,25 @@ def check_visit(record: VisitRecord) -> list[Finding]:
             )
         )
     return found
+
+
+def broken(rules: Sequence[str]) -> str:
+    """What is said of a model that breaks rules: how many, and the first ones."""
+    more = f" and {len(rules) - RULES_NAMED} more" if len(rules) > RULES_NAMED else ""
+    named = ", ".join(rule.partition(":")[0] for rule in rules[:RULES_NAMED])
+    return f"it breaks {len(rules)} rule{'s' * (len(rules) != 1)} ({named}{more})"
+
+
+def _breaks_rules(record: VisitRecord) -> Finding | None:
+    if not record.broken_rules:
+        return None
+    return Finding(
+        "rules broken",
+        "strike",
+        broken(record.broken_rules),
+        "it leaves out what real servers must do, so it was measured at another task than the others",
+        f"`servebench check {served_by(record.plan.model)}` shows each with its bytes; mend them and run again",
+    )
 
 
 def _weather_changed(record: VisitRecord) -> Finding | None:
@@ -172,6 +192,16 @@ def check_run(options: RunOptions) -> list[Finding]:
                 "the server and the load engine ran on the same core",
                 "each waits for the other: the numbers are of both together and not comparable with others",
                 "run on two cores or more (--server-cpus 0 --driver-cpus 1)",
+            )
+        )
+    if options.unchecked:
+        found.append(
+            Finding(
+                "unchecked",
+                "mark",
+                "the run was made with --unchecked",
+                "models that break the rules of HTTP or of a graceful server were measured; they are struck out and not ranked",
+                "leave --unchecked out, or mend them (`servebench check`)",
             )
         )
     if max(options.visits.values(), default=0) == 1 and options.precision is None:  # else more were to follow

@@ -6,7 +6,7 @@ them is the rate alone. After a level that left requests unanswered or failed th
 
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from benchmarks import objective, sample
@@ -29,6 +29,7 @@ from benchmarks.nouns import (
     served_by,
 )
 from benchmarks.plan import DRAIN_S, STEADY_WITHIN, WARM_LIMIT_S, WARM_ROUND_S, levels, ramp_s
+from benchmarks.validity import broken
 from benchmarks.verify import VerifyError, same, settled, verify
 
 HOST = "127.0.0.1"
@@ -42,6 +43,10 @@ class _Trouble(RuntimeError):
     """A window could not be measured; the message says why."""
 
 
+class _Refused(RuntimeError):
+    """The model is not measured; the message says why."""
+
+
 def weather_changed(before: Weather, after: Weather) -> bool:
     """Whether two probes tell of two weathers."""
     pairs = [(before.python_ns, after.python_ns)]
@@ -53,8 +58,18 @@ def weather_changed(before: Weather, after: Weather) -> bool:
 class Visit:
     """A visit in the making. `make` returns its record, whatever happens but an interruption."""
 
-    def __init__(self, plan: VisitPlan, scenario: Scenario, options: RunOptions, engine: RemoteEngine, tell: Tell) -> None:
+    def __init__(
+        self,
+        plan: VisitPlan,
+        scenario: Scenario,
+        options: RunOptions,
+        engine: RemoteEngine,
+        tell: Tell,
+        broken_rules: Sequence[str] = (),
+    ) -> None:
+        """`broken_rules` are those that the model was found to break; it is visited only if the options say so."""
         self.plan, self.scenario, self.options, self.engine, self.tell = plan, scenario, options, engine, tell
+        self.broken_rules = list(broken_rules)
         self.stage = "launch"
         self.windows: list[Window] = []
         self.probes: list[Window] = []
@@ -70,6 +85,7 @@ class Visit:
         server: Server | None = None
         before = after = None
         try:
+            self._refuse()
             before = self._probe()
             self.tell("starting")
             server = Server(served_by(self.plan.model), self.options.server_cpus)
@@ -79,6 +95,8 @@ class Visit:
                 except (VerifyError, EngineDied, _Trouble) as trouble:
                     failure = Failure(self.stage, str(trouble), server.stderr())
             after = self._probe() if failure is None else None
+        except _Refused as trouble:
+            failure = Failure("check", str(trouble), "")
         except LaunchError as trouble:
             failure = Failure(self.stage, str(trouble), trouble.stderr)
         except EngineDied as trouble:
@@ -98,7 +116,13 @@ class Visit:
             windows=self.windows,
             probes=self.probes,
             failure=failure,
+            broken_rules=self.broken_rules,
         )
+
+    def _refuse(self) -> None:
+        """Measure nobody who breaks rules, unless that is asked for. Raises _Refused."""
+        if self.broken_rules and not self.options.unchecked:
+            raise _Refused(f"{broken(self.broken_rules)}. See them with: servebench check {served_by(self.plan.model)}")
 
     def _probe(self) -> Weather:
         self.tell("probing the weather")

@@ -38,6 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--budget", type=_duration, metavar="3m", help="time for added visits (10m with --precision)")
     parser.add_argument("--slo", default="", metavar="'p99<=20ms'", help="search the highest rate that meets this objective")
     parser.add_argument("--aa", default="", metavar="MODEL", help="compare a model with itself: the noise of comparing")
+    parser.add_argument(
+        "--unchecked", action="store_true", help="measure models that fail `servebench check --fast`, too; they are not ranked"
+    )
     parser.add_argument("--server-cpus", type=numbers, default=(), metavar="LIST", help="the first CPU")
     parser.add_argument("--driver-cpus", type=numbers, default=(), metavar="LIST", help="the last CPU")
     parser.add_argument("--seed", type=int, metavar="N", help="of order and arrivals (random, and recorded)")
@@ -103,6 +106,7 @@ def run_options(options: argparse.Namespace) -> RunOptions:
         precision=precision,
         budget_s=budget_s,
         objective=_objective(options.slo),
+        unchecked=options.unchecked,
     )
 
 

@@ -110,6 +110,7 @@ class Report:
     parts: list[str]
     outcomes: list[Outcome]
     seconds: float
+    not_started: str = ""  # why it could not be started with some rule's settings
 
     @property
     def broken(self) -> list[Outcome]:

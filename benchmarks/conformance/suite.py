@@ -17,6 +17,7 @@ from benchmarks.launch import LaunchError
 FAST = ("wire",)  # what the harness asks before any timing
 SIDE_BY_SIDE = 8
 HOPELESS = 8  # rules broken by silence, one after the other, after which the others are not asked
+_NOT_STARTED = "it did not start"
 
 Tell = Callable[[str], None]
 
@@ -36,15 +37,13 @@ def examine(
         left = [rule for rule in rules if rule.name not in outcomes or outcomes[rule.name].verdict == "kept"]
         outcomes |= {outcome.rule: outcome for outcome in _once(subject, left, tell)}
     ordered = [outcomes[rule.name] for rule in rules]
-    return Report(subject.name, list(parts), ordered, time.monotonic() - begins)
+    not_started = next((one.saw for one in ordered if one.saw.startswith(_NOT_STARTED)), "")
+    return Report(subject.name, list(parts), ordered, time.monotonic() - begins, not_started)
 
 
 def _once(subject: Subject, rules: Sequence[Rule], tell: Tell) -> list[Outcome]:
-    found = []
-    about, others = [], []
-    for rule in rules:
-        (about if not rule.models or subject.name.startswith(rule.models) else others).append(rule)
-    found += [outcome(rule, "unfit", f"it is about {' and '.join(rule.models)}") for rule in others]
+    about = [rule for rule in rules if subject.name.startswith(rule.models or "")]
+    found = [outcome(rule, "unfit", f"it is about {' and '.join(rule.models)}*") for rule in rules if rule not in about]
     for settings, group in _by_settings(rule for rule in about if not rule.alone).items():
         found += _together(subject, settings, group, tell)
     for rule in about:
@@ -68,7 +67,7 @@ def _together(subject: Subject, settings: Settings, rules: Sequence[Rule], tell:
             return _on(running, rules, tell)
     except LaunchError as failure:
         said = f"; it said: {failure.stderr}" if failure.stderr else ""
-        return [outcome(rule, "broken", f"it did not start: {failure}{said}") for rule in rules]
+        return [outcome(rule, "broken", f"{_NOT_STARTED}: {failure}{said}") for rule in rules]
 
 
 def _on(running: Running, rules: Sequence[Rule], tell: Tell) -> list[Outcome]:
