@@ -7,7 +7,24 @@ from pathlib import Path
 
 import pytest
 
-LIVE = ("doctor", "faults", "launch", "load", "load_facts", "load_process", "models", "resume", "run", "selfbench", "visit")
+LIVE = (
+    "check",
+    "clients",
+    "doctor",
+    "faults",
+    "launch",
+    "load",
+    "load_facts",
+    "load_process",
+    "models",
+    "new",
+    "peers",
+    "proxies",
+    "resume",
+    "run",
+    "selfbench",
+    "visit",
+)
 
 
 def pytest_itemcollected(item):
