@@ -1,0 +1,136 @@
+"""`servebench check`, and what a run makes of a model that breaks rules: it is refused, or measured and struck out."""
+
+import json
+
+import pytest
+from copied import CARELESS, copied, servebench
+
+TINY = ("--profile", "smoke", "--seconds", "0.1", "--connections", "1,8", "--seed", "5", "--scenarios", "hello", "--no-charts")
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    folder = copied(tmp_path_factory.mktemp("copy"))
+    (folder / "servers" / "careless.py").write_text(CARELESS)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def refused(copy):
+    servebench(copy, "run", *TINY, "--models", "careless,epoll_loop", "--name", "refused")
+    return copy / "results" / "refused"
+
+
+@pytest.fixture(scope="module")
+def unchecked(copy):
+    out, _ = servebench(copy, "run", *TINY, "--models", "careless,epoll_loop", "--name", "unchecked", "--unchecked")
+    return copy / "results" / "unchecked", out
+
+
+def cells(folder):
+    return json.loads((folder / "summary.json").read_text())["cells"]
+
+
+def standing(folder, model):
+    (scenario,) = json.loads((folder / "summary.json").read_text())["scenarios"]
+    return next(one for one in scenario["standings"] if one["model"] == model)
+
+
+def test_what_is_broken_is_shown_with_the_rule_and_the_bytes(copy):
+    out, _ = servebench(copy, "check", "careless", "--fast", status=1)
+    assert "host-missing" in out
+    assert "RFC 9112, 3.2" in out
+    assert "answered 200, not 400" in out
+    assert r"GET /hello HTTP/1.1\r\n" in out
+    assert r"HTTP/1.1 200 OK\r\n" in out
+
+
+def test_a_model_that_keeps_the_rules_passes(copy):
+    out, _ = servebench(copy, "check", "epoll_loop", "--fast")
+    assert "✗" not in out
+
+
+def test_machines_are_told_every_outcome(copy):
+    out, _ = servebench(copy, "check", "careless", "epoll_loop", "--fast", "--rule", "plain,host-missing", "--json", status=1)
+    careless, epoll_loop = json.loads(out)
+    assert {one["rule"]: one["verdict"] for one in careless["outcomes"]} == {"plain": "kept", "host-missing": "broken"}
+    assert {one["verdict"] for one in epoll_loop["outcomes"]} == {"kept"}
+
+
+def test_the_table_has_a_column_for_each_server_and_a_row_for_each_rule(copy):
+    servebench(
+        copy, "check", "careless", "epoll_loop", "--rule", "plain,host-missing", "--fast", "--markdown", "table.md", status=1
+    )
+    page = (copy / "table.md").read_text()
+    assert "| ✓ | ✓ |" in page
+    assert "| ✗ | ✓ |" in page
+    assert "What careless breaks" in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("epol",), "there is no model or peer 'epol'; there are"),
+        (("--part", "wires"), "there is no part 'wires'; there are: wire"),
+        (("--rule", "no-such"), "there is no rule 'no-such'; servebench check --list names them"),
+        (("--fast", "--part", "wire"), "leave one of the two out"),
+        (("epoll_loop", "--repeat", "0"), "--repeat 0 is not from 1"),
+    ],
+)
+def test_bad_use_is_told_in_a_line(copy, arguments, told):
+    _, err = servebench(copy, "check", *arguments, status=2)
+    assert told in err
+    assert err.count("\n") == 1
+
+
+def test_the_rules_can_be_listed(copy):
+    out, _ = servebench(copy, "check", "--list")
+    assert "host-missing" in out
+
+
+def test_who_does_not_start_is_told_with_what_it_said(copy):
+    (copy / "servers" / "broken.py").write_text('"""Never starts."""\nimport no_such_runtime\n\n\ndef serve():\n    pass\n')
+    try:
+        out, _ = servebench(copy, "check", "broken", "--rule", "plain", status=1)
+        assert "it did not start" in out
+        assert "no_such_runtime" in out
+    finally:
+        (copy / "servers" / "broken.py").unlink()
+
+
+# ---------------------------------------------------------------- runs
+
+
+def test_a_run_does_not_measure_who_breaks_rules(refused):
+    failed = standing(refused, "careless")
+    assert failed["rank"] is None
+    assert failed["peak_per_s"] is None
+    assert "check: it breaks" in failed["failed"]
+    assert "servebench check careless" in failed["failed"]
+    assert standing(refused, "epoll_loop")["peak_per_s"]["value"] > 0
+    assert "servebench check careless" in (refused / "summary.md").read_text()
+
+
+def test_a_refused_model_leaves_one_failed_visit_that_a_resumed_run_makes_again(copy, refused):
+    visits = [json.loads(path.read_text()) for path in (refused / "visits").glob("careless-*.json")]
+    assert [visit["failure"]["stage"] for visit in visits] == ["check"]
+    assert any(rule.startswith("host-missing: ") for rule in visits[0]["broken_rules"])
+    out, _ = servebench(copy, "run", "--resume", "refused", "--no-charts")
+    assert "going on with" in out
+
+
+def test_unchecked_models_are_measured_marked_and_never_ranked(unchecked):
+    folder, out = unchecked
+    careless = standing(folder, "careless")
+    assert careless["peak_per_s"]["value"] > 0
+    assert careless["rank"] is None
+    assert "rules broken: it breaks" in careless["struck"]
+    for cell in cells(folder):
+        strikes = [finding["check"] for finding in cell["findings"] if finding["severity"] == "strike"]
+        assert ("rules broken" in strikes) == (cell["model"] == "careless")
+        assert cell["rank"] is None or cell["model"] != "careless"
+    page = (folder / "summary.md").read_text()
+    assert "~~careless~~" in page or "~~" in page
+    assert "**unchecked**" in page
+    assert "rules broken" in out
+    assert "--unchecked" in out

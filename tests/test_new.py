@@ -1,0 +1,64 @@
+"""`servebench new`: the variant it writes runs, keeps the rules and is compared, without a change to any other file."""
+
+import ast
+import json
+
+import pytest
+from copied import ROOT, copied, servebench
+
+from benchmarks import catalogue
+from benchmarks.commands.new import variant
+
+MODELS = [entry.name for entry in catalogue.models()]
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    return copied(tmp_path_factory.mktemp("copy"))
+
+
+@pytest.mark.parametrize("like", MODELS)
+def test_the_variant_is_its_model_with_another_docstring(like):
+    source = (ROOT / "servers" / f"{like}.py").read_text()
+    made, original = ast.parse(variant("mine", like, source)), ast.parse(source)
+    assert ast.get_docstring(made).startswith(f"Mine: like {like} so far;")
+    assert [ast.dump(node) for node in made.body[1:]] == [ast.dump(node) for node in original.body[1:]]
+    assert max(map(len, variant("m" * 40, like, source).splitlines()[1:])) <= 128
+
+
+def test_it_serves_keeps_the_rules_and_appears_in_a_run(copy):
+    out, _ = servebench(copy, "new", "mine")
+    assert "servebench check mine" in out
+    servebench(copy, "check", "mine", "--fast")
+    assert "mine" in {entry["name"] for entry in json.loads(servebench(copy, "list", "--json")[0])["models"]}
+    tiny = ("--profile", "smoke", "--seconds", "0.1", "--connections", "1", "--scenarios", "hello", "--no-charts")
+    out, _ = servebench(copy, "run", *tiny, "--models", "mine,epoll_loop")
+    assert "mine" in out
+    summary = json.loads((copy / "results" / "latest" / "summary.json").read_text())
+    assert summary["visits_failed"] == 0
+    assert {cell["model"] for cell in summary["cells"]} == {"mine", "epoll_loop"}
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("Mine", "can't be a model's name"),
+        ("my-model", "can't be a model's name"),
+        ("_mine", "can't be a model's name"),
+        ("class", "can't be a model's name"),
+        ("select", "is a module that models import"),
+        ("gevent", "is a module that models import"),
+        ("epoll_loop", "exists already"),
+        ("conversations", "exists already"),
+    ],
+)
+def test_names_that_would_do_harm_are_refused(copy, name, told):
+    _, err = servebench(copy, "new", name, status=2)
+    assert told in err
+    assert err.count("\n") == 1
+
+
+def test_an_unknown_model_to_begin_from_is_told_which_there_are(copy):
+    _, err = servebench(copy, "new", "mine_too", "--like", "epol", status=2)
+    assert "there are: asyncio_protocol" in err
+    assert not (copy / "servers" / "mine_too.py").exists()
