@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from servers._conversing import SWEEP_S, Talk, overdue, release_idle, report
-from servers._listening import Door
+from servers._listening import LOOK_AGAIN_S, Door
 from servers._options import Options
 from servers._steps import Send, Stopping
 from servers._stopping import Drain
@@ -158,11 +158,11 @@ class Host:
         while (self._inside or not self._door.closed) and self.loop.time() < timetable.end_at_s:
             if not self._door.closed:
                 self._accept()
-                if self._door.queue_empty:
+                if self._door.deserted:
                     self._door.close()
             if timetable.releasing(self.loop.time()):
                 release_idle(self._talks())
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(LOOK_AGAIN_S)
 
 
 Admit = Callable[[Host, socket.socket], Awaitable[None]]

@@ -6,21 +6,19 @@ than the last step did. A timed-out call fails with EAGAIN, which Python raises 
 
 import socket
 import struct
-import time
 from collections.abc import Callable
 from typing import Any
 
 from servers._conversing import ENDS, RECEIVE_BYTES, end, release, report
 from servers._steps import Conversation, Offer, Offload, Receive, Send, Step, Wait
-from servers._stopping import Drain
 from servers._waiting import wait
 
 
 class BlockingTalk:
     """One connection and the thread of control that has nothing else to do.
 
-    `listening` is true while it waits for a request that has not begun: then another thread, or a signal handler, may
-    release it by way of its socket. Only `run` touches the conversation.
+    `listening` is true while it waits for a request that has not begun: then another thread may release it by way of its
+    socket. Only `run` touches the conversation.
     """
 
     __slots__ = ("client", "listening")
@@ -28,11 +26,6 @@ class BlockingTalk:
     def __init__(self, client: socket.socket) -> None:
         self.client = client
         self.listening = False
-
-    def release_if_idle(self) -> None:
-        """Let the conversation end if no request is under way."""
-        if self.listening:
-            release(self.client)
 
     def run(self, conversation: Conversation, send_s: float) -> None:
         """Hold the conversation from its first step to its last, then close the connection. `send_s` bounds each send."""
@@ -78,16 +71,11 @@ class BlockingTalk:
             client.close()
 
 
-def drain(talks: set[BlockingTalk], timetable: Drain) -> None:
-    """Wait until other threads have ended these conversations, releasing the idle ones when their time has come.
-
-    The threads are daemons: those still busy at the end of the timetable die with the process.
-    """
-    while talks and (now_s := time.monotonic()) < timetable.end_at_s:
-        if timetable.releasing(now_s):
-            for talk in list(talks):
-                talk.release_if_idle()
-        time.sleep(0.01)
+def release_idle(talks: set[BlockingTalk]) -> None:
+    """Let those of these conversations end in which no request is under way; other threads hold them."""
+    for talk in list(talks):
+        if talk.listening:
+            release(talk.client)
 
 
 def _offer(client: socket.socket, step: Offer) -> int:

@@ -57,13 +57,19 @@ def release_idle(talks: Iterable[Talk]) -> None:
 def release(client: socket.socket) -> None:
     """Make the client's next Receive find the end of the stream, after whatever has arrived by now.
 
-    The conversation is not touched, only its socket: whoever runs it wakes up and reads b"". So this is safe from any thread
-    and in any signal handler, and a request that came at the last moment is still read first.
+    The conversation is not touched, only its socket: whoever runs it wakes up and reads b"". So this is safe from any thread.
+    A client that has spoken at the last moment is not idle any more, even if nobody has read it yet: it is left alone, so that
+    the rest of its request may follow.
     """
     try:
-        client.shutdown(socket.SHUT_RD)
+        client.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        try:
+            client.shutdown(socket.SHUT_RD)
+        except OSError:
+            pass  # the client is gone already
     except OSError:
-        pass  # the client is gone already
+        pass  # the same
 
 
 def end(conversation: Conversation) -> None:

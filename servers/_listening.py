@@ -4,9 +4,14 @@ A model that has no room stops accepting: the kernel's queue (`listen`'s backlog
 being refused. There is no room when the model holds as many connections as it may, or when the process has run out of
 descriptors. The second case is the trap: the listener stays readable, `accept` fails, and a naive loop spins at 100% CPU; here
 the door stays shut for a quarter of a second.
+
+At the stop nobody is turned away who came before it. A listener that is closed resets whoever is still queued, and a client
+whose handshake is not over is not even queued yet, though it may think itself connected. So the door is closed when the queue
+has been found empty after a last call, however long that takes within the drain.
 """
 
 import errno
+import math
 import resource
 import select
 import socket
@@ -19,6 +24,8 @@ from servers._stopping import Drain
 from servers._waiting import READ, Poller
 
 RETRY_S = 0.25
+HANDSHAKE_S = 0.05  # after the stop: for clients whose last packet of the handshake is on its way
+LOOK_AGAIN_S = 0.01  # while draining
 DESCRIPTORS_RESERVED = 64  # for the listener, pipes, epolls, and what a conversation opens itself
 _NO_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _NO_LISTENER = frozenset({errno.EBADF, errno.EINVAL, errno.ENOTSOCK})
@@ -60,9 +67,11 @@ class Door:
         self.listener = listener
         self.closed = False
         self.queue_empty = False  # what the last accept() found
+        self.deserted = False  # it found so after the last call: nobody else will come
         self._inside = inside
         self._most = most
         self._retry_at_s = 0.0
+        self._last_call_at_s = math.inf
 
     @property
     def open(self) -> bool:
@@ -75,11 +84,14 @@ class Door:
 
     def accept(self) -> socket.socket | None:
         """The next client, its socket blocking; None when nobody is waiting or there is no room. Never waits itself."""
+        called = time.monotonic() >= self._last_call_at_s and not self.closed
+        if called:
+            self.listener.listen(0)  # from now on the kernel queues (almost) nobody new
         while self.open and not self.closed:
             try:
                 client, _ = self.listener.accept()
             except BlockingIOError:
-                self.queue_empty = True
+                self.queue_empty, self.deserted = True, called
                 return None
             except OSError as error:
                 if error.errno in _NO_LISTENER:
@@ -93,45 +105,47 @@ class Door:
         return None
 
     def last_call(self) -> None:
-        """The server is stopping: let the kernel queue (almost) nobody new. Those queued already can still be accepted."""
-        self.listener.listen(0)
+        """The server is stopping: let nobody new queue, HANDSHAKE_S from now. Accept until the door is `deserted`."""
+        self._last_call_at_s = time.monotonic() + HANDSHAKE_S
 
     def close(self) -> None:
         """No more clients."""
         self.closed = True
         self.listener.close()
 
-    def wait_for_room(self, stop: Stopping, poller: Callable[[], Poller] = select.poll) -> None:
-        """Sleep for RETRY_S, or until the stop."""
-        waiting = poller()
-        waiting.register(stop.fileno(), READ)
-        waiting.poll(RETRY_S * 1000)
-
     def clients(
         self,
         stop: Stopping,
         options: Options,
+        release: Callable[[], object],
         poller: Callable[[], Poller] = select.poll,
         sleep: Callable[[float], object] = time.sleep,
     ) -> Iterator[socket.socket]:
-        """For models whose accepting thread (or greenlet) can block: client after client until the stop, then those queued."""
-        waiting = poller()
-        waiting.register(stop.fileno(), READ)
-        waiting.register(self.listener.fileno(), READ)
+        """For models whose accepting thread (or greenlet) can block: client after client until the stop, then those queued.
+
+        Ends with the drain: when all have left, or their time is up. `release` is called again and again once idle
+        conversations are to end; those queued are let in as others leave.
+        """
+        knocking, room = poller(), poller()
+        knocking.register(stop.fileno(), READ)
+        knocking.register(self.listener.fileno(), READ)
+        room.register(stop.fileno(), READ)
         while not stop.requested:
             if (client := self.accept()) is not None:
                 yield client
             elif self.queue_empty:
-                waiting.poll(None)
+                knocking.poll(None)
             else:
-                self.wait_for_room(stop, poller)
+                room.poll(RETRY_S * 1000)
         self.last_call()
-        drain = Drain(options)
-        while not drain.releasing(time.monotonic()):
+        timetable = Drain(options)
+        while (self._inside or not self.closed) and (now_s := time.monotonic()) < timetable.end_at_s:
             if (client := self.accept()) is not None:
                 yield client
-            elif self.queue_empty:
-                break
-            else:
-                sleep(0.02)
+                continue
+            if self.deserted:
+                self.close()
+            if timetable.releasing(now_s):
+                release()
+            sleep(LOOK_AGAIN_S)
         self.close()

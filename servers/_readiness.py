@@ -23,7 +23,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from servers._conversing import ENDS, RECEIVE_BYTES, SWEEP_S, Talk, end, overdue, release_idle, report
-from servers._listening import Door
+from servers._listening import LOOK_AGAIN_S, Door
 from servers._options import Options
 from servers._steps import CLIENT, Conversation, Converse, Offer, Offload, Receive, Send, Stopping, Wait
 from servers._stopping import Drain
@@ -67,6 +67,7 @@ class Loop:
         self.doors_watched = 0
         self.stop = stop
         self.timetable: Drain | None = None
+        self.sweep_s = SWEEP_S
         self.now_s = self.swept_at_s = time.monotonic()
         self.batch = 0
         self.timers: list[tuple[float, int, LoopTalk]] = []  # a heap; those given up stay until due, or until they are many
@@ -90,7 +91,7 @@ class Loop:
 
     def patience_s(self) -> float:
         """How long the system call may wait: until the next timer or sweep."""
-        due_at_s = self.swept_at_s + SWEEP_S
+        due_at_s = self.swept_at_s + self.sweep_s
         if self.timers and self.timers[0][0] < due_at_s:
             due_at_s = self.timers[0][0]
         return max(0.0, due_at_s - time.monotonic())
@@ -123,7 +124,7 @@ class Loop:
                 self.advance(talk, talk.send, NOTHING)
             else:
                 self.timers_given_up -= 1
-        if now_s - self.swept_at_s >= SWEEP_S:
+        if now_s - self.swept_at_s >= self.sweep_s:
             self.sweep()
 
     def own_event(self, descriptor: int) -> None:
@@ -135,8 +136,8 @@ class Loop:
         elif descriptor == self.stop.fileno() and self.timetable is None:
             self.watch(descriptor, READ, 0)
             self.timetable = Drain(self.options)
+            self.sweep_s = LOOK_AGAIN_S
             self.door.last_call()
-            self.admit()
         elif not self.door.closed and descriptor == self.door.listener.fileno():
             self.admit()
 
@@ -158,7 +159,7 @@ class Loop:
             self.watch_client(talk, 0)  # early bytes, or the client is gone: the next step of its own will tell
 
     def sweep(self) -> None:
-        """Four times a second: deadlines, the door, and while draining the idle."""
+        """Four times a second, and more often while draining: deadlines, the door, and the idle at their time."""
         self.swept_at_s = self.now_s
         for talk in overdue(self.talks, self.now_s, self.options.send_s):
             self.advance(talk, talk.conversation.throw, TimeoutError())
@@ -184,14 +185,12 @@ class Loop:
             self.owners[talk.descriptor] = talk
             self.advance(talk, talk.send, None)
         self.open_or_shut_door()
-        if self.timetable is not None and self.door.queue_empty:
+        if self.door.deserted:
             self.door.close()
 
     def open_or_shut_door(self) -> None:
         """Look at the listener only while there is room; a readable one that nobody accepts from would spin the loop."""
-        wanted = READ if self.door.open else 0
-        if self.timetable is not None and self.door.queue_empty:
-            wanted = 0
+        wanted = READ if self.door.open and not self.door.deserted else 0
         if wanted != self.doors_watched:
             self.watch(self.door.listener.fileno(), self.doors_watched, wanted)
             self.doors_watched = wanted
@@ -204,7 +203,7 @@ class Loop:
         del self.owners[talk.descriptor]
         end(talk.conversation)
         talk.client.close()
-        if not self.doors_watched and self.timetable is None:
+        if not self.doors_watched and not self.door.closed:
             self.open_or_shut_door()
 
     def close(self) -> None:

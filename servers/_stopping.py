@@ -10,16 +10,21 @@ one alone could come too late: after the last look at `requested`, before the sy
 import os
 import signal
 import time
+from collections.abc import Callable
 from types import FrameType
 
 from servers._options import Options
 
 
 class Stop:
-    """The request to stop. `requested` is for conversations, which say `Connection: close`; `fileno()` is for models."""
+    """The request to stop. `requested` is for conversations, which say `Connection: close`; `fileno()` is for models.
+
+    `then` is called in the signal handler, for a model that has nobody to wait for the descriptor.
+    """
 
     def __init__(self) -> None:
         self.requested = False
+        self.then: Callable[[], object] = lambda: None
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def fileno(self) -> int:
@@ -32,6 +37,7 @@ class Stop:
             os._exit(128 + signum)
         self.requested = True
         os.write(self._writer, b"!")
+        self.then()
 
     def install(self) -> None:
         """Listen to SIGTERM and SIGINT. Only the main thread may call this, and no other signal may have a handler yet."""

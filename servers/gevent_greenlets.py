@@ -26,7 +26,6 @@ from servers._conversing import ENDS, RECEIVE_BYTES, SWEEP_S, Talk, end, overdue
 from servers._listening import Door
 from servers._options import Options
 from servers._steps import Conversation, Converse, Offer, Offload, Receive, Send, Step, Stopping, Wait
-from servers._stopping import Drain
 from servers._waiting import wait
 
 
@@ -110,16 +109,12 @@ def serve(listener: socket.socket, converse: Converse, options: Options, stop: S
     sweeper = gevent.get_hub().loop.timer(SWEEP_S, SWEEP_S)
     sweeper.start(house.sweep)
     door = Door(listener, house.talks, options.connections)
-    for client in door.clients(stop, options, gevent.select.poll, gevent.sleep):
+    release = functools.partial(release_idle, house.talks)
+    for client in door.clients(stop, options, release, gevent.select.poll, gevent.sleep):
         talk = GreenTalk(client, house, converse())
         house.talks.add(talk)
         talk.greenlet.start()
         gevent.sleep()  # the newcomer's turn, and everybody else's
-    timetable = Drain(options)
-    while house.talks and (now_s := time.monotonic()) < timetable.end_at_s:
-        if timetable.releasing(now_s):
-            release_idle(house.talks)
-        gevent.sleep(0.01)
     sweeper.close()
     gevent.killall([talk.greenlet for talk in house.talks if type(talk.step) is not Offload])
 

@@ -10,17 +10,17 @@ Offload is simply a call here: a thread that blocks stops nobody else.
 
 import socket
 import threading
+from functools import partial
 
-from servers._blocking import BlockingTalk, drain
+from servers._blocking import BlockingTalk, release_idle
 from servers._conversing import end
 from servers._listening import Door
 from servers._options import Options
 from servers._steps import Conversation, Converse, Stopping
-from servers._stopping import Drain
 
 
 def serve(listener: socket.socket, converse: Converse, options: Options, stop: Stopping) -> None:
-    """Serve until the stop, then drain."""
+    """Serve until the stop, then drain. The threads are daemons: those still busy after that die with the process."""
     talks: set[BlockingTalk] = set()
 
     def hold(talk: BlockingTalk, conversation: Conversation) -> None:
@@ -30,7 +30,7 @@ def serve(listener: socket.socket, converse: Converse, options: Options, stop: S
             talks.discard(talk)
 
     door = Door(listener, talks, options.connections)
-    for client in door.clients(stop, options):
+    for client in door.clients(stop, options, partial(release_idle, talks)):
         talk, conversation = BlockingTalk(client), converse()
         talks.add(talk)
         try:
@@ -40,4 +40,3 @@ def serve(listener: socket.socket, converse: Converse, options: Options, stop: S
             end(conversation)
             client.close()
             door.pause()
-    drain(talks, Drain(options))

@@ -12,12 +12,12 @@ Connections in the queue count as open, and their clients see them so; only when
 import queue
 import socket
 import threading
+from functools import partial
 
-from servers._blocking import BlockingTalk, drain
+from servers._blocking import BlockingTalk, release_idle
 from servers._listening import Door
 from servers._options import Options
 from servers._steps import Converse, Stopping
-from servers._stopping import Drain
 
 DEFAULTS = {"keepalive_requests": 100, "keepalive_idle_s": 1.0}
 
@@ -28,7 +28,7 @@ def max_connections(options: Options) -> int:
 
 
 def serve(listener: socket.socket, converse: Converse, options: Options, stop: Stopping) -> None:
-    """Serve until the stop, then drain: what is queued by then is served, too."""
+    """Serve until the stop, then drain: what is queued by then is served, too. Threads still busy after that die with us."""
     talks: set[BlockingTalk] = set()
     queued: queue.SimpleQueue[BlockingTalk] = queue.SimpleQueue()
 
@@ -44,8 +44,7 @@ def serve(listener: socket.socket, converse: Converse, options: Options, stop: S
         threading.Thread(target=work, daemon=True).start()
 
     door = Door(listener, talks, options.connections)
-    for client in door.clients(stop, options):
+    for client in door.clients(stop, options, partial(release_idle, talks)):
         talk = BlockingTalk(client)
         talks.add(talk)
         queued.put(talk)
-    drain(talks, Drain(options))
