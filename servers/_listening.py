@@ -117,7 +117,7 @@ class Door:
         self,
         stop: Stopping,
         options: Options,
-        release: Callable[[], object],
+        release: Callable[[], object] = lambda: None,
         poller: Callable[[], Poller] = select.poll,
         sleep: Callable[[float], object] = time.sleep,
     ) -> Iterator[socket.socket]:
