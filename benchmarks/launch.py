@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 
 import msgspec
@@ -49,8 +50,8 @@ class ReadyLine(msgspec.Struct, frozen=True):
 class Server:
     """A live server. Use it as a context manager: it is stopped at the end, by its pid."""
 
-    def __init__(self, model: str, cpus: Sequence[int], options: Sequence[str] = ()) -> None:
-        """Start it and wait for the ready line. Raises LaunchError."""
+    def __init__(self, model: str, cpus: Sequence[int], options: Sequence[str] = (), folder: Path | None = None) -> None:
+        """Start it and wait for the ready line. Raises LaunchError. `folder`: another checkout, whose server it shall be."""
         command = [sys.executable, "-m", "servers", model, "--port", "0", *options]
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  # closed in stop()
         begins = time.monotonic()
@@ -67,6 +68,7 @@ class Server:
             stdout=subprocess.PIPE,
             stderr=self._stderr,
             stdin=subprocess.DEVNULL,
+            cwd=folder,
             start_new_session=True,
             preexec_fn=settle,
         )

@@ -1,34 +1,39 @@
-"""`python -m benchmarks.selfbench [QUESTION …]`: those named, or all but `aa`. Status 1 if a bound is missed.
+"""`python -m benchmarks.selfbench [QUESTION …]`: those named, or all but `aa` and `versions`. Status 1 if a bound is missed.
 
-`aa` makes a run of its own; `aa RUN` asks its question of the visits of one that is there already.
+`aa` makes a run of its own; `aa RUN` asks its question of the visits of one that is there already. `versions FOLDER` compares
+the models here with those of another checkout.
 """
 
 import os
 import resource
 import sys
+from collections.abc import Callable
 from functools import partial
 
 from rich.console import Console
 
-from benchmarks.selfbench import aa, cost, crowd, fidelity, field, floors, peers, stall
+from benchmarks.selfbench import aa, correctness, cost, crowd, fidelity, field, floors, peers, stall, versions
 
-QUESTIONS = {  # in the order in which they are asked
+QUESTIONS: dict[str, Callable[..., bool]] = {  # in the order in which they are asked
     "cost": cost.measure,
     "floors": floors.measure,
     "crowd": crowd.measure,
     "fidelity": fidelity.measure,
     "stall": stall.measure,
     "field": field.measure,
+    "correctness": correctness.measure,
     "aa": aa.measure,
+    "versions": versions.measure,
 }
+ABOUT = {"aa": "run", "versions": "other"}  # asked by name only, with one word more: what it is of
 
 
 def main(names: list[str]) -> int:
     """Ask the questions in order; what needs a program that is not there is skipped, and said."""
     questions = dict(QUESTIONS)
-    if names[:1] == ["aa"] and len(names) == 2:
-        questions["aa"] = partial(aa.measure, run=names[1])
-        names = ["aa"]
+    if len(names) == 2 and names[0] in ABOUT:
+        questions[names[0]] = partial(QUESTIONS[names[0]], **{ABOUT[names[0]]: names[1]})
+        names = names[:1]
     if unknown := set(names) - set(QUESTIONS):
         print(f"selfbench: there is no {sorted(unknown)[0]!r}; there are: {', '.join(QUESTIONS)}", file=sys.stderr)
         return 2
@@ -41,11 +46,14 @@ def main(names: list[str]) -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     peers.pin(driver_cpu)
     console, good = Console(width=max(Console().width, 120)), True
-    for name in names or [question for question in QUESTIONS if question != "aa"]:
+    for name in names or [question for question in QUESTIONS if question not in ABOUT]:
         try:
             good &= questions[name](console, server_cpu, driver_cpu)
         except peers.Missing as missing:
             console.print(f"[bold]{name}[/]  skipped: {missing}")
+        except versions.NoCheckout as wrong:
+            print(f"selfbench: {wrong}", file=sys.stderr)
+            return 2
     return 0 if good else 1
 
 

@@ -1,0 +1,91 @@
+"""What has a change cost? Each model as it is here and as it is in another checkout, in turn, on one core."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from rich.console import Console
+
+from benchmarks import catalogue
+from benchmarks.launch import Server
+from benchmarks.load.engine import Drive, Session, Target, request_bytes
+
+CONNECTIONS = 64
+ROUNDS = 9
+SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Hello in a closed loop: throughput, and the server's CPU for each request."""
+
+    rate_per_s: float
+    cpu_us: float
+
+
+class NoCheckout(ValueError):
+    """A folder that holds no servebench; the message says what to do."""
+
+
+def pace(model: str, cpu: int, options: Sequence[str] = (), folder: Path | None = None) -> Pace:
+    """A fresh server's pace after warm-up with connections turned over. Raises RuntimeError on any error."""
+    with Server(model, [cpu], options, folder) as server:
+        port = server.facts.port
+        target = Target("127.0.0.1", port, request_bytes(f"127.0.0.1:{port}", "/hello"), body=b"Hello, World!")
+        for _ in range(3):
+            with Session(target, 16) as session:
+                session.open()
+                session.run(Drive(seconds=0.05))
+        with Session(target, CONNECTIONS) as session:
+            session.open()
+            load = session.run(Drive(seconds=SECONDS, ramp_s=0.05, watch=(server.facts.pid, *_children(server.facts.pid))))
+    if load.errors:
+        raise RuntimeError(f"{model}: errors: {load.errors}")
+    return Pace(load.completed / load.seconds, load.server_cpu_ns / 1e3 / load.completed)
+
+
+def _children(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in children.read_text().split()] if children.exists() else []
+
+
+Ask = Callable[[str], Pace]
+
+
+def measure(console: Console, server_cpu: int, _driver_cpu: int, other: str = "") -> bool:
+    """Print, for each model that both checkouts have, the other one's pace and this one's by it. Raises NoCheckout."""
+    folder = Path(other)
+    if not (folder / "servers" / "__main__.py").is_file():
+        raise NoCheckout(f"{other or 'versions'}: no checkout of servebench is there; name its folder: versions ../before")
+    models = [entry.name for entry in catalogue.models() if (folder / "servers" / f"{entry.name}.py").is_file()]
+    return compared(
+        console, f"versions[/]  hello here, by hello in {folder}", models, lambda model: pace(model, server_cpu, folder=folder),
+        lambda model: pace(model, server_cpu),
+    )  # fmt: skip
+
+
+def compared(console: Console, title: str, models: Sequence[str], first: Ask, second: Ask) -> bool:
+    """Print the ratios of the second to the first, taken in turn in each round; never a verdict, so always True."""
+    console.print(f"[bold]{title}; one core, {CONNECTIONS} connections, {ROUNDS} rounds in turn, median (least to most)")
+    for model in models:
+        rounds = []
+        for number in range(ROUNDS):
+            if number % 2:  # who comes second has the warmer machine
+                later = second(model)
+                rounds.append((first(model), later))
+            else:
+                rounds.append((first(model), second(model)))
+        rates = [after.rate_per_s / before.rate_per_s for before, after in rounds]
+        costs = [after.cpu_us - before.cpu_us for before, after in rounds]
+        console.print(
+            f"  {model:22} {median(before.rate_per_s for before, _ in rounds) / 1e3:6.1f}k/s to "
+            f"{median(after.rate_per_s for _, after in rounds) / 1e3:6.1f}k/s, ratio {_range(rates, '.3f')}; "
+            f"CPU {median(before.cpu_us for before, _ in rounds):.2f} µs a request, {_range(costs, '+.2f')}",
+            highlight=False,
+        )
+    return True
+
+
+def _range(values: Sequence[float], how: str) -> str:
+    return f"{median(values):{how}} ({min(values):{how}} to {max(values):{how}})"
