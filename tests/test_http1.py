@@ -8,7 +8,7 @@ from talking import HELLO, App, Clock, Pause, Stop, Talk, answers, chunked, get,
 from servers._steps import Offload, Receive, Send, Wait
 from servers.conversations.dates import LastLines
 from servers.conversations.http1 import Limits, http1
-from servers.conversations.messages import Response, Streamed
+from servers.conversations.messages import Request, Response, Streamed
 
 # ---------------------------------------------------------------- answers
 
@@ -79,12 +79,31 @@ def test_a_handler_that_answers_nonsense_is_a_500(wrong: object) -> None:
     assert only(talk(HELLO, app=lambda _request: wrong)).status == 500
 
 
-@pytest.mark.parametrize("fields", [[("X", "a\r\nY: b")], [("X\n", "a")], [("X", "a\0")], [("X", "ä")]])
-def test_no_header_injection(fields: list[tuple[str, str]]) -> None:
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("X", value) for value in ("a\r\nY: b", "a\nY: b", "a\rY: b", "a\0", "ä", "a\x85b", "a\u2028b", "a\x7f")),
+        *((name, "a") for name in ("X\n", "X\r\nY", "X: y\r\nZ", "X Y", "X:", "", "ä", " X", "X\t")),
+        *((name, "0") for name in ("Content-Length", "transfer-encoding", "Connection", "DATE", "Content-Type")),
+    ],
+)
+def test_no_header_injection(name: str, value: str) -> None:
     with pytest.raises(ValueError, match="break the response"):
-        Response(200, fields=fields)
-    with pytest.raises(ValueError, match="break the response"):
-        Response(200, content_type=fields[0][1] + "\r\n")
+        Response(200, fields=[(name, value)])
+
+
+@pytest.mark.parametrize("kind", ["a\r\nY: b", "a\n", "ä", "%s", "a\0"])
+def test_no_header_injection_by_content_type(kind: str) -> None:
+    with pytest.raises(ValueError, match=r"break the response|can't encode"):
+        Response(200, content_type=kind)
+    with pytest.raises(ValueError, match=r"break the response|can't encode"):
+        Streamed(200, 1, [b"x"], content_type=kind)
+
+
+@pytest.mark.parametrize("status", [100, 101, 199, 299, 600])
+def test_no_response_that_is_none(status: int) -> None:
+    with pytest.raises(ValueError, match=r"ends no exchange|not a valid HTTPStatus"):
+        Response(status)
 
 
 @pytest.mark.parametrize("status", [204, 304])
@@ -170,7 +189,7 @@ def test_the_rest_of_a_head_is_not_idle() -> None:
 
 
 def test_ends_after_so_many_requests() -> None:
-    conversation = talk(HELLO, HELLO + HELLO, limits=Limits(keepalive_requests=2), then_end=False)
+    conversation = talk(HELLO, HELLO, limits=Limits(keepalive_requests=2), then_end=False)
     assert [answer.closes for answer in answers(conversation.sent)] == [False, True]
     assert conversation.ended
 
@@ -219,10 +238,10 @@ def test_does_not_say_continue_before_413() -> None:
 
 
 def test_limits_are_exact() -> None:
-    limits = Limits(line_bytes=30, head_bytes=80, fields=3, body_bytes=5)
+    limits = Limits(line_bytes=30, header_bytes=60, fields=3, body_bytes=5)
     assert only(talk(get(target="/" + "x" * 16), limits=limits)).status == 200
     assert only(talk(get(target="/" + "x" * 17), limits=limits)).status == 414
-    room = 80 - len(get("X: "))
+    room = 60 - len("Host: a\r\nX: \r\n")
     assert only(talk(get("X: " + "y" * room), limits=limits)).status == 200
     assert only(talk(get("X: " + "y" * (room + 1)), limits=limits)).status == 431
     assert only(talk(get("X: 1", "X: 2"), limits=limits)).status == 200
@@ -232,6 +251,40 @@ def test_limits_are_exact() -> None:
     wide = Limits(body_bytes=5)
     assert only(talk(chunked(b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"), limits=wide)).status == 200
     assert only(talk(chunked(b"3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n"), limits=wide)).status == 413
+    trailers = Limits(header_bytes=80, fields=3)
+    assert only(talk(chunked(b"0\r\nX: " + b"y" * 75 + b"\r\n\r\n"), limits=trailers)).status == 200
+    assert only(talk(chunked(b"0\r\nX: " + b"y" * 76 + b"\r\n\r\n"), limits=trailers)).status == 431
+    assert only(talk(chunked(b"0\r\n" + b"X: y\r\n" * 3 + b"\r\n"), limits=trailers)).status == 200
+    assert only(talk(chunked(b"0\r\n" + b"X: y\r\n" * 4 + b"\r\n"), limits=trailers)).status == 431
+
+
+AT_ITS_LIMIT = {
+    "request line": get(target="/" + "x" * (30 - len("GET / HTTP/1.1"))),
+    "header section": get("X: " + "y" * (80 - len("Host: a\r\nX: \r\n"))),
+    "fields": get("X: 1", "X: 2"),
+    "body": post("Content-Length: 5", body=b"12345"),
+    "chunked body": get("Transfer-Encoding: chunked", method="POST") + b"5\r\n12345\r\n0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("received", AT_ITS_LIMIT.values(), ids=AT_ITS_LIMIT)
+def test_limits_are_the_same_however_a_request_is_cut(received: bytes) -> None:
+    limits = Limits(line_bytes=30, header_bytes=80, fields=3, body_bytes=5)
+    for cut in range(1, len(received)):
+        assert only(talk(received[:cut], received[cut:], limits=limits)).status == 200, received[:cut]
+    assert only(talk(*(received[i : i + 1] for i in range(len(received))), limits=limits)).status == 200
+
+
+def test_chunk_lines_must_be_worth_their_chunks() -> None:
+    """RFC 9112, 7.1.1: no endless extensions around next to no data; those of signed uploads are fine."""
+    small = chunked(b"1;e=" + b"x" * 500 + b"\r\nx\r\n")
+    conversation = talk(small, *[small.partition(b"\r\n\r\n")[2]] * 100, limits=Limits(linger_bytes=0), then_end=False)
+    assert only(conversation).status == 431
+    assert 60 < conversation.unread < 70  # after 16 KiB of them
+    signed = b"10000;chunk-signature=" + b"0" * 64 + b"\r\n" + b"x" * 65536 + b"\r\n"
+    assert only(talk(chunked(signed * 250 + b"0\r\n\r\n"))).status == 200
+    bytewise = b"1\r\nx\r\n" * 50_000
+    assert only(talk(chunked(bytewise + b"0\r\n\r\n"))).status == 200
 
 
 def test_idle_connections_end_without_a_word() -> None:
@@ -247,10 +300,64 @@ def test_a_client_that_says_nothing_is_told_nothing() -> None:
     assert talk().sent == talk(TimeoutError()).sent == talk(b"\r\n").sent == b""
 
 
+@pytest.mark.parametrize("stray", [b"\r\n", b"\r"])
+def test_empty_lines_neither_renew_the_idle_time_nor_end_it_early(stray: bytes) -> None:
+    conversation = talk(HELLO, Pause(6, stray), Pause(6, b"\n" * (stray == b"\r") + b"\r"), Pause(2.5, b"\n"), TimeoutError())
+    assert only(conversation).status == 200
+    assert conversation.ended
+    waits = [step for step in conversation.steps if isinstance(step, Receive)]
+    assert [(step.timeout_s, step.idle) for step in waits] == [(15, True), (15, True), (9, True), (3, True), (0.5, True)]
+
+
+def test_empty_lines_for_ever_end_without_a_word() -> None:
+    conversation = talk(HELLO, *[Pause(4, b"\r\n")] * 9, then_end=False)
+    assert conversation.ended
+    assert conversation.unread == 5
+    assert only(conversation).status == 200
+
+
+def test_a_request_after_empty_lines_has_all_the_time_of_a_head() -> None:
+    conversation = talk(Pause(14, b"\r\n"), HELLO[:5], Pause(9, HELLO[5:]), then_end=False)
+    assert only(conversation).status == 200
+    assert [step.timeout_s for step in conversation.steps if isinstance(step, Receive)][:3] == [15, 1, 10]
+
+
+@pytest.mark.parametrize("said", [[b"\r\n" * 9], [b"\r\n"] * 9, [b"\r\n" * 8, b"\r\nGET"], [b"\r\n" * 1000]])
+def test_more_than_a_handful_of_empty_lines_is_refused(said: list[bytes]) -> None:
+    assert [answer.status for answer in answers(talk(HELLO, *said).sent)] == [200, 400]
+
+
+def test_each_request_has_its_own_handful() -> None:
+    conversation = talk((b"\r\n" * 8 + HELLO) * 5)
+    assert [answer.status for answer in answers(conversation.sent)] == [200] * 5
+
+
+def test_a_slow_stream_does_not_shorten_the_idle_time() -> None:
+    def slow(_request: Request) -> Streamed:
+        return Streamed(200, 6, pieces())
+
+    def pieces() -> Iterable[bytes]:
+        yield b"abc"
+        clock.now_s += 14
+        yield b"def"
+
+    clock = Clock()
+    conversation = http1(slow, Stop(), Limits(), clock, LastLines())
+    next(conversation)
+    steps = [conversation.send(HELLO), *(conversation.send(None) for _ in range(2)), conversation.send(b"\r\n")]
+    assert [type(step) for step in steps] == [Send, Send, Receive, Receive]
+    assert steps[-1].timeout_s == 15
+
+
 def test_the_deadline_of_a_head_is_for_all_of_it() -> None:
     conversation = talk(HELLO[:9], Pause(4, HELLO[9:12]), Pause(4, HELLO[12:20]), Pause(2.5, HELLO[20:]))
     assert only(conversation).status == 408
     assert [step.timeout_s for step in conversation.steps if isinstance(step, Receive)][:4] == [15, 10, 6, 2]
+
+
+def test_the_idle_time_ends_before_the_time_of_a_head_begins() -> None:
+    """A whole head has its time however late in the idle time it begins."""
+    assert only(talk(Pause(14.9, HELLO[:9]), Pause(9.9, HELLO[9:]))).status == 200
 
 
 @pytest.mark.parametrize("late", [TimeoutError(), Pause(11, b"X")])
@@ -294,7 +401,7 @@ ENDLESS = {
 def test_what_never_ends_is_refused_soon(begun: bytes, more: bytes) -> None:
     conversation = talk(begun, *[more] * 40, limits=Limits(linger_bytes=0), then_end=False)
     assert only(conversation).status in (414, 431)
-    assert (40 - conversation.unread) * len(more) <= Limits().head_bytes + 2 * len(more)
+    assert (40 - conversation.unread) * len(more) <= Limits().header_bytes + 2 * len(more)
 
 
 def test_a_body_without_end_is_refused_soon() -> None:
@@ -337,6 +444,15 @@ def test_takes_in_only_so_much() -> None:
     conversation = talk(post("Content-Length: 99999"), *[b"x" * 1000] * 9, limits=limits, then_end=False)
     assert conversation.ended
     assert conversation.unread == 4
+
+
+def test_takes_in_what_is_sent_before_the_last_answer_is_known_to_be_the_last() -> None:
+    """Closing with unread bytes would reset the connection, and the answer with it."""
+    limits = Limits(keepalive_requests=1)
+    conversation = talk(HELLO + HELLO, HELLO, HELLO, Pause(1.1, HELLO), HELLO, limits=limits, then_end=False)
+    assert only(conversation).closes
+    assert conversation.ended
+    assert conversation.unread == 1
 
 
 def test_takes_in_only_for_so_long() -> None:

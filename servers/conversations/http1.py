@@ -45,6 +45,7 @@ def http1(
     bodies = BodyReader(parser, limits)
     queue: list[bytes] = []
     data, start, at, answered, close = b"", 0, 0, 0, False
+    now_s = clock()
     try:
         while not close and (data := (yield idle)):
             at, size, queued_bytes = 0, len(data), 0
@@ -54,10 +55,10 @@ def http1(
                     if queue:
                         yield _flushed(queue)
                     start = at
-                    data = yield from receive_head(data[at:], parser, limits, clock)
+                    data = yield from receive_head(data[at:], parser, limits, clock, now_s)
                     at, size, end = 0, len(data), data.find(HEAD_END) + 4
                     if not data:
-                        break  # there were empty lines only
+                        return  # there were empty lines only
                 start, at = at, end
                 request = parser.parse(data[start:end])
                 how = framing(request, limits)
@@ -83,16 +84,23 @@ def http1(
                 if request.method != "HEAD":
                     if type(answer) is Response:
                         queue.append(answer.body)
-                    elif isinstance(answer, Streamed) and not (yield from _stream(answer, queue)):
-                        return
+                    elif isinstance(answer, Streamed):
+                        if not (yield from _stream(answer, queue)):
+                            return
+                        now_s = clock()
                 if at < size:
                     queued_bytes += len(answer.head) + len(last) + len(answer.body)
                     if queued_bytes >= _JOIN_BYTES:
                         yield _flushed(queue)
                         queued_bytes = 0
-            if queue:
-                yield Send(b"".join(queue))
-                queue.clear()
+            send = Send(b"".join(queue))
+            queue.clear()
+            del data, request, answer  # nobody needs them while the client is slow or idle, and they may be large
+            if send.data:
+                yield send
+            del send
+            if at < size and how.keep_alive:  # the client did not know that this would be the last answer, and sends on
+                yield from _linger(limits.linger_bytes, limits, clock)
     except Refusal as refusal:
         _look_around(refusal, data, start, at)
         yield from _refuse(refusal, queue, limits, clock, last_lines)
@@ -116,7 +124,8 @@ def _receive_body(
     if queue:
         yield _flushed(queue)
     request.body = yield from bodies.receive(how, data, at)
-    return bodies.data, bodies.at
+    data, bodies.data = bodies.data, b""
+    return data, bodies.at
 
 
 def _settled(answer: Any, request: Request, queue: list[bytes]) -> Generator[Step, Any, Answer]:
@@ -175,24 +184,28 @@ def _look_around(refusal: Refusal, data: bytes, start: int, at: int) -> None:
 def _refuse(
     refusal: Refusal, queue: list[bytes], limits: Limits, clock: Callable[[], float], last_lines: LastLines
 ) -> Generator[Step, Any, None]:
-    """Send the answers due and the refusal, then take in some of what the client still sends, without keeping it.
-
-    A socket closed with unread data is reset, and a reset may destroy the answer before the client reads it (RFC 9112, 9.6).
-    """
-    now_s = clock()
-    last_lines.refresh(now_s)
+    """Send the answers due and the refusal, then take in some of what the client still sends."""
+    last_lines.refresh(clock())
     answer = problem(refusal.status, refusal.detail)
     queue += (answer.head, last_lines.close)
     if not refusal.head_only:
         queue.append(answer.body)
-    left_bytes = limits.linger_bytes if refusal.unread_bytes is None else min(refusal.unread_bytes, limits.linger_bytes)
-    end_s = now_s + limits.linger_s
+    unread_bytes = limits.linger_bytes if refusal.unread_bytes is None else min(refusal.unread_bytes, limits.linger_bytes)
     try:
         yield _flushed(queue)
-        while left_bytes > 0 and (now_s := clock()) < end_s:
-            data = yield Receive(end_s - now_s)
-            if not data:
-                return
-            left_bytes -= len(data)
+        yield from _linger(unread_bytes, limits, clock)
     except OSError:  # it was worth a try
         return
+
+
+def _linger(left_bytes: int, limits: Limits, clock: Callable[[], float]) -> Generator[Step, Any, None]:
+    """Receive what nobody will answer, without keeping it: so many bytes at most, and so long.
+
+    A socket closed with unread data is reset, and a reset may destroy the answer before the client reads it (RFC 9112, 9.6).
+    """
+    end_s = clock() + limits.linger_s
+    while left_bytes > 0 and (now_s := clock()) < end_s:
+        data = yield Receive(end_s - now_s)
+        if not data:
+            return
+        left_bytes -= len(data)

@@ -5,6 +5,7 @@ returns one. A `Response` lays out its head when it is made, so that an answer w
 nothing afterwards. What differs from one sending to the next (Date, Connection) is added by the codec.
 """
 
+import re
 from collections.abc import Callable, Generator, Iterable
 from functools import lru_cache
 from http import HTTPStatus
@@ -18,6 +19,11 @@ JSON = "application/json"
 BINARY = "application/octet-stream"
 
 _BODILESS = (204, 304)  # RFC 9110, 8.6
+_FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_OURS = frozenset(
+    ("connection", "content-length", "content-type", "date", "transfer-encoding")
+)  # laid out here and in the codec
+_DOT = re.compile(rb"%2[eE]")
 
 
 class Request:
@@ -37,18 +43,27 @@ class Request:
 
     @property
     def path(self) -> str:
-        """The target's path, percent-decoded, without scheme, authority and query (RFC 9112, 3.2)."""
+        """The target's path, percent-decoded, without scheme, authority, query and dot segments.
+
+        See RFC 9112, 3.2 and RFC 3986, 6.2.2. Dot segments are found before the rest is decoded: an escaped slash ends none.
+        """
         path = self.target.partition(b"?")[0]
         if not path.startswith(b"/") and b"://" in path:
             path = b"/" + path.split(b"://", 1)[1].partition(b"/")[2]
+        escaped = b"%" in path
+        if escaped:
+            path = _DOT.sub(b".", path)
+        if b"/." in path:
+            path = _without_dot_segments(path)
         text = path.decode("latin-1")
-        return unquote(text, errors="replace") if "%" in text else text
+        return unquote(text, errors="replace") if escaped else text
 
 
 class Response:
     """An answer with its body at hand. `head` is the part of its head that is the same each time it is sent.
 
-    `fields` are further header fields; ValueError if one could break out of its line, or for a body where the status has none.
+    `fields` are further header fields. ValueError if one could break out of its line or is the codec's to say, for a body where
+    the status has none, and for a status that is not a final one.
     """
 
     __slots__ = ("body", "head")
@@ -76,6 +91,21 @@ Answer = Response | Streamed
 Handler = Callable[[Request], Answer | Generator[Step, Any, Answer]]
 
 
+def _without_dot_segments(path: bytes) -> bytes:
+    """RFC 3986, 5.2.4: `.` is here, `..` is one up, and nothing is above the root."""
+    kept: list[bytes] = []
+    segments = path.split(b"/")[1:]
+    for segment in segments:
+        if segment == b"..":
+            if kept:
+                kept.pop()
+        elif segment != b".":
+            kept.append(segment)
+    if segments[-1] in (b".", b".."):
+        kept.append(b"")
+    return b"/" + b"/".join(kept)
+
+
 def _head(status: int, content_type: str, length_bytes: int, fields: Iterable[tuple[str, str]]) -> bytes:
     """Status line and header fields, each line ended; the empty line that ends a head is still missing."""
     if status in _BODILESS:
@@ -86,7 +116,7 @@ def _head(status: int, content_type: str, length_bytes: int, fields: Iterable[tu
         head = _head_start(status, content_type) % length_bytes
     for name, value in fields:
         line = f"{name}: {value}"
-        if not line.isprintable() or not line.isascii():
+        if not line.isprintable() or not line.isascii() or not _FIELD_NAME.fullmatch(name) or name.lower() in _OURS:
             raise ValueError(f"header field would break the response: {line!r}")
         head += line.encode("ascii") + b"\r\n"
     return head
@@ -94,6 +124,8 @@ def _head(status: int, content_type: str, length_bytes: int, fields: Iterable[tu
 
 @lru_cache(maxsize=256)
 def _head_start(status: int, content_type: str) -> bytes:
+    if status < 200:
+        raise ValueError(f"{status} ends no exchange")
     if not content_type.isprintable() or "%" in content_type:
         raise ValueError(f"content type would break the response: {content_type!r}")
     lines = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", f"Content-Type: {content_type}", "Content-Length: %d", ""
