@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from benchmarks.conformance.subjects import Running
 
 Strength = Literal["must", "should", "ours"]
-Ending = Literal["open", "closed", "either"]
+# What becomes of a connection: it serves another request; the server closes it by itself; nothing more is served on it, though
+# the server may wait for the client to close; another request is served or it is closed, nothing else; nobody looks.
+Ending = Literal["open", "closed", "over", "sound", "either"]
 
 
 @dataclass(frozen=True, slots=True)

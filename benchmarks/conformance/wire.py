@@ -12,11 +12,14 @@ from benchmarks.conformance.rule import Answer, Broken, Ending, HalfClose, Scrip
 PATIENCE_S = 2.0  # for what should come at once
 PIECES_APART_S = 0.002  # between two sends in a row, so that they are received as two
 KEPT_BYTES = 16_384  # of each direction, for the report
+HEAD_MOST_BYTES = 65_536  # of an answer
+BODY_MOST_BYTES = 1 << 26
 
-_STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2}) ?([\t \x21-\x7e\x80-\xff]*)")  # RFC 9112, 4
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2}) ([\t \x21-\x7e\x80-\xff]*)")  # RFC 9112, 4
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t \x21-\x7e\x80-\xff]*?)[ \t]*")  # RFC 9112, 5
 _CHUNK = re.compile(rb"([0-9A-Fa-f]+)(?:;[^\r\n]*)?\r\n")
 _PROBE = b"GET /hello HTTP/1.1\r\nHost: examiner\r\n\r\n"
+_PROBED = (200, b"Hello, World!")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,13 @@ class Response:
     reason: str
     fields: dict[str, str]
     body: bytes
+    minor: int = 1  # of the version: 1 for HTTP/1.1
+
+    @property
+    def closes(self) -> bool:
+        """It says that the connection ends with it (RFC 9112, 9.3)."""
+        options = {option.strip().lower() for option in self.fields.get("connection", "").split(",")}
+        return "close" in options or (self.minor == 0 and "keep-alive" not in options)
 
 
 class Client:
@@ -40,6 +50,7 @@ class Client:
         self._unread = bytearray()
         self._ended = False
         self._sent_last = False
+        self._closes = False  # the last answer said so
 
     def __enter__(self) -> "Client":
         return self
@@ -49,16 +60,17 @@ class Client:
 
     # ------------------------------------------------------------ what it says
 
-    def send(self, data: bytes) -> None:
-        """Send all of it. A server that closes early is no error here: what it said before can still be read."""
+    def send(self, data: bytes) -> bool:
+        """Send all of it; False when the server has closed. That is no error here: what it said before can still be read."""
         self.sent += data[: max(0, KEPT_BYTES - len(self.sent))]
         self._sent_last = True
         try:
             self.socket.sendall(data)
         except (BrokenPipeError, ConnectionResetError):
-            pass
+            return False
         except TimeoutError:
             raise self.broken(f"took nothing for {self.patience_s:g} s") from None
+        return True
 
     def half_close(self) -> None:
         """Say that no more will be sent."""
@@ -76,13 +88,20 @@ class Client:
 
     def answer(self, to_head: bool = False) -> Response:
         """The next response, whole and well-formed. Raises Broken."""
-        while True:
-            end = self._unread.find(b"\r\n\r\n")
-            if end >= 0:
-                break
+        found = self.answer_or_end(to_head)
+        if found is None:
+            raise self.broken("ended the connection without an answer")
+        return found
+
+    def answer_or_end(self, to_head: bool = False) -> Response | None:
+        """The next response, whole and well-formed; None when the connection ends instead. Raises Broken."""
+        while (end := self._unread.find(b"\r\n\r\n")) < 0:
+            if len(self._unread) > HEAD_MOST_BYTES:
+                raise self.broken(f"answered with {len(self._unread)} bytes in which no head ends")
             if not self.more():
-                what = "ended the connection inside a head" if self._unread else "ended the connection without an answer"
-                raise self.broken(what)
+                if not self._unread:
+                    return None
+                raise self.broken("ended the connection inside a head")
         head = bytes(self._unread[:end])
         del self._unread[: end + 4]
         first, *lines = head.split(b"\r\n")
@@ -94,47 +113,64 @@ class Client:
                 raise self.broken(f"answered with a line that is no field: {line[:80]!r}")
             name, value = field[1].decode().lower(), field[2].decode("latin-1")
             fields[name] = f"{fields[name]}, {value}" if name in fields else value
-        status = int(status_line[1])
+        status = int(status_line[2])
         body = self._body(status, fields, to_head)
-        return Response(status, status_line[2].decode("latin-1"), fields, body)
+        found = Response(status, status_line[3].decode("latin-1"), fields, body, int(status_line[1]))
+        self._closes = found.closes
+        return found
 
     def _body(self, status: int, fields: dict[str, str], to_head: bool) -> bytes:
         """RFC 9112, 6.3."""
+        coding, length = fields.get("transfer-encoding"), fields.get("content-length")
+        framed = [name for name in ("Content-Length", "Transfer-Encoding") if name.lower() in fields]
+        if framed and (status < 200 or status == 204):
+            raise self.broken(f"answered {status} with {framed[0]}")
+        if len(framed) == 2:
+            raise self.broken("answered with both Content-Length and Transfer-Encoding")
+        if length is not None and not re.fullmatch("[0-9]{1,18}", length):
+            raise self.broken(f"answered with Content-Length: {length[:40]}")
         if to_head or status < 200 or status in (204, 304):
             return b""
-        if fields.get("transfer-encoding", "").lower() == "chunked":
+        if coding is not None:
+            if coding.lower() != "chunked":
+                raise self.broken(f"answered with Transfer-Encoding: {coding[:40]}")
             return self._chunks()
-        length = fields.get("content-length")
-        if length is None:
-            while self.more():
-                pass
-            return self._take(len(self._unread))
-        if not (length.isascii() and length.isdigit()):
-            raise self.broken(f"answered with Content-Length: {length[:40]}")
-        self._fill(int(length))
-        return self._take(int(length))
+        if length is not None:
+            self._fill(int(length))
+            return self._take(int(length))
+        while self.more():
+            if len(self._unread) > BODY_MOST_BYTES:
+                raise self.broken(f"answered with a body of more than {BODY_MOST_BYTES} bytes")
+        return self._take(len(self._unread))
 
     def _chunks(self) -> bytes:
         body = bytearray()
         while True:
-            while b"\r\n" not in self._unread:
-                self._fill(len(self._unread) + 1)
+            self._fill_line()
             if not (size := _CHUNK.match(self._unread)):
                 raise self.broken("answered with a malformed chunk")
+            n = int(size[1], 16)  # before the bytes go that the match shows
             del self._unread[: size.end()]
-            if not (n := int(size[1], 16)):
+            if not n:
                 break
             self._fill(n + 2)
             body += self._take(n)
             if self._take(2) != b"\r\n":
                 raise self.broken("answered with a chunk of another length")
-        while b"\r\n" not in self._unread:
-            self._fill(len(self._unread) + 1)
+        self._fill_line()
         if self._take(2) != b"\r\n":
             raise self.broken("answered with a trailer, which nobody has asked for")
         return bytes(body)
 
+    def _fill_line(self) -> None:
+        while b"\r\n" not in self._unread:
+            if len(self._unread) > HEAD_MOST_BYTES:
+                raise self.broken("answered with a malformed chunk")
+            self._fill(len(self._unread) + 1)
+
     def _fill(self, size: int) -> None:
+        if size > BODY_MOST_BYTES:
+            raise self.broken(f"answered with a body of more than {BODY_MOST_BYTES} bytes")
         while len(self._unread) < size:
             if not self.more():
                 raise self.broken("ended the connection inside a body")
@@ -152,7 +188,8 @@ class Client:
         try:
             data = self.socket.recv(1 << 18)
         except TimeoutError:
-            raise self.broken(f"said nothing for {self.patience_s:g} s") from None
+            where = f" after {bytes(self._unread[:80])!r}" if self._unread else ""
+            raise self.broken(f"said nothing for {self.patience_s:g} s{where}") from None
         except OSError:  # reset
             data = b""
         self._ended = not data
@@ -178,7 +215,28 @@ class Client:
             found = self.answer()
         except Broken as broken:
             raise self.broken(f"did not serve the next request on the connection: {broken.saw}") from None
-        if (found.status, found.body) != (200, b"Hello, World!"):
+        self._probed(found)
+
+    def is_sound(self) -> None:
+        """The connection serves another request, or is closed; nothing else comes. Raises Broken."""
+        if self._closes:
+            return self.is_over()
+        self.send(_PROBE)
+        found = self.answer_or_end()
+        return self._probed(found) if found else None
+
+    def is_over(self) -> None:
+        """The connection serves no other request. Raises Broken.
+
+        A server that has said so may wait for the client's end before it closes, lest the answer be lost (RFC 9112, 9.6).
+        """
+        self.send(_PROBE)
+        if self._closes:
+            self.half_close()
+        self.ends()
+
+    def _probed(self, found: Response) -> None:
+        if (found.status, found.body) != _PROBED:
             raise self.broken(f"answered the next request on the connection with {found.status} {found.body[:40]!r}")
 
     def broken(self, saw: str) -> Broken:
@@ -205,11 +263,23 @@ class Client:
             self.goes_on()
         elif ends == "closed":
             self.ends()
+        elif ends == "over":
+            self.is_over()
+        elif ends == "sound":
+            self.is_sound()
         return heard
 
     def expect(self, wanted: Answer) -> Response:
         """The next response, which must be as wanted. Raises Broken."""
-        found = self.answer(wanted.to_head)
+        return self.checked(self.answer(wanted.to_head), wanted)
+
+    def expect_or_end(self, wanted: Answer) -> Response | None:
+        """The next response, which must be as wanted; None when the connection ends instead. Raises Broken."""
+        found = self.answer_or_end(wanted.to_head)
+        return self.checked(found, wanted) if found else None
+
+    def checked(self, found: Response, wanted: Answer) -> Response:
+        """The same response, if it is as wanted. Raises Broken."""
         if found.status not in wanted.statuses:
             raise self.broken(f"answered {found.status}, not {_alternatives(wanted.statuses)}")
         if wanted.body is not None and 200 <= found.status < 300 and found.body != wanted.body:

@@ -7,8 +7,10 @@ servers of their own.
 from collections.abc import Mapping
 
 from benchmarks.conformance.rule import Rule
-from benchmarks.conformance.rules import heads
+from benchmarks.conformance.rules import chunks, connections, framing, heads, responses, semantics, targets
+
+_WIRE = (heads, targets, framing, chunks, semantics, connections, responses)
 
 PARTS: Mapping[str, tuple[Rule, ...]] = {
-    "wire": heads.RULES,
+    "wire": tuple(rule for topic in _WIRE for rule in topic.RULES),
 }
