@@ -1,4 +1,4 @@
-"""The rules, by part and topic. Each file defines RULES; here they become the parts of the suite, in the order of asking.
+"""The rules, by part and topic. Each file is a topic and defines RULES; here they become the parts of the suite, in order.
 
 `wire` needs no waiting and is asked by the harness before any timing; `limits` waits for deadlines; `stop` and `faults` start
 servers of their own.
@@ -9,8 +9,13 @@ from collections.abc import Mapping
 from benchmarks.conformance.rule import Rule
 from benchmarks.conformance.rules import chunks, connections, framing, heads, responses, semantics, targets
 
-_WIRE = (heads, targets, framing, chunks, semantics, connections, responses)
+_TOPICS = {
+    "wire": (heads, targets, framing, chunks, semantics, connections, responses),
+}
 
+TOPICS: Mapping[str, Mapping[str, tuple[Rule, ...]]] = {
+    part: {topic.__name__.rpartition(".")[2]: topic.RULES for topic in topics} for part, topics in _TOPICS.items()
+}
 PARTS: Mapping[str, tuple[Rule, ...]] = {
-    "wire": tuple(rule for topic in _WIRE for rule in topic.RULES),
+    part: tuple(rule for rules in topics.values() for rule in rules) for part, topics in TOPICS.items()
 }
