@@ -154,7 +154,7 @@ class Host:
 
     async def _drain(self, timetable: Drain) -> None:
         self._open_or_shut_door()
-        self._door.last_call()
+        self._door.last_call(self._stop)
         while (self._inside or not self._door.closed) and self.loop.time() < timetable.end_at_s:
             if not self._door.closed:
                 self._accept()

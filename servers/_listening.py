@@ -72,6 +72,7 @@ class Door:
         self._most = most
         self._retry_at_s = 0.0
         self._last_call_at_s = math.inf
+        self._shrink = False
 
     @property
     def open(self) -> bool:
@@ -85,8 +86,8 @@ class Door:
     def accept(self) -> socket.socket | None:
         """The next client, its socket blocking; None when nobody is waiting or there is no room. Never waits itself."""
         called = time.monotonic() >= self._last_call_at_s and not self.closed
-        if called:
-            self.listener.listen(0)  # from now on the kernel queues (almost) nobody new
+        if called and self._shrink:
+            self.listener.listen(0)  # the kernel queues (almost) nobody new
         while self.open and not self.closed:
             try:
                 client, _ = self.listener.accept()
@@ -104,9 +105,13 @@ class Door:
         self.queue_empty = False
         return None
 
-    def last_call(self) -> None:
-        """The server is stopping: let nobody new queue, HANDSHAKE_S from now. Accept until the door is `deserted`."""
+    def last_call(self, stop: Stopping) -> None:
+        """The server is stopping: let nobody new queue, HANDSHAKE_S from now. Accept until the door is `deserted`.
+
+        A process that shares the listener leaves its queue as it is: perhaps only this one process is told to stop.
+        """
         self._last_call_at_s = time.monotonic() + HANDSHAKE_S
+        self._shrink = stop.alone
 
     def close(self) -> None:
         """No more clients."""
@@ -137,7 +142,7 @@ class Door:
                 knocking.poll(None)
             else:
                 room.poll(RETRY_S * 1000)
-        self.last_call()
+        self.last_call(stop)
         timetable = Drain(options)
         while (self._inside or not self.closed) and (now_s := time.monotonic()) < timetable.end_at_s:
             if (client := self.accept()) is not None:

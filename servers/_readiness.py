@@ -137,7 +137,7 @@ class Loop:
             self.watch(descriptor, READ, 0)
             self.timetable = Drain(self.options)
             self.sweep_s = LOOK_AGAIN_S
-            self.door.last_call()
+            self.door.last_call(self.stop)
         elif not self.door.closed and descriptor == self.door.listener.fileno():
             self.admit()
 

@@ -82,6 +82,7 @@ class Stopping(Protocol):
     """What a model is given to learn that it shall stop."""
 
     requested: bool
+    alone: bool  # no other process accepts from the same listener
 
     def fileno(self) -> int:
         """A descriptor that becomes readable at the request and stays so: wait for it, never read it."""

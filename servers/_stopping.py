@@ -24,6 +24,7 @@ class Stop:
 
     def __init__(self) -> None:
         self.requested = False
+        self.alone = True
         self.then: Callable[[], object] = lambda: None
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
@@ -49,7 +50,7 @@ class Stop:
         """In a forked child: a request and a pipe of its own, so that stopping one worker does not stop them all."""
         os.close(self._reader)
         os.close(self._writer)
-        self.requested = False
+        self.requested, self.alone = False, False
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
 

@@ -18,7 +18,7 @@ import time
 from functools import partial
 
 from servers._blocking import BlockingTalk, release_idle
-from servers._listening import LOOK_AGAIN_S, Door
+from servers._listening import HANDSHAKE_S, LOOK_AGAIN_S, Door
 from servers._options import Options
 from servers._steps import Converse
 from servers._stopping import Drain, Stop
@@ -36,7 +36,9 @@ def serve(listener: socket.socket, converse: Converse, options: Options, stop: S
     """Keep the workers alive until the stop, then let them drain."""
     workers = Workers(lambda _: work(listener, converse, options, stop), max_connections(options), stop)
     workers.keep()
-    listener.close()  # the workers share it: the kernel's queue lives until the last of them has found it empty
+    time.sleep(HANDSHAKE_S)
+    listener.listen(0)  # let nobody new queue; the workers share the listener, and its queue lives until they find it empty
+    listener.close()
     workers.dismiss(options)
 
 
