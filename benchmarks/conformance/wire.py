@@ -296,4 +296,11 @@ class Client:
 
 
 def _alternatives(statuses: Sequence[int]) -> str:
-    return " or ".join(map(str, statuses))
+    """ "200 or 400 to 499"."""
+    runs: list[list[int]] = []
+    for status in sorted(statuses):
+        if runs and status == runs[-1][-1] + 1 and len(statuses) > 8:
+            runs[-1].append(status)
+        else:
+            runs.append([status])
+    return " or ".join(str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs)

@@ -1,20 +1,28 @@
 """Tests that no script can express, since what a server may do next depends on what it did before."""
 
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from email.utils import parsedate_to_datetime
 
 from benchmarks.conformance.rule import Answer
 from benchmarks.conformance.rules._requests import SERVED, request
 from benchmarks.conformance.subjects import Running
+from benchmarks.conformance.wire import PIECES_APART_S
 
 Test = Callable[[Running], None]
 ANSWERS_MOST = 64
+CLOCKS_APART_S = 5
 GOING_ON_BYTES, PIECE_BYTES = 1 << 25, 1 << 16
 
 
 def never_served(*sent: bytes) -> Test:
     """After these bytes and the client's end, a server closes the connection and has answered with refusals at most."""
+    return not_served(*sent, as_body=None)
+
+
+def not_served(*sent: bytes, as_body: bytes | None) -> Test:
+    """The same, but only this body is wrong (None: any): whether the client's end may end a body is another rule's question."""
 
     def test(running: Running) -> None:
         with running.connect() as client:
@@ -23,21 +31,25 @@ def never_served(*sent: bytes) -> Test:
             client.half_close()
             for _ in range(ANSWERS_MOST):
                 found = client.answer_or_end()
-                if found is None:
+                if found is None or (found.status >= 400 and found.closes):
                     return
-                if found.status < 400 and found.status != 100:
+                if 200 <= found.status < 400 and as_body in (None, found.body):
                     raise client.broken(f"answered {found.status} to what is no whole and valid request")
             raise client.broken(f"answered {ANSWERS_MOST} times")
 
     return test
 
 
-def in_order(*exchanges: tuple[bytes, Answer]) -> Test:
-    """Requests sent all at once are answered in order; a server may close after any of them."""
+def in_order(*exchanges: tuple[bytes, Answer], cuts: Sequence[int] = ()) -> Test:
+    """Requests sent all at once, or in packets cut there, are answered in order; a server may close after any of them."""
 
     def test(running: Running) -> None:
         with running.connect() as client:
-            client.send(b"".join(sent for sent, _ in exchanges))
+            sent = b"".join(request for request, _ in exchanges)
+            for begin, end in itertools.pairwise((0, *cuts, len(sent))):
+                client.send(sent[begin:end])
+                if end < len(sent):
+                    time.sleep(PIECES_APART_S)
             client.expect(exchanges[0][1])
             for _, wanted in exchanges[1:]:
                 if not client.expect_or_end(wanted):
@@ -90,6 +102,23 @@ def keeps_its_word(running: Running) -> None:
             client.goes_on()
 
 
+def head_like_get(target: str) -> Test:
+    """If the answer to HEAD says a length, it is that of what GET gets."""
+
+    def test(running: Running) -> None:
+        with running.connect() as client:
+            client.send(request(target=target))
+            size = len(client.expect(Answer((200,))).body)
+        with running.connect() as client:
+            client.send(request(target=target, method="HEAD"))
+            said = client.expect(Answer((200,), to_head=True)).fields.get("content-length")
+            if said not in (None, str(size)):
+                raise client.broken(f"said Content-Length: {said} to HEAD; GET gets {size} bytes")
+            client.is_sound()
+
+    return test
+
+
 def hangs_up(sent: bytes, wanted: Answer) -> Test:
     """A server that has refused a request ends the connection, even while the client goes on sending."""
 
@@ -106,7 +135,7 @@ def hangs_up(sent: bytes, wanted: Answer) -> Test:
 
 
 def tells_the_time(running: Running) -> None:
-    """Date is now, within two seconds of the examiner's clock."""
+    """Date is now, within five seconds of the examiner's clock."""
     with running.connect() as client:
         client.send(request())
         found = client.expect(SERVED)
@@ -114,7 +143,7 @@ def tells_the_time(running: Running) -> None:
             said = parsedate_to_datetime(found.fields["date"]).timestamp()
         except (KeyError, ValueError, TypeError):
             raise client.broken("answered without a Date that can be read") from None
-        if abs(said - time.time()) > 2:
+        if abs(said - time.time()) > CLOCKS_APART_S:
             raise client.broken(f"said that it is {found.fields['date']}")
 
 

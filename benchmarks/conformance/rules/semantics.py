@@ -1,7 +1,7 @@
 """What requests mean: methods, routes that are not there, expectations, upgrades."""
 
 from benchmarks.conformance.rule import Answer, Rule
-from benchmarks.conformance.rules._exchanges import awaits_body, never_served
+from benchmarks.conformance.rules._exchanges import awaits_body, head_like_get
 from benchmarks.conformance.rules._requests import (
     BAD,
     CHUNKS,
@@ -27,14 +27,14 @@ _METHODS = (
     Rule("head", "HEAD is answered like GET, without a body.", "RFC 9110, 9.3.2", "must",
          (request(method="HEAD"), SERVED_HEAD), "sound"),
     Rule("head-length", "If HEAD says a length, it is that of GET.", "RFC 9110, 8.6", "must",
-         (request(method="HEAD", target="/bytes/1000"), Answer((200,), to_head=True)), "sound"),
+         head_like_get("/bytes/1000")),
     Rule("head-same-fields", "HEAD says the same type and length as GET.", "RFC 9110, 9.3.2", "should",
          (request(method="HEAD"),
           Answer((200,), fields=(("Content-Length", "13"), ("Content-Type", "text/plain.*")), to_head=True)), "sound"),
     Rule("head-404", "A HEAD for nothing is answered 404 without a body.", "RFC 9110, 9.3.2", "must",
          (request(method="HEAD", target="/nothing"), Answer((404,), to_head=True)), "sound"),
     Rule("head-400", "A HEAD that is refused is answered without a body.", "RFC 9110, 9.3.2", "must",
-         (request(method="HEAD", host=False), Answer((400,), to_head=True)), "sound"),
+         (request("X : y", method="HEAD"), Answer((400,), to_head=True)), "sound"),
     Rule("options", "OPTIONS says what a resource allows.", "servebench", "ours",
          (request(method="OPTIONS"), Answer((200, 204), fields=(("Allow", ".*GET.*"),))), "open"),
     Rule("not-found", "What is not there is 404.", "RFC 9110, 15.5.5", "must",
@@ -76,8 +76,6 @@ _EXPECTATIONS = (
          (post("Content-Length: 1000000000000", "Expect: 100-continue"), refused(413)), "over"),
     Rule("continue-no-host", "A request without Host is refused without 100.", "servebench", "ours",
          (b"POST /echo HTTP/1.1\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n", BAD), "over"),
-    Rule("continue-client-gone", "A client that ends without the body it announced is not served.", "RFC 9112, 6.3 (6)", "must",
-         never_served(_EXPECTED)),
     Rule("expectation-unknown", "An expectation that nobody knows is refused with 417.", "servebench", "ours",
          (sized(b"abc", "Expect: miracles"), refused(417)), "over"),
     Rule("expectation-unknown-http-1-0", "HTTP/1.0 may expect what it likes.", "servebench", "ours",
