@@ -59,12 +59,15 @@ def test_machines_are_told_every_outcome(copy):
 
 def test_the_table_has_a_column_for_each_server_and_a_row_for_each_rule(copy):
     servebench(
-        copy, "check", "careless", "epoll_loop", "--rule", "plain,host-missing", "--fast", "--markdown", "table.md", status=1
+        copy, "check", "careless", "epoll_loop", "--rule", "plain,host-missing", "--fast", "--write", "told", status=1
     )
-    page = (copy / "table.md").read_text()
+    page = (copy / "told" / "README.md").read_text()
     assert "| ✓ | ✓ |" in page
     assert "| ✗ | ✓ |" in page
     assert "What careless breaks" in page
+    assert len(json.loads((copy / "told" / "outcomes.json").read_text())) == 2
+    for name in ("rules.png", "rules.svg", "rules-dark.png", "rules-dark.svg"):
+        assert (copy / "told" / name).stat().st_size > 5_000
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ FAMILIES = (
     Family("asyncio", "#7A4FA3", ("asyncio",)),
     Family("greenlets", "#CC79A7", ("gevent",)),
     Family("other runtimes", "#E69F00", ("trio", "curio", "twisted", "tornado")),
-    Family("references", "#555555", ("nginx", "kernel")),
+    Family("references", "#555555", ("nginx", "kernel", "gunicorn", "uvicorn", "waitress", "hypercorn")),
 )
 SPARE_COLOURS = ("#56B4E9", "#8C6D31", "#A8324A", "#6B7F00", "#3F4C9A")
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")

@@ -2,7 +2,7 @@
 
 import argparse
 import resource
-import sys
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--rule", type=_words, default=(), metavar="A,B", help="only these rules")
     add("--repeat", type=int, default=1, metavar="N", help="ask every rule so often; it is kept if it was kept each time")
     add("--list", action="store_true", help="list the rules, and examine nobody")
-    add("--markdown", type=Path, metavar="FILE", help="write the table of servers and rules to a file")
+    add("--write", type=Path, metavar="DIR", help="write the table of servers and rules, its picture and all outcomes there")
     add("--json", action="store_true", help="print all outcomes as JSON on stdout")
 
 
@@ -51,9 +51,9 @@ def command(options: argparse.Namespace) -> int:
         print(msgspec.json.format(msgspec.json.encode(reports), indent=1).decode())
     if len(reports) > 1:
         told.show_table(console, reports)
-    if options.markdown:
-        _write(options.markdown, told.as_markdown(reports, sys.argv[1:]))
-        console.print(f"table: {options.markdown}", highlight=False)
+    if options.write:
+        _write(options.write, reports, shlex.join(["servebench", *options.arguments]))
+        console.print(f"written: {options.write}/README.md, rules.png, outcomes.json", highlight=False)
     judged = {subject.name for subject in subjects if subject.ours or subject.name in options.models}
     return FAILED if any(report.broken for report in reports if report.subject in judged) else 0
 
@@ -110,8 +110,17 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-def _write(path: Path, text: str) -> None:
+def _write(folder: Path, reports: Sequence[Report], command: str) -> None:
+    """The page, its picture on light and dark paper, and the outcomes for machines."""
+    from benchmarks import plot  # imported here: matplotlib is slow to load, and seldom wanted
+    from benchmarks.charts import rules
+    from benchmarks.charts._style import LIGHT
+
     try:
-        record.write_bytes(path, text.encode())
+        record.write_bytes(folder / "README.md", told.as_markdown(reports, command).encode())
+        record.write_bytes(folder / "outcomes.json", msgspec.json.format(msgspec.json.encode(reports), indent=0))
+        for theme in plot.THEMES:
+            stem = "rules" if theme is LIGHT else f"rules-{theme.name}"
+            plot.save(rules.draw(reports, told.conditions(command), theme), folder / stem)
     except OSError as error:
-        raise BadUse(f"{trouble(error)}; choose another file with --markdown") from None
+        raise BadUse(f"{trouble(error)}; choose another folder with --write") from None

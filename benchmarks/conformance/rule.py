@@ -112,6 +112,7 @@ class Report:
     parts: list[str]
     outcomes: list[Outcome]
     seconds: float
+    ours: bool = True  # one of the project's models
     not_started: str = ""  # why it could not be started with some rule's settings
 
     @property

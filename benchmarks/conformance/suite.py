@@ -38,7 +38,7 @@ def examine(
         outcomes |= {outcome.rule: outcome for outcome in _once(subject, left, tell)}
     ordered = [outcomes[rule.name] for rule in rules]
     not_started = next((one.saw for one in ordered if one.saw.startswith(_NOT_STARTED)), "")
-    return Report(subject.name, list(parts), ordered, time.monotonic() - begins, not_started)
+    return Report(subject.name, list(parts), ordered, time.monotonic() - begins, subject.ours, not_started)
 
 
 def _once(subject: Subject, rules: Sequence[Rule], tell: Tell) -> list[Outcome]:

@@ -1,8 +1,9 @@
 """What came of the suite: for a terminal, each server and what it breaks; for a page, a table of servers and rules."""
 
+import datetime
 import platform
-import shlex
 from collections.abc import Iterable, Sequence
+from importlib import metadata
 
 from rich import box
 from rich.console import Console
@@ -13,6 +14,7 @@ from rich.text import Text
 from benchmarks.conformance.rule import Outcome, Report, Rule
 from benchmarks.conformance.rules import PARTS
 
+QUESTION = "Which server keeps which rule?"
 SHOWN_BYTES = 700  # of each direction
 MARKS = {"kept": "✓", "broken": "✗", "unfit": "–"}
 _COLOURS = {"must": "red", "should": "yellow", "ours": "magenta"}
@@ -117,14 +119,32 @@ _LEGEND = (
 )
 
 
-def as_markdown(reports: Sequence[Report], arguments: Sequence[str]) -> str:
+def conditions(command: str) -> str:
+    """The small print: how to make it again, on what, when."""
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    return f"Python {platform.python_version()} · {_versions()} · {today} · {command}"
+
+
+def _versions() -> str:
+    """The versions of the peers that are installed."""
+    found = []
+    for package in ("gunicorn", "gevent", "uvicorn", "h11", "httptools", "waitress", "hypercorn"):
+        try:
+            found.append(f"{package} {metadata.version(package)}")
+        except metadata.PackageNotFoundError:
+            continue
+    return ", ".join(found)
+
+
+def as_markdown(reports: Sequence[Report], command: str) -> str:
     """The table of servers and rules, what each broken must looked like, and how to make it again."""
     servers = [report.subject for report in reports]
     found = {(report.subject, outcome.rule): outcome for report in reports for outcome in report.outcomes}
     parts = [part for part in PARTS if any(part in report.parts for report in reports)]
     blocks = [
-        "# Which server keeps which rule",
-        f"Made by `{shlex.join(['servebench', *arguments])}` on Python {platform.python_version()}. {_LEGEND}",
+        f"# {QUESTION}",
+        f"![{QUESTION}](rules.png)",
+        f"{conditions(command)}. {_LEGEND}",
         _summary(reports, parts),
     ]
     for part in parts:
