@@ -6,12 +6,17 @@ than the last step did. A timed-out call fails with EAGAIN, which Python raises 
 
 import socket
 import struct
+import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
-from servers._conversing import ENDS, RECEIVE_BYTES, end, release, report
+from servers._conversing import ENDS, RECEIVE_BYTES, SWEEP_S, end, release, report
 from servers._steps import Conversation, Offer, Offload, Receive, Send, Step, Wait
 from servers._waiting import wait
+
+SWITCH_S = 0.005  # CPython's own
+SWITCH_S_PER_THREAD = 50e-6
 
 
 class BlockingTalk:
@@ -34,7 +39,7 @@ class BlockingTalk:
         argument: Any = None
         timeout_s: float | None = None
         try:
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(send_s))
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(min(send_s, SWEEP_S)))
             while True:
                 step = resume(argument)
                 resume = conversation.send
@@ -47,19 +52,19 @@ class BlockingTalk:
                         argument = client.recv(RECEIVE_BYTES)
                         self.listening = False
                     elif type(step) is Send:
-                        client.sendall(step.data)
+                        _send(client, step.data, send_s)
                         argument = None
                     elif type(step) is Wait:
                         argument = wait(step, client.fileno())
                     elif type(step) is Offer:
-                        argument = _offer(client, step)
+                        argument = _send_some(client, step.data, socket.MSG_DONTWAIT)
                     elif type(step) is Offload:
                         argument = step.function()
                     else:
                         raise TypeError(f"not a step: {step!r}")
                 except Exception as failure:
                     self.listening = False
-                    timed_out = type(failure) is BlockingIOError and type(step) in (Receive, Send)
+                    timed_out = type(failure) is BlockingIOError and type(step) is Receive
                     resume, argument = conversation.throw, TimeoutError() if timed_out else failure
         except ENDS:
             pass
@@ -71,6 +76,16 @@ class BlockingTalk:
             client.close()
 
 
+def share_the_lock(threads: int) -> None:
+    """Let so many threads compete for CPython's lock and still get something done.
+
+    Whoever waits for it wakes every switch interval to ask for it. When thousands are woken at once, because their clients all
+    leave, they do nothing else, and each call of the kernel's that wakes one (futex(2)) looks through a list of them all: 5,000
+    exits took up to 20 s and 30 s of CPU time. So from a hundred threads on the interval grows with them, and it takes 1 s.
+    """
+    sys.setswitchinterval(max(SWITCH_S, threads * SWITCH_S_PER_THREAD))
+
+
 def release_idle(talks: set[BlockingTalk]) -> None:
     """Let those of these conversations end in which no request is under way; other threads hold them."""
     for talk in list(talks):
@@ -78,9 +93,29 @@ def release_idle(talks: set[BlockingTalk]) -> None:
             release(talk.client)
 
 
-def _offer(client: socket.socket, step: Offer) -> int:
+def _send(client: socket.socket, data: bytes | memoryview, send_s: float) -> None:
+    """All of it, or TimeoutError `send_s` after the client last took a byte.
+
+    A send(2) that timed out says how much the kernel took, but not when: so the kernel waits for SWEEP_S, and we count.
+    """
+    sent = _send_some(client, data)
+    if sent == len(data):
+        return
+    since_s = time.monotonic()
+    while sent < len(data):
+        data = memoryview(data)[sent:]
+        sent = _send_some(client, data)
+        now_s = time.monotonic()
+        if sent:
+            since_s = now_s
+        elif now_s - since_s > send_s:
+            raise TimeoutError
+
+
+def _send_some(client: socket.socket, data: bytes | memoryview, flags: int = 0) -> int:
+    """What the kernel takes in time, in bytes."""
     try:
-        return client.send(step.data, socket.MSG_DONTWAIT)
+        return client.send(data, flags)
     except BlockingIOError:
         return 0
 
