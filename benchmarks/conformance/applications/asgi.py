@@ -23,7 +23,10 @@ async def application(scope: Message, receive: Receive, send: Send) -> None:
         return
     if scope["type"] != "http":
         raise NotImplementedError(scope["type"])  # WebSockets: a server then refuses them
-    status, fields, body = await respond(scope, receive)
+    try:
+        status, fields, body = await respond(scope, receive)
+    except EOFError:
+        return  # nobody waits for an answer
     await send({"type": "http.response.start", "status": status, "headers": fields})
     for piece in () if scope["method"] == "HEAD" else body:
         await send({"type": "http.response.body", "body": piece, "more_body": True})
@@ -60,12 +63,12 @@ async def hello(_receive: Receive, _number: int) -> Answer:
 
 
 async def echo(receive: Receive, _number: int) -> Answer:
-    """The body, unchanged."""
+    """The body, unchanged. Raises EOFError when the client leaves in its middle."""
     body, more = bytearray(), True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
-            break
+            raise EOFError
         body += message.get("body", b"")
         more = message.get("more_body", False)
     return 200, [BINARY, (b"content-length", b"%d" % len(body))], [bytes(body)]
