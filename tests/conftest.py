@@ -10,6 +10,7 @@ import pytest
 LIVE = (
     "check",
     "clients",
+    "conformance",
     "doctor",
     "faults",
     "launch",
