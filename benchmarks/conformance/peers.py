@@ -109,7 +109,7 @@ class Peer:
         with (
             tempfile.TemporaryDirectory(prefix=f"servebench-{self.name}-") as folder,
             tempfile.TemporaryFile() as stderr,
-            _reserved_port() as port,
+            reserved_port() as port,
         ):
             os.chmod(folder, 0o755)  # nginx's workers are other users
             process = subprocess.Popen(
@@ -347,7 +347,7 @@ def _files() -> str:
 
 
 @contextmanager
-def _reserved_port() -> Iterator[int]:
+def reserved_port() -> Iterator[int]:
     """A port that nobody else is given: bound, not listening, which SO_REUSEADDR lets a server bind to that sets it too."""
     with socket.socket() as holder:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
