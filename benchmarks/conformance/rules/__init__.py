@@ -7,10 +7,24 @@ servers of their own.
 from collections.abc import Mapping
 
 from benchmarks.conformance.rule import Rule
-from benchmarks.conformance.rules import chunks, connections, framing, heads, responses, semantics, targets
+from benchmarks.conformance.rules import (
+    chunks,
+    connections,
+    deadlines,
+    framing,
+    heads,
+    limits,
+    responses,
+    semantics,
+    stopping,
+    targets,
+    workers,
+)
 
 _TOPICS = {
     "wire": (heads, targets, framing, chunks, semantics, connections, responses),
+    "limits": (limits, deadlines),
+    "stop": (stopping, workers),
 }
 
 TOPICS: Mapping[str, Mapping[str, tuple[Rule, ...]]] = {
