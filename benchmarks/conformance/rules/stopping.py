@@ -20,6 +20,7 @@ from benchmarks.conformance.subjects import Running
 REQUESTS = 1000
 SERVED_BEFORE, THINKING, HALF_SAID = 250, 40, 250  # of those; the others have connected and are silent
 HOLDERS = 100  # of the silent ones come before all others that are not served yet
+BEHIND = 200  # clients that have asked already, behind silent ones
 JOIN_S = 10.0
 NOTICE_S = 0.2  # for a server to take note of a signal, or of a request
 LATE_CROWDS, LATE_EACH = 6, 10  # after SIGTERM
@@ -34,6 +35,7 @@ LARGE = request(target=f"/bytes/{LARGE_BYTES}")
 PATIENT = Settings(idle_s=30, head_s=30, linger_s=10, drain_s=20)
 ENDLESS = Settings(idle_s=60, head_s=60, linger_s=60, drain_s=60)
 LINGERING = Settings(idle_s=30, head_s=30, linger_s=0.5, drain_s=20)
+CROWDED = Settings(idle_s=30, head_s=30, linger_s=0.5, drain_s=20, connections=40, workers=16, threads=40)
 BRIEF = Settings(idle_s=30, head_s=30, linger_s=0.5, drain_s=1.5)
 
 
@@ -99,6 +101,32 @@ def _way(member: Member) -> str:
         "reset": f"reset{inside}",
         "refused": "refused",
     }[member.fate]
+
+
+def held(running: Running) -> None:
+    """Silent clients have all the room there is, and go only when the linger time is over; others have asked behind them."""
+    with Crowd(running.port, HOLDERS) as holders, Crowd(running.port, BEHIND) as behind:
+        holders.join(JOIN_S)
+        behind.join(JOIN_S)
+        behind.say(HELLO)
+        time.sleep(NOTICE_S)
+        running.signal()
+        behind.hear(2 * END_S)
+        _none_lost([(behind, HELLO)])
+    _ends(running)
+
+
+def begun(running: Running) -> None:
+    """Half a head and half a body within the linger time, the rest after it."""
+    head = request("Content-Length: 4", target="/echo", method="POST")
+    with running.connect(END_S) as first, running.connect(END_S) as second:
+        first.play((HELLO, SERVED))
+        running.signal()
+        first.send(HELLO[:HALF])
+        second.send(head + b"ab")
+        time.sleep(3 * (running.settings.linger_s or 0))
+        first.play((HELLO[HALF:], SERVED))
+        second.play((b"cd", Answer((200,), b"abcd")))
 
 
 def pipelined(running: Running) -> None:
@@ -227,6 +255,10 @@ def _ends(running: Running) -> None:
 RULES: tuple[Rule, ...] = (
     Rule("drain", "of 1,000 requests on connections opened or queued before SIGTERM, sent within the linger time, none is lost",
          "servebench", "ours", drain, settings=PATIENT, alone=True),
+    Rule("drain-held", "clients queued behind silent ones are served when those are released at the end of the linger time",
+         "servebench", "ours", held, settings=CROWDED, alone=True),
+    Rule("drain-begun", "requests that have begun within the linger time are served, though their rest comes after it",
+         "servebench", "ours", begun, settings=LINGERING, alone=True),
     Rule("drain-pipelined", "requests sent together before SIGTERM are all answered, a later one is answered or disclaimed",
          "RFC 9112, 9.6", "ours", pipelined, settings=PATIENT, alone=True),
     Rule("drain-large", "a response under way at SIGTERM arrives whole, however slowly it is read within the drain",
