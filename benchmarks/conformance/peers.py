@@ -147,7 +147,7 @@ class Gunicorn(Peer):
             "--worker-connections": settings.connections or CONNECTIONS,
             "--limit-request-line": LINE_BYTES - 2,  # which is the most it takes, the line's end being counted apart
             "--limit-request-fields": FIELDS,
-            "--limit-request-field_size": LINE_BYTES - 2,
+            "--limit-request-field_size": SECTION_BYTES,
             "--log-level": "warning",
         }
         if self.kind == "gthread":
@@ -256,7 +256,7 @@ class Nginx(Peer):
                 "address": f"{HOST}:{place.port}",
                 "workers": settings.workers or WORKERS,
                 "connections": (settings.connections or CONNECTIONS) + 2,  # which count the listening one and the parent's
-                "line": LINE_BYTES,
+                "line": LINE_BYTES + 2,  # its end included
                 "body": BODY_BYTES,
                 "head_ms": _ms(settings.head_s, HEAD_S),
                 "body_ms": _ms(settings.body_s, BODY_S),
@@ -281,7 +281,7 @@ http {
     access_log off; default_type application/octet-stream; sendfile on; tcp_nopush on; server_tokens off;
     client_header_timeout %(head_ms)dms; client_body_timeout %(body_ms)dms; send_timeout %(send_ms)dms;
     keepalive_timeout %(idle_ms)dms; keepalive_requests %(requests)d;
-    large_client_header_buffers 2 %(line)d; client_max_body_size %(body)d;
+    large_client_header_buffers 3 %(line)d; client_max_body_size %(body)d;
     client_body_temp_path %(folder)s/body; proxy_temp_path %(folder)s/proxy; fastcgi_temp_path %(folder)s/fastcgi;
     uwsgi_temp_path %(folder)s/uwsgi; scgi_temp_path %(folder)s/scgi;
     map "$request_method $uri" $allow {  # empty: it may be asked, or is not there
