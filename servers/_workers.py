@@ -41,6 +41,7 @@ class Seat:
     taken_at_s: float = 0.0
     empty_until_s: float = 0.0
     deaths_at_birth: int = 0  # in a row
+    pause_s: float = 0.0  # after the last of them
 
 
 class Workers:
@@ -140,7 +141,7 @@ class Workers:
         os.close(seat.process)
         seat.pid, seat.process = 0, -1
         code = os.waitstatus_to_exitcode(status)
-        return f"killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
+        return f"killed by signal {-code}" if code < 0 else f"ended with status {code}"
 
     def _judge(self, seat: Seat, fate: str) -> None:
         """Decide when the seat is to be taken again, and whether that is worth a word."""
@@ -148,17 +149,17 @@ class Workers:
         if words := self._last_words():
             self._say("words", words)
         if now_s - seat.taken_at_s >= CHILDHOOD_S:
-            seat.deaths_at_birth = 0
-            seat.empty_until_s = now_s
+            seat.deaths_at_birth, seat.pause_s = 0, 0.0
             return
         seat.deaths_at_birth += 1
-        seat.empty_until_s = now_s + min(PAUSE_S * 2 ** (seat.deaths_at_birth - 1), PAUSE_MOST_S)
+        seat.pause_s = min(max(PAUSE_S, 2 * seat.pause_s), PAUSE_MOST_S)
+        seat.empty_until_s = now_s + seat.pause_s
         if seat.deaths_at_birth >= MANY:
             self._say(
                 "deaths",
-                f"servers: workers die at birth: {seat.deaths_at_birth} in a row on seat {seat.number}, the last one {fate}; "
-                f"others are tried up to every {PAUSE_MOST_S:g} s. See above, or in the kernel's log, what ends them, and stop "
-                "the server to mend it.\n",
+                f"servers: workers die at birth, {seat.deaths_at_birth} in a row on seat {seat.number} (the last one {fate}): "
+                f"clients may wait in vain. Others are tried every {PAUSE_MOST_S:g} s at most; what ends them is said above "
+                "or in the kernel's log: mend that, and start the server again.\n",
             )
 
     def _say(self, matter: str, words: str) -> None:

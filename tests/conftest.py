@@ -25,6 +25,7 @@ LIVE = (
     "run",
     "selfbench",
     "visit",
+    "workers",
 )
 
 

@@ -390,32 +390,6 @@ def test_a_second_signal_ends_it_at_once(model: str) -> None:
         eventually(lambda: not any(process.is_running() for process in family), "all its processes end")
 
 
-# ---------------------------------------------------------------- prefork's processes
-
-
-def test_a_killed_worker_is_replaced() -> None:
-    with serving("prefork", "--workers", "3") as server, ExitStack() as stack:
-        eventually(lambda: len(server.family()) == 4, "three workers")
-        kept = stack.enter_context(server.connect())
-        assert kept.get("/hello")[0] == 200
-        idle = next(process for process in server.family()[1:] if not connected(process))
-        idle.kill()
-        eventually(lambda: len(server.family()) == 4 and idle not in server.family(), "a successor")
-        assert kept.get("/hello")[0] == 200
-        for client in [stack.enter_context(server.connect()) for _ in range(2)]:
-            assert client.get("/hello")[0] == 200
-
-
-def test_workers_do_not_outlive_their_parent() -> None:
-    with serving("prefork", "--workers", "3", "--linger", "0.1") as server:
-        eventually(lambda: len(server.family()) == 4, "three workers")
-        workers = server.family()[1:]
-        server.process.kill()
-        server.process.wait()
-        psutil.wait_procs(workers, timeout=PATIENCE_S)
-        assert not any(worker.is_running() for worker in workers)
-
-
 # ---------------------------------------------------------------- the command
 
 
