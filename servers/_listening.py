@@ -25,7 +25,7 @@ from servers._waiting import READ, Poller
 
 RETRY_S = 0.25
 HANDSHAKE_S = 0.05  # after the stop: for clients whose last packet of the handshake is on its way
-LOOK_AGAIN_S = 0.01  # while draining
+LOOK_AGAIN_S = 0.01  # while draining, or while there is no room for another connection
 DESCRIPTORS_RESERVED = 64  # for the listener, pipes, epolls, and what a conversation opens itself
 _NO_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _NO_LISTENER = frozenset({errno.EBADF, errno.EINVAL, errno.ENOTSOCK})
@@ -141,7 +141,7 @@ class Door:
             elif self.queue_empty:
                 knocking.poll(None)
             else:
-                room.poll(RETRY_S * 1000)
+                room.poll(1000 * (LOOK_AGAIN_S if len(self._inside) >= self._most else RETRY_S))
         self.last_call(stop)
         timetable = Drain(options)
         while (self._inside or not self.closed) and (now_s := time.monotonic()) < timetable.end_at_s:
