@@ -240,5 +240,5 @@ class Client(AsyncTalk, asyncio.Protocol):
         end(self.conversation)
         if self.loss:
             self.host.leave(self)
-        else:
-            self.transport.close()
+        else:  # not at once: a transport that is closed inside `resume_writing` calls `connection_lost` twice
+            self.host.loop.call_soon(self.transport.close)
