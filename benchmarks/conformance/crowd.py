@@ -100,7 +100,7 @@ class Crowd:
                 continue
             member.heard.clear()
             if member.fate == "connecting":
-                member.unsaid = data
+                member.unsaid += data
             else:
                 member.fate = "waiting"
                 self._send(member, data)
@@ -114,13 +114,17 @@ class Crowd:
         self._until(lambda member: not member.open, within_s)
         return sum(member.open for member in self.members)
 
-    def close(self, reset: bool = False) -> None:
-        """Leave: with a FIN, or else with RST."""
+    def close(self) -> None:
+        """Leave."""
         self._poll.close()
         for member in self.members:
-            if reset:
-                member.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             member.socket.close()
+
+    def reset(self) -> None:
+        """Leave with RST."""
+        for member in self.members:
+            member.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close()
 
     # ------------------------------------------------------------ what becomes of them
 
@@ -135,8 +139,10 @@ class Crowd:
     def _until(self, done: Callable[[Member], bool], within_s: float) -> collections.Counter[Fate]:
         ends_s = time.monotonic() + within_s
         left = {descriptor for descriptor, member in self._by_descriptor.items() if not done(member)}
-        while left and (patience_s := ends_s - time.monotonic()) > 0:
-            for descriptor, bits in self._poll.poll(patience_s):
+        looked = False  # at least once, however short the time
+        while left and ((patience_s := ends_s - time.monotonic()) > 0 or not looked):
+            looked = True
+            for descriptor, bits in self._poll.poll(max(0.0, patience_s), len(self.members)):
                 member = self._by_descriptor[descriptor]
                 if member.fate == "connecting":
                     self._connect(member)

@@ -11,6 +11,7 @@ from benchmarks.conformance.rules import (
     chunks,
     connections,
     deadlines,
+    faults,
     framing,
     heads,
     limits,
@@ -25,6 +26,7 @@ _TOPICS = {
     "wire": (heads, targets, framing, chunks, semantics, connections, responses),
     "limits": (limits, deadlines),
     "stop": (stopping, workers),
+    "faults": (faults,),
 }
 
 TOPICS: Mapping[str, Mapping[str, tuple[Rule, ...]]] = {

@@ -1,0 +1,92 @@
+"""What a server holds while it runs, all its processes together: descriptors, threads, memory; and how busy it is.
+
+Memory is anonymous memory (Pss_Anon of proc(5)'s smaps_rollup): what was allocated, pages that several processes share divided
+among them. File pages, the kernel's buffers and what other programs do are not in it.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from benchmarks.conformance.rule import Unfit
+from benchmarks.conformance.subjects import Running
+
+LOOK_AGAIN_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Of all processes of a server at one moment."""
+
+    processes: frozenset[int]
+    descriptors: int
+    threads: int
+    memory_bytes: int
+
+    def holds_more_than(self, other: "Health") -> bool:
+        """In descriptors, threads or processes; memory comes and goes by its own rules."""
+        return (
+            self.descriptors > other.descriptors
+            or self.threads > other.threads
+            or len(self.processes) > len(other.processes)
+        )  # fmt: skip
+
+
+def health(running: Running) -> Health:
+    """Now. A process that ends meanwhile holds nothing. Raises Unfit where that cannot be seen."""
+    processes, descriptors, threads, memory_bytes = [], 0, 0, 0
+    for process in running.family():
+        try:
+            # Memory last: it takes longest, and a process that is gone by then is not counted at all.
+            counts = process.num_fds(), process.num_threads(), anonymous_bytes(process.pid)
+        except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
+            continue
+        except (psutil.AccessDenied, PermissionError):
+            raise Unfit("its processes may not be looked into") from None
+        processes.append(process.pid)
+        descriptors, threads, memory_bytes = descriptors + counts[0], threads + counts[1], memory_bytes + counts[2]
+    return Health(frozenset(processes), descriptors, threads, memory_bytes)
+
+
+def anonymous_bytes(pid: int) -> int:
+    """This process's share of memory that no file stands behind. Raises Unfit where the kernel does not say."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines():
+        if line.startswith("Pss_Anon:"):
+            return int(line.split()[1]) * 1024
+    raise Unfit("this kernel does not say how much memory is anonymous")
+
+
+def cpu_s(running: Running) -> float:
+    """The CPU time that all its processes have used until now, in clock ticks of usually 10 ms."""
+    total_s = 0.0
+    for process in running.family():
+        try:
+            times = process.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        total_s += times.user + times.system
+    return total_s
+
+
+def rested(running: Running, within_s: float) -> Health:
+    """What it holds once that no longer changes from one tenth of a second to the next."""
+    ends_s = time.monotonic() + within_s
+    before = health(running)
+    while True:
+        time.sleep(0.1)
+        now = health(running)
+        same = (now.processes, now.descriptors, now.threads) == (before.processes, before.descriptors, before.threads)
+        if same or time.monotonic() > ends_s:
+            return now
+        before = now
+
+
+def settled(running: Running, within_s: float, well: Callable[[Health], bool]) -> Health:
+    """What it holds as soon as that is `well`, or else after this time."""
+    ends_s = time.monotonic() + within_s
+    while not well(now := health(running)) and time.monotonic() < ends_s:
+        time.sleep(LOOK_AGAIN_S)
+    return now

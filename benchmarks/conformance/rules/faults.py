@@ -1,0 +1,439 @@
+"""What a server survives: no descriptors left, resets, half-closed connections, crowds, clients that are slow both ways.
+
+Each rule does its harm twice. The first time warms the server up: pools are filled, the heap has grown to what it takes. After
+the second time it must hold as many descriptors and threads as before it and hardly more memory, must have said nothing of a
+failure and lost no process, and serves on. Numbers shrink to what the server holds at once, and to the descriptors that this
+process may have. What must happen is waited for, with a patience that a busy machine does not use up; what must not happen,
+spinning, is looked for in the server's CPU time.
+"""
+
+import contextlib
+import resource
+import select
+import socket
+import time
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import psutil
+
+from benchmarks.conformance.crowd import Crowd, Fate, room_for
+from benchmarks.conformance.health import Health, cpu_s, health, rested, settled
+from benchmarks.conformance.rule import Answer, Broken, Rule, Settings, Unfit
+from benchmarks.conformance.rules._requests import SERVED, chunked, post, request, single
+from benchmarks.conformance.subjects import Running
+from benchmarks.conformance.wire import Client
+
+RESETS = 1000
+PARTIAL_HEADS = 300
+IDLE_CONNECTIONS = 5000
+FLOOD = 5000
+SLOW = 8  # readers, writers, and clients that wait
+OTHERS = 20  # new connections that are served meanwhile
+
+PATIENT_S = 10.0  # for what should come at once, on a machine that does a lot besides
+LEAVES_S = 10.0  # for all that a fault has left behind to go away
+HALF_OPEN_S = 5.0  # for the end of what can't be completed: at once, not at its deadline
+LATE_S = 1.0  # deadlines may be that late
+RECOVERS_S = 1.0  # from the first free descriptor until those who had to wait are served
+ALLOWED_S = 1.0  # to a busy machine on top of that
+LOOKS_S = 0.8  # for spinning
+BUSY_SHARE = 0.3  # of a core, from which on a server that has nothing to do spins
+MEMORY_BYTES = 4 << 20  # more of it after the second time than after the first is a leak,
+PROCESS_BYTES = 1 << 20  # or that much more for each further process: not all have warmed up equally
+LARGE_BYTES = 16 << 20
+PER_READER_BYTES = 1 << 20
+
+HELLO = request()
+LAST = request("Connection: close")
+LARGE = request(target=f"/bytes/{LARGE_BYTES}")
+PARTIAL = HELLO[:20]
+BODY_HEAD = post("Content-Length: 100000")
+OK = Answer((200,))
+LARGE_CRC = zlib.crc32(bytes(range(256)) * (LARGE_BYTES // 256))
+
+Fault = Callable[[Running], None]
+
+
+# ---------------------------------------------------------------- twice, and then as before
+
+
+def survives(fault: Fault, again: Fault | None = None) -> Fault:
+    """The test of a fault: it, and it or `again` once more, after which the server must be as before."""
+
+    def test(running: Running) -> None:
+        serves(running)
+        fresh, said = rested(running, 2.0), running.said()
+        fault(running)
+        before = settled(running, LEAVES_S, lambda now: not now.holds_more_than(fresh))
+        (again or fault)(running)
+        after = settled(running, LEAVES_S, lambda now: not harm(before, now))
+        if found := harm(before, after):
+            raise Broken(found)
+        serves(running)
+        if news := complaint(running, said):
+            raise Broken(f"said on stderr: {news}")
+
+    return test
+
+
+def harm(before: Health, after: Health) -> str:
+    """What a server holds more than before, and who of it has died, in words."""
+    found = []
+    for what, then, now in (("descriptors", before.descriptors, after.descriptors), ("threads", before.threads, after.threads)):
+        if now > then:
+            found.append(f"{now} {what}, {then} before")
+    if after.memory_bytes - before.memory_bytes > MEMORY_BYTES + PROCESS_BYTES * (len(after.processes) - 1):
+        found.append(f"{after.memory_bytes / 2**20:.1f} MiB of memory, {before.memory_bytes / 2**20:.1f} before")
+    if dead := before.processes - after.processes:
+        found.append(f"{len(dead)} of its {len(before.processes)} processes less, which have ended meanwhile")
+    return f"holds {', '.join(found)}, {LEAVES_S:g} s after all clients have left" if found else ""
+
+
+def complaint(running: Running, said: str) -> str:
+    """What it has said since: one of ours should not have said anything, and others no traceback."""
+    news = running.said().removeprefix(said).strip()
+    return news[-400:] if running.ours or "Traceback" in news else ""
+
+
+def serves(running: Running, times: int = 1) -> None:
+    """New clients are served, one after the other. Raises Broken."""
+    for _ in range(times):
+        with running.connect(PATIENT_S) as client:
+            client.play((LAST, SERVED))
+
+
+def room(running: Running, wanted: int) -> int:
+    """As many of the wanted clients as it holds at once, and two more are served besides."""
+    if running.max_connections is not None:
+        wanted = min(wanted, running.max_connections - 2)
+    if wanted < 1:
+        raise Unfit(f"it holds {running.max_connections} connections at once: nobody can be served besides")
+    return room_for(wanted)
+
+
+@contextlib.contextmanager
+def quiet(running: Running, while_what: str) -> Iterator[None]:
+    """Nothing is to be done in this block but a handful of requests at most: a server that is busy all the time spins."""
+    begins_s, used_s = time.monotonic(), cpu_s(running)
+    yield
+    took_s, used_s = time.monotonic() - begins_s, cpu_s(running) - used_s
+    if used_s > took_s * BUSY_SHARE:
+        raise Broken(f"used {used_s:.2f} s of CPU time within {took_s:.2f} s {while_what}")
+
+
+# ---------------------------------------------------------------- no descriptors
+
+
+@contextlib.contextmanager
+def without_descriptors(processes: Sequence[psutil.Process]) -> Iterator[None]:
+    """No descriptor is to be had by these processes; those that are open stay so."""
+    limits = [(process, process.rlimit(resource.RLIMIT_NOFILE)) for process in processes]
+    try:
+        for process, (_, hard) in limits:
+            taken = {int(entry.name) for entry in Path(f"/proc/{process.pid}/fd").iterdir()}
+            process.rlimit(resource.RLIMIT_NOFILE, (min(set(range(len(taken) + 1)) - taken), hard))
+        yield
+    finally:
+        for process, limit in limits:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.rlimit(resource.RLIMIT_NOFILE, limit)
+
+
+def descriptors(running: Running) -> None:
+    """Twelve clients come while there are none; one that was there before is served on, and the others wait."""
+    with ExitStack() as stack:
+        old, *early = (stack.enter_context(running.connect(PATIENT_S)) for _ in range(min(4, running.max_connections or 4)))
+        stays = False
+        for client in (*early, old):  # every process has served somebody then, and needs no descriptor to begin with
+            client.send(HELLO)
+            stays = not client.expect(SERVED).closes
+        for client in early:
+            client.socket.close()
+        with without_descriptors(running.family()):
+            late = stack.enter_context(Crowd(running.port, 12))
+            late.join(PATIENT_S)
+            late.say(LAST)
+            with quiet(running, "without descriptors, while 12 clients waited to be let in"):
+                time.sleep(LOOKS_S)
+                if stays:
+                    old.goes_on()
+            begins_s = time.monotonic()
+        old.socket.close()
+        late.hear(PATIENT_S)
+        took_s = time.monotonic() - begins_s
+        all_answered(late, f"{took_s:.2f} s after descriptors were to be had again")
+        if took_s > RECOVERS_S + ALLOWED_S:
+            raise Broken(f"served those who had waited only {took_s:.2f} s after descriptors were to be had again")
+
+
+def all_answered(crowd: Crowd, when: str) -> None:
+    """Each one has its 200. Raises Broken."""
+    if crowd.statuses()[200] < len(crowd.members):
+        raise Broken(f"{when}, of {len(crowd.members)} clients: {told(crowd.fates(), crowd.statuses())}")
+
+
+def told(fates: Counter[Fate], statuses: Counter[int] | None = None) -> str:
+    """Fates in words."""
+    words = [f"{count} {fate}" for fate, count in fates.most_common()]
+    return ", ".join(words + [f"{count} of them with {status}" for status, count in (statuses or {}).items()])
+
+
+# ---------------------------------------------------------------- resets
+
+
+def resets(*doings: Callable[[Client], object]) -> Fault:
+    """The test: a thousand clients do one of these things and then reset the connection. A quarter of that is enough again."""
+
+    def fault(running: Running, count: int = RESETS) -> None:
+        for i in range(count):
+            client = running.connect(PATIENT_S)
+            doings[i % len(doings)](client)
+            client.reset()
+            if i % 50 == 49:
+                serves(running)
+
+    return survives(fault, lambda running: fault(running, RESETS // 4))
+
+
+def says(data: bytes) -> Callable[[Client], object]:
+    """Send this."""
+    return lambda client: client.send(data)
+
+
+def hears(data: bytes) -> Callable[[Client], object]:
+    """Send this, and receive what comes first."""
+    return lambda client: client.send(data) and client.more()
+
+
+def resets_in_the_queue(running: Running) -> None:
+    """The server stands still while clients connect, some of them ask, and all reset: that is how it finds them."""
+    for asked in (b"", PARTIAL, HELLO, BODY_HEAD):
+        processes = running.family()
+        try:
+            for process in processes:
+                process.suspend()
+            with Crowd(running.port, room_for(RESETS // 4)) as crowd:
+                crowd.join(PATIENT_S)
+                crowd.say(asked)
+                crowd.reset()
+        finally:
+            for process in processes:
+                process.resume()
+        serves(running)
+
+
+# ---------------------------------------------------------------- half-closed connections
+
+
+def half_closed(running: Running) -> None:
+    """Whole requests and then FIN: the answers still come, and then the end."""
+    for asked in (HELLO, post("Content-Length: 5", body=b"hello"), chunked(b"5\r\nhello\r\n0\r\n\r\n"), LARGE):
+        with running.connect(PATIENT_S) as client:
+            client.send(asked)
+            client.half_close()
+            client.expect(OK)
+            client.ends()
+
+
+def cut_short(running: Running) -> None:
+    """FIN in the middle of heads and bodies: nothing can come any more, so the server ends these connections."""
+    for asked in (HELLO[:3], PARTIAL, BODY_HEAD, BODY_HEAD + bytes(1000), chunked(b""), chunked(b"5\r\nhe")):
+        with running.connect(HALF_OPEN_S) as client:
+            client.send(asked)
+            client.half_close()
+            while client.more():
+                pass
+
+
+def gone_while_waiting(running: Running) -> None:
+    """The server waits for something else than the client when that one half-closes, resets, or asks for more."""
+    kinds: tuple[Callable[[Client], object], ...] = (Client.half_close, Client.reset, says(HELLO))
+    with ExitStack() as stack:
+        clients = [stack.enter_context(running.connect(PATIENT_S)) for _ in range(room(running, SLOW))]
+        for client in clients:
+            client.send(request(target="/wait/1000"))
+        time.sleep(0.1)  # for the server to take note; the rule is the same if that takes longer
+        for i, client in enumerate(clients):
+            kinds[i % len(kinds)](client)
+        with quiet(running, "while clients waited that had half-closed, reset or asked again"):
+            time.sleep(LOOKS_S)
+            serves(running)
+        for i, client in enumerate(clients):
+            if i % len(kinds) != 1:
+                client.expect(OK)
+
+
+# ---------------------------------------------------------------- crowds
+
+
+def partial_heads(running: Running) -> None:
+    """Clients that have sent a part of a head; then the rest comes."""
+    with Crowd(running.port, room(running, PARTIAL_HEADS)) as crowd:
+        crowd.join(PATIENT_S)
+        crowd.say(PARTIAL)
+        serves(running, OTHERS)
+        crowd.say(HELLO[len(PARTIAL) :])
+        crowd.hear(PATIENT_S)
+        all_answered(crowd, "after the rest of the head")
+
+
+def idle(running: Running, wanted: int = IDLE_CONNECTIONS) -> None:
+    """Clients that keep their connections open after a request."""
+    size = left = room(running, wanted)
+    with ExitStack() as stack:
+        crowds = []
+        while left:
+            crowds.append(crowd := stack.enter_context(Crowd(running.port, min(left, 500))))
+            left -= len(crowd.members)
+            crowd.say(HELLO)
+            crowd.hear(2 * PATIENT_S)
+            all_answered(crowd, "while it filled up with idle connections")
+        with quiet(running, f"while {size} connections were idle"):
+            serves(running, OTHERS)
+            time.sleep(LOOKS_S / 2)
+        if (still := sum(crowd.see_off(0) for crowd in crowds)) < size:
+            raise Broken(f"has ended {size - still} of {size} idle connections before their time")
+
+
+def beyond_the_limit(running: Running) -> None:
+    """Twice as many clients as it holds, idle or with partial heads: the others wait, and are served as deadlines pass."""
+    limit = running.max_connections
+    if limit is None or limit > 500:
+        raise Unfit("it has no limit of connections that it could be told")
+    with (
+        Crowd(running.port, room_for(limit)) as first,
+        Crowd(running.port, limit) as second,
+        Crowd(running.port, 4) as third,
+    ):
+        first.say(HELLO)
+        second.say(PARTIAL)
+        third.say(LAST)
+        held_s = 3 * ((running.settings.head_s or 0) + LATE_S) + PATIENT_S
+        for crowd in (first, third):
+            fates = crowd.hear(held_s)
+            if running.ours:
+                all_answered(crowd, f"beyond its {limit} connections, within {held_s:g} s")
+            elif fates["connecting"] + fates["waiting"]:
+                raise Broken(f"beyond its {limit} connections, within {held_s:g} s: {told(fates)}")
+        if still := first.see_off(held_s) + second.see_off(held_s):
+            raise Broken(f"kept {still} of {2 * limit} connections open for {held_s:g} s, whose deadlines had passed")
+
+
+def flood(running: Running, wanted: int = FLOOD) -> None:
+    """More connects than it holds and the kernel queues; then all ask. Each is served or refused, and none waits for ever."""
+    with Crowd(running.port, room_for(wanted)) as crowd:
+        crowd.join(0.3)
+        crowd.say(LAST)
+        fates = crowd.hear(3 * PATIENT_S)
+        if running.ours:
+            all_answered(crowd, f"in a flood, after {3 * PATIENT_S:g} s")
+        elif fates["connecting"] + fates["waiting"]:
+            raise Broken(f"in a flood, after {3 * PATIENT_S:g} s: {told(fates)}")
+
+
+# ---------------------------------------------------------------- slow clients
+
+
+def slow_readers(running: Running) -> None:
+    """Clients that ask for much and then read nothing for a while: the server keeps little for them. Then they get it all."""
+    memory_bytes = health(running).memory_bytes
+    with ExitStack() as stack:
+        readers = [stack.enter_context(reader(running)) for _ in range(room(running, SLOW))]
+        time.sleep(0.3)  # the server does what it does with so much
+        with quiet(running, "while clients did not read"):
+            serves(running, OTHERS)
+            time.sleep(LOOKS_S / 2)
+        grown_bytes = health(running).memory_bytes - memory_bytes
+        if grown_bytes > len(readers) * PER_READER_BYTES + MEMORY_BYTES:
+            raise Broken(f"has grown by {grown_bytes / 2**20:.1f} MiB for {len(readers)} clients that do not read")
+        for client in readers:
+            found = client.expect(OK)
+            if (len(found.body), zlib.crc32(found.body)) != (LARGE_BYTES, LARGE_CRC):
+                raise Broken(f"sent {len(found.body)} bytes that are not the {LARGE_BYTES} that were asked for")
+
+
+def reader(running: Running) -> Client:
+    """A client that has asked for much and reads nothing. Raises Broken when nothing comes."""
+    client = running.connect(PATIENT_S)
+    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+    client.send(LARGE)
+    if not select.select([client.socket], [], [], PATIENT_S)[0]:
+        client.socket.close()
+        raise client.broken(f"said nothing for {PATIENT_S:g} s")
+    return client
+
+
+def never_readers(running: Running) -> None:
+    """The same, but they never read: they are cut off at the deadline of sending, and not before."""
+    before, send_s = health(running), running.settings.send_s or 0.0
+    with ExitStack() as stack:
+        clients = [stack.enter_context(reader(running)) for _ in range(room(running, SLOW))]
+        begins_s = time.monotonic()
+        serves(running, OTHERS)
+        while (held := health(running).descriptors - before.descriptors) > 0:
+            took_s = time.monotonic() - begins_s
+            if held < len(clients) and took_s < 0.8 * send_s:
+                raise Broken(f"cut off a client after {took_s:.2f} s that it gives {send_s:g} s to read")
+            if took_s > send_s + LATE_S + ALLOWED_S:
+                raise Broken(f"holds {held} of {len(clients)} clients after {took_s:.2f} s that it gives {send_s:g} s to read")
+            time.sleep(0.05)
+
+
+def slow_writers(running: Running) -> None:
+    """Bodies that come a byte at a time."""
+    body = b"abcdef" * 5
+    with Crowd(running.port, room(running, SLOW)) as crowd:
+        crowd.join(PATIENT_S)
+        crowd.say(post(f"Content-Length: {len(body)}"))
+        for i, byte in enumerate(single(body)):
+            crowd.say(byte)
+            time.sleep(0.02)
+            if i % 5 == 0:
+                serves(running)
+        crowd.hear(PATIENT_S)
+        all_answered(crowd, "after the last byte of the body")
+        if others := [bytes(member.heard) for member in crowd.members if not member.heard.endswith(body)]:
+            raise Broken("echoed another body than it was sent", received=others[0])
+
+
+# ---------------------------------------------------------------- the rules
+
+LONG = Settings(idle_s=120, head_s=60, body_s=60)
+BODY_PARTS = (says(BODY_HEAD + bytes(1000)), says(BODY_HEAD + bytes(70_000)), says(chunked(b"5\r\nhel")))
+WHOLE = (hears(HELLO), says(HELLO), says(post("Content-Length: 50000", body=bytes(50_000))), hears(HELLO * 5))
+
+
+def _rule(name: str, sentence: str, test: Fault, settings: Settings = Settings()) -> Rule:  # noqa: B008  # frozen
+    return Rule(name, sentence, "servebench", "ours", test, settings=settings, alone=True)
+
+
+RULES: tuple[Rule, ...] = (
+    _rule("descriptors", "Without descriptors it lets nobody in and does not spin; it serves on, and all once there are some.",
+          survives(descriptors), Settings(workers=4, threads=4)),
+    _rule("resets-early", "1,000 connections reset before or inside a head do no harm.",
+          resets(says(b""), says(PARTIAL), says(BODY_HEAD))),
+    _rule("resets-in-bodies", "1,000 connections reset inside a request's body do no harm.", resets(*BODY_PARTS)),
+    _rule("resets-in-answers", "1,000 connections reset while they are answered do no harm.",
+          resets(hears(LARGE), says(LARGE))),
+    _rule("resets-late", "1,000 connections reset after a request do no harm.", resets(*WHOLE)),
+    _rule("resets-in-queue", "1,000 connections reset before they are accepted do no harm.", survives(resets_in_the_queue)),
+    _rule("half-closed", "A client that half-closes after its request is answered.", survives(half_closed), LONG),
+    _rule("half-closed-early", "A client that half-closes inside its request is let go at once.", survives(cut_short), LONG),
+    _rule("gone-meanwhile", "A client that half-closes, resets or asks for more while it waits costs nothing meanwhile.",
+          survives(gone_while_waiting), LONG),
+    _rule("partial-heads", "300 partial heads keep nobody else from being served.", survives(partial_heads), LONG),
+    _rule("idle-connections", "5,000 idle connections cost little and keep nobody else from being served.",
+          survives(idle, lambda running: idle(running, IDLE_CONNECTIONS // 5)), LONG),
+    _rule("beyond-limit", "Clients beyond the limit wait, and are served as deadlines pass.", survives(beyond_the_limit),
+          Settings(connections=8, workers=8, threads=8, head_s=0.5, idle_s=0.5)),
+    _rule("flood", "5,000 clients at once, more than are held and queued: each is served or refused.",
+          survives(flood, lambda running: flood(running, FLOOD // 10)), Settings(connections=64, workers=4, threads=4)),
+    _rule("slow-readers", "Clients that do not read cost less than 1 MiB each and keep nobody else from being served.",
+          survives(slow_readers), LONG),
+    _rule("never-readers", "Clients that do not read at all are cut off.", survives(never_readers), Settings(send_s=1.0)),
+    _rule("slow-writers", "Bodies that trickle in keep nobody else from being served.", survives(slow_writers), LONG),
+)  # fmt: skip
