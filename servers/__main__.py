@@ -20,6 +20,7 @@ from servers._listening import open_listener, raise_descriptor_limit
 from servers._options import Options
 from servers._stopping import Stop
 from servers.conversations.app import respond
+from servers.conversations.bare import bare
 from servers.conversations.http1 import Limits, http1
 
 Record = TypeVar("Record")
@@ -40,7 +41,7 @@ def main(argv: list[str], prog: str = "python -m servers") -> int:
     """
     parser = make_parser(prog)
     arguments = vars(parser.parse_args(argv))
-    name, host, port, backlog = (arguments.pop(key) for key in ("model", "host", "port", "backlog"))
+    name, host, port, backlog, without_rules = (arguments.pop(key) for key in ("model", "host", "port", "backlog", "bare"))
     if name not in models():
         parser.error(f"there is no model {name!r}; the models are {', '.join(models())}")
     room = raise_descriptor_limit()
@@ -64,7 +65,8 @@ def main(argv: list[str], prog: str = "python -m servers") -> int:
     ready = {"port": listener.getsockname()[1], "pid": os.getpid(), "model": name, "max_connections": most}
     ready |= {"keepalive_requests": limits.keepalive_requests, "keepalive_idle_s": limits.keepalive_idle_s}
     print(json.dumps(ready), flush=True)
-    model.serve(listener, functools.partial(http1, respond, stop, limits), options, stop)
+    converse = functools.partial(bare, limits) if without_rules else functools.partial(http1, respond, stop, limits)
+    model.serve(listener, converse, options, stop)
     return 0
 
 
@@ -145,6 +147,7 @@ def make_parser(prog: str) -> Parser:
     add("--host", default="127.0.0.1", help="name or address to listen on, IPv4 or IPv6 (127.0.0.1)")
     add("--port", type=number(0, 65535), default=8080, metavar="N", help="0: a free one, said in the ready line (8080)")
     add("--backlog", type=number(1, 65535), default=4096, metavar="N", help="clients the kernel may queue (4096)")
+    add("--bare", action="store_true", help="answer hello to anything, by no rule of HTTP: what do the rules cost?")
     for flag, record, field, kind, meaning in SETTINGS:
         usual = "what the limit of open files leaves" if field == "connections" else getattr(record(), field)
         add(flag, dest=field, type=kind, metavar="S" if kind is seconds else "N", help=f"{meaning} ({usual})")

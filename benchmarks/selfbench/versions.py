@@ -67,7 +67,8 @@ def measure(console: Console, server_cpu: int, _driver_cpu: int, other: str = ""
 
 def compared(console: Console, title: str, models: Sequence[str], first: Ask, second: Ask) -> bool:
     """Print the ratios of the second to the first, taken in turn in each round; never a verdict, so always True."""
-    console.print(f"[bold]{title}; one core, {CONNECTIONS} connections, {ROUNDS} rounds in turn, median (least to most)")
+    console.print(f"[bold]{title}; one core, {CONNECTIONS} connections, {ROUNDS} rounds in turn")
+    console.print("  medians of the rates, of their ratio (least to most), of the server's CPU a request and what it grew by")
     for model in models:
         rounds = []
         for number in range(ROUNDS):
@@ -78,10 +79,10 @@ def compared(console: Console, title: str, models: Sequence[str], first: Ask, se
                 rounds.append((first(model), second(model)))
         rates = [after.rate_per_s / before.rate_per_s for before, after in rounds]
         costs = [after.cpu_us - before.cpu_us for before, after in rounds]
+        first_rate, second_rate = (median(pair[at].rate_per_s for pair in rounds) / 1e3 for at in (0, 1))
         console.print(
-            f"  {model:22} {median(before.rate_per_s for before, _ in rounds) / 1e3:6.1f}k/s to "
-            f"{median(after.rate_per_s for _, after in rounds) / 1e3:6.1f}k/s, ratio {_range(rates, '.3f')}; "
-            f"CPU {median(before.cpu_us for before, _ in rounds):.2f} µs a request, {_range(costs, '+.2f')}",
+            f"  {model:22} {first_rate:6.1f}k/s → {second_rate:6.1f}k/s  {_range(rates, '.3f')}   "
+            f"{median(before.cpu_us for before, _ in rounds):6.2f} µs {_range(costs, '+.2f')}",
             highlight=False,
         )
     return True
