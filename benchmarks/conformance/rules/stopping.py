@@ -16,13 +16,15 @@ from benchmarks.conformance.crowd import Crowd, Member, room_for
 from benchmarks.conformance.rule import Answer, Broken, Rule, Settings, Unfit
 from benchmarks.conformance.rules._requests import CLOSE, HELLO_BODY, SERVED, request
 from benchmarks.conformance.subjects import Running
+from benchmarks.conformance.wire import Client
 
 REQUESTS = 1000
 SERVED_BEFORE, THINKING, HALF_SAID = 250, 40, 250  # of those; the others have connected and are silent
 HOLDERS = 100  # of the silent ones come before all others that are not served yet
 BEHIND = 200  # clients that have asked already, behind silent ones
 JOIN_S = 10.0
-NOTICE_S = 0.2  # for a server to take note of a signal, or of a request
+NOTICE_S = 0.2  # for a server to take note of a signal or of a request; nothing depends on its having done so
+NOTICED_S = 5.0  # it has done so by then
 LATE_CROWDS, LATE_EACH = 6, 10  # after SIGTERM
 END_S = 10.0  # for what a server that is well does at once
 
@@ -164,9 +166,25 @@ def says_close(running: Running) -> None:
         busy.send(THINK_LONG)
         time.sleep(NOTICE_S)
         running.signal()
-        time.sleep(NOTICE_S)
-        idle.play((HELLO, Answer((200,), HELLO_BODY, fields=(("Connection", CLOSE),))), ends="closed")
+        if not _told(idle):
+            raise idle.broken("ended the connection without an answer that says so")
+        idle.ends()
         busy.play((Answer((200,), fields=(("Connection", CLOSE),)),), ends="closed")
+
+
+def _told(client: Client) -> bool:
+    """Ask until the server has noticed the stop: whether an answer says so, rather than the end of the connection.
+
+    Raises Broken.
+    """
+    ends_s = time.monotonic() + NOTICED_S
+    while time.monotonic() < ends_s:
+        client.send(HELLO)
+        found = client.expect_or_end(SERVED)
+        if found is None or found.closes:
+            return found is not None
+        time.sleep(0.02)
+    raise client.broken(f"answers as ever {NOTICED_S:g} s after SIGTERM")
 
 
 def exits(running: Running) -> None:
@@ -203,11 +221,11 @@ def cuts(running: Running) -> None:
 def ends_at_once(running: Running) -> None:
     """At the second signal, whatever is under way, with all its processes."""
     family = running.family()
-    with running.connect() as busy, running.connect():
+    with running.connect() as busy, running.connect(END_S) as witness:
         busy.send(THINK_FOR_EVER)
-        time.sleep(NOTICE_S)
+        witness.play((HELLO, SERVED))
         running.signal()
-        time.sleep(NOTICE_S)
+        _told(witness)
         if running.status(0) is not None:
             raise Broken("ended at the first signal, with a request under way")
         running.signal()
