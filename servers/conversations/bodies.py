@@ -104,19 +104,27 @@ class BodyReader:
         self._feed(body)
         return self._parser.take_body()
 
-    def receive(self, how: Framing, data: bytes, at: int) -> Generator[Step, Any, bytes]:
-        """The body that begins at `data[at]`, receiving what is missing; `self.data[self.at:]` is what follows it.
+    def receive(self, request: Request, how: Framing) -> Generator[Step, Any, bytes]:
+        """The body that begins at `data[at]`, receiving what is missing; afterwards that is where what follows it begins.
 
         Raises Refusal: 408 when the client pauses too long, 413 when the body grows too large, 400 when it ends early or is
         malformed.
         """
-        self.data, self.at = data, at
         self._parser.drop_trailers()
-        if how.chunked:
-            yield from self._chunks()
-        else:
-            yield from self._exactly(how.length_bytes)
+        try:
+            if how.chunked:
+                yield from self._chunks()
+            else:
+                yield from self._exactly(how.length_bytes)
+        except Refusal as refusal:
+            refusal.head_only = request.method == "HEAD"
+            raise
         return self._parser.take_body()
+
+    def drop(self) -> None:
+        """Forget what is here of a body that nobody will read."""
+        self.data = b""
+        self._parser.take_body()
 
     def _chunks(self) -> Generator[Step, Any, None]:
         left_bytes, most_idle_bytes = self._limits.body_bytes, self._limits.header_bytes
@@ -158,6 +166,7 @@ class BodyReader:
             self._feed(piece)
             if not length_bytes:
                 return
+            del piece
             yield from self._more()
 
     def _line(self, most_bytes: int) -> Generator[Step, Any, bytes]:
@@ -175,15 +184,15 @@ class BodyReader:
     def _feed(self, piece: bytes) -> None:
         try:
             self._parser.feed(piece)
-        except httptools.HttpParserError as error:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             raise Refusal(400, str(error)) from None
 
     def _more(self) -> Generator[Step, Any, None]:
-        rest = self.data[self.at :]
+        rest, self.data, self.at = self.data[self.at :], b"", 0
         try:
             data = yield self._receive
         except TimeoutError:
             raise Refusal(408, f"the body paused for {self._limits.body_s:g} s", 0) from None
         if not data:
             raise Refusal(400, "the body ended early", 0)
-        self.data, self.at = rest + data, 0
+        self.data = rest + data

@@ -159,8 +159,11 @@ class HeadParser:
     def _check_target(self, method: str, target: bytes, fields: dict[bytes, bytes]) -> None:
         """RFC 9112, 3.2: a path, a whole URI (its host replaces the one in Host), or the asterisk of OPTIONS; no fragment.
 
-        Characters that belong into no URI but are sent by browsers (`|`, `"`) pass; the path's escapes must be whole.
+        Characters that belong into no URI but are sent by browsers (`|`, `"`) pass; the path's escapes must be whole. To llhttp
+        a line end after the target is one of HTTP/0.9, and what follows a field, be it `X: HTTP/1.1`.
         """
+        if b"\r" in target or b"\n" in target:
+            raise Refusal(400, "the request line has no version")
         if b"#" in target or (b"%" in target and _BAD_ESCAPE.search(target.partition(b"?")[0])):
             raise Refusal(400, "the request target is malformed")
         if target.startswith(b"/"):
@@ -223,15 +226,15 @@ def refuse_line(head: bytes) -> NoReturn:
 
 
 def receive_head(
-    head: bytes, parser: HeadParser, limits: Limits, clock: Callable[[], float], idle_since_s: float
+    rest: list[bytes], parser: HeadParser, limits: Limits, clock: Callable[[], float], idle_since_s: float
 ) -> Generator[Step, Any, bytes]:
-    """Go on receiving until the head that begins here is whole; the result is everything received from its first byte on.
+    """Go on receiving until the head that begins `rest` is whole; the result is everything received from its first byte on.
 
     Empty lines before it are dropped; b"" if the stream ended with nothing else. What is here already is shown to a parser of
     its own, so that a client which speaks another protocol is told at once and not after the deadline. Raises Refusal: 408
     after `head_s` in all, 414 or 431 for what is too long already, 400 for what cannot become a request.
     """
-    head = piece = yield from _begun(head, limits, clock, idle_since_s)
+    head = piece = yield from _begun(rest.pop(), limits, clock, idle_since_s)
     left_s = limits.head_s
     end_s = clock() + left_s
     probe = httptools.HttpRequestParser(None)

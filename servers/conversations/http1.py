@@ -13,7 +13,7 @@ from typing import Any
 
 from servers._steps import Conversation, Receive, Send, Step, Stopping
 
-from .bodies import BodyReader, Framing, framing
+from .bodies import BodyReader, framing
 from .dates import LastLines
 from .heads import HEAD_END, HeadParser, Limits, receive_head
 from .messages import Answer, Handler, Request, Response, Streamed
@@ -44,7 +44,7 @@ def http1(
     parser = HeadParser(limits)
     bodies = BodyReader(parser, limits)
     queue: list[bytes] = []
-    data, start, at, answered, close = b"", 0, 0, 0, False
+    data, start, at, answered, close, unread_bytes = b"", 0, 0, 0, False, 0
     now_s = clock()
     try:
         while not close and (data := (yield idle)):
@@ -54,8 +54,9 @@ def http1(
                 if end < 4 or data[at] == _CARRIAGE_RETURN:
                     if queue:
                         yield _flushed(queue)
-                    start = at
-                    data = yield from receive_head(data[at:], parser, limits, clock, now_s)
+                    rest, data = [data[at:]], b""  # whoever receives more must be the only one to hold it
+                    start = at = 0
+                    data = yield from receive_head(rest, parser, limits, clock, now_s)
                     at, size, end = 0, len(data), data.find(HEAD_END) + 4
                     if not data:
                         return  # there were empty lines only
@@ -67,8 +68,14 @@ def http1(
                         request.body = bodies.take(data[at : at + how.length_bytes])
                         at += how.length_bytes
                     else:
-                        data, at = yield from _receive_body(request, how, bodies, data, at, queue)
-                        size = len(data)
+                        if how.expects_continue and at == size:  # RFC 9110, 10.1.1: needless once some of the body is here
+                            queue.append(b"HTTP/1.1 100 Continue\r\n\r\n")
+                        bodies.data, bodies.at, data, at = data, at, b"", 0
+                        if queue:
+                            yield _flushed(queue)
+                        request.body = yield from bodies.receive(request, how)
+                        data, bodies.data = bodies.data, b""
+                        at, size = bodies.at, len(data)
                 try:
                     answer = respond(request)
                 except Exception:
@@ -100,11 +107,20 @@ def http1(
                 yield send
             del send
             if at < size and how.keep_alive:  # the client did not know that this would be the last answer, and sends on
-                yield from _linger(limits.linger_bytes, limits, clock)
+                unread_bytes = limits.linger_bytes
     except Refusal as refusal:
         _look_around(refusal, data, start, at)
-        yield from _refuse(refusal, queue, limits, clock, last_lines)
+        last_lines.refresh(clock())
+        unread_bytes = _refused(refusal, queue, limits, last_lines)
+        data = b""
     except OSError:  # the idle time is over, or the client is gone or will not read: nobody to say anything to
+        return
+    bodies.drop()
+    try:
+        if queue:
+            yield _flushed(queue)
+        yield from _linger(unread_bytes, limits, clock)
+    except OSError:  # it was worth a try
         return
 
 
@@ -113,19 +129,6 @@ def _flushed(queue: list[bytes]) -> Send:
     send = Send(b"".join(queue))
     queue.clear()
     return send
-
-
-def _receive_body(
-    request: Request, how: Framing, bodies: BodyReader, data: bytes, at: int, queue: list[bytes]
-) -> Generator[Step, Any, tuple[bytes, int]]:
-    """Read a body that has not arrived whole, or is chunked; the result is the data and position that follow it."""
-    if how.expects_continue and at == len(data):  # RFC 9110, 10.1.1: needless once some of the body is here
-        queue.append(b"HTTP/1.1 100 Continue\r\n\r\n")
-    if queue:
-        yield _flushed(queue)
-    request.body = yield from bodies.receive(how, data, at)
-    data, bodies.data = bodies.data, b""
-    return data, bodies.at
 
 
 def _settled(answer: Any, request: Request, queue: list[bytes]) -> Generator[Step, Any, Answer]:
@@ -181,21 +184,13 @@ def _look_around(refusal: Refusal, data: bytes, start: int, at: int) -> None:
         refusal.unread_bytes = 0  # a whole head and nothing after it, of a method that takes no body
 
 
-def _refuse(
-    refusal: Refusal, queue: list[bytes], limits: Limits, clock: Callable[[], float], last_lines: LastLines
-) -> Generator[Step, Any, None]:
-    """Send the answers due and the refusal, then take in some of what the client still sends."""
-    last_lines.refresh(clock())
+def _refused(refusal: Refusal, queue: list[bytes], limits: Limits, last_lines: LastLines) -> int:
+    """Queue the refusal behind the answers that are due; the result is how many bytes of the request may still come."""
     answer = problem(refusal.status, refusal.detail)
     queue += (answer.head, last_lines.close)
     if not refusal.head_only:
         queue.append(answer.body)
-    unread_bytes = limits.linger_bytes if refusal.unread_bytes is None else min(refusal.unread_bytes, limits.linger_bytes)
-    try:
-        yield _flushed(queue)
-        yield from _linger(unread_bytes, limits, clock)
-    except OSError:  # it was worth a try
-        return
+    return limits.linger_bytes if refusal.unread_bytes is None else min(refusal.unread_bytes, limits.linger_bytes)
 
 
 def _linger(left_bytes: int, limits: Limits, clock: Callable[[], float]) -> Generator[Step, Any, None]:
@@ -205,7 +200,7 @@ def _linger(left_bytes: int, limits: Limits, clock: Callable[[], float]) -> Gene
     """
     end_s = clock() + limits.linger_s
     while left_bytes > 0 and (now_s := clock()) < end_s:
-        data = yield Receive(end_s - now_s)
-        if not data:
+        size = len((yield Receive(end_s - now_s)))
+        if not size:
             return
-        left_bytes -= len(data)
+        left_bytes -= size
