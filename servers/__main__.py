@@ -98,7 +98,7 @@ def number(low: int, high: int = 2**31) -> Callable[[str], int]:
 def seconds(text: str) -> float:
     """A parser of times; a day is the most."""
     try:
-        value = float(text)
+        value = float(text) if text.isascii() and "_" not in text else -1.0
     except ValueError:
         value = -1.0
     if not 0 <= value <= 86_400:
