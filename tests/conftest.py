@@ -23,7 +23,9 @@ LIVE = (
     "proxies",
     "resume",
     "run",
+    "seeds",
     "selfbench",
+    "system_calls",
     "visit",
     "workers",
 )
