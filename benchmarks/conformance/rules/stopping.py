@@ -38,7 +38,7 @@ PATIENT = Settings(idle_s=30, head_s=30, linger_s=10, drain_s=20)
 ENDLESS = Settings(idle_s=60, head_s=60, linger_s=60, drain_s=60)
 LINGERING = Settings(idle_s=30, head_s=30, linger_s=0.5, drain_s=20)
 CROWDED = Settings(idle_s=30, head_s=30, linger_s=0.5, drain_s=20, connections=40, workers=16, threads=40)
-BRIEF = Settings(idle_s=30, head_s=30, linger_s=0.5, drain_s=1.5)
+BRIEF = Settings(idle_s=30, head_s=30, linger_s=0.5, drain_s=1)
 
 
 # ---------------------------------------------------------------- nothing is lost
