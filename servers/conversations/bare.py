@@ -17,7 +17,7 @@ _LAST = _HEAD + b"Connection: close\r\n\r\nHello, World!"
 
 
 def bare(limits: Limits) -> Conversation:
-    """Answer until the client ends its stream, is idle for too long or has had its number of answers. Split heads are missed."""
+    """Answer until the client ends its stream, is idle too long or has had its number of answers. Split heads are missed."""
     receive = Receive(limits.keepalive_idle_s, idle=True)
     left = limits.keepalive_requests or float("inf")
     try:
