@@ -38,6 +38,7 @@ _AUTHORITY = (
 _HOST = re.compile(_AUTHORITY)
 # RFC 9110, 4.2: a host that is not empty, and nobody's name and password before it.
 _ABSOLUTE = re.compile(rb"[Hh][Tt]{2}[Pp][Ss]?://(?P<authority>(?=[^:/?])" + _AUTHORITY + rb")(?=[/?]|\Z)")
+_TRAILING_SPACE = re.compile(rb"(?<=[^\t\r\n ])[\t ]+\r\n")  # of a field value, where it is optional (RFC 9112, 5)
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})|%00")
 _SMALLEST_FIELD_BYTES = 4  # "a:" and its CRLF
 
@@ -124,7 +125,9 @@ class HeadParser:
         except httptools.HttpParserUpgrade:
             self._ignore_upgrade(fields)
         except httptools.HttpParserError as error:
-            raise Refusal(400, str(error)) from None
+            if fields.get(b"transfer-encoding", b"").lower() != b"chunked":
+                raise Refusal(400, str(error)) from None
+            fields = self._parse_trimmed(head)
         host = fields.get(b"host")
         if host is None or host != self._host:
             self._check_host(host, minor)
@@ -184,6 +187,16 @@ class HeadParser:
             raise Refusal(400, "the Host header field is repeated or invalid")
         _check_literal(matched)
         self._host = host
+
+    def _parse_trimmed(self, head: bytes) -> dict[bytes, bytes]:
+        """The fields of a head that llhttp may have refused only because it takes a tab behind a coding for part of it."""
+        self._restart()
+        fields = self._findings.begin()
+        try:
+            self.feed(_TRAILING_SPACE.sub(b"\r\n", head))
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            raise Refusal(400, str(error)) from None
+        return fields
 
     def _ignore_upgrade(self, fields: dict[bytes, bytes]) -> None:
         """Go on in HTTP/1.1, as RFC 9110, 7.8 allows. llhttp has left it, so a new one is told which body is under way."""
