@@ -26,17 +26,9 @@ class Health:
     threads: int
     memory_bytes: int
 
-    def holds_more_than(self, other: "Health") -> bool:
-        """In descriptors, threads or processes; memory comes and goes by its own rules."""
-        return (
-            self.descriptors > other.descriptors
-            or self.threads > other.threads
-            or len(self.processes) > len(other.processes)
-        )  # fmt: skip
-
 
 def health(running: Running) -> Health:
-    """Now. A process that ends meanwhile holds nothing. Raises Unfit where that cannot be seen."""
+    """Now. A process that ends meanwhile holds nothing. Raises psutil.AccessDenied, or Unfit on old kernels."""
     processes, descriptors, threads, memory_bytes = [], 0, 0, 0
     for process in running.family():
         try:
@@ -44,8 +36,8 @@ def health(running: Running) -> Health:
             counts = process.num_fds(), process.num_threads(), anonymous_bytes(process.pid)
         except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
             continue
-        except (psutil.AccessDenied, PermissionError):
-            raise Unfit("its processes may not be looked into") from None
+        except PermissionError:
+            raise psutil.AccessDenied(process.pid) from None
         processes.append(process.pid)
         descriptors, threads, memory_bytes = descriptors + counts[0], threads + counts[1], memory_bytes + counts[2]
     return Health(frozenset(processes), descriptors, threads, memory_bytes)

@@ -150,8 +150,8 @@ class Gunicorn(Peer):
             "--limit-request-field_size": SECTION_BYTES,
             "--log-level": "warning",
         }
-        if self.kind == "gthread":
-            options["--threads"] = settings.threads or THREADS
+        if self.kind == "gthread":  # which keeps only connections alive that it has beyond its threads
+            options["--threads"] = min(settings.threads or THREADS, max(1, (settings.connections or CONNECTIONS) // 2))
         return _python("gunicorn", options, "--no-control-socket", WSGI)
 
     def max_connections(self, settings: Settings) -> int:
@@ -196,7 +196,7 @@ class Waitress(Peer):
         options = {
             "--listen": f"{HOST}:{place.port}",
             "--threads": settings.threads or THREADS,
-            "--connection-limit": settings.connections or CONNECTIONS,
+            "--connection-limit": (settings.connections or CONNECTIONS) + 2,  # which count the listening one and its trigger
             "--channel-timeout": _whole(idle, IDLE_S),
             "--cleanup-interval": 1,
             "--max-request-header-size": LINE_BYTES + SECTION_BYTES,
@@ -237,7 +237,26 @@ class Nginx(Peer):
 
     graceful = signal.SIGQUIT  # SIGTERM is its fast shutdown
     module_file = Path("/usr/lib/nginx/modules/ngx_http_echo_module.so")
-    sizes = (0, 1, 2, 5, 10, 100, 1000, 1024, 4096, 10_000, 65_536, 70_000, 100_000, 200_000, 1_000_000, 1_048_576, 67_108_864)
+    sizes = (
+        0,
+        1,
+        2,
+        5,
+        10,
+        100,
+        1000,
+        1 << 10,
+        1 << 12,
+        10_000,
+        1 << 16,
+        70_000,
+        100_000,
+        200_000,
+        10**6,
+        1 << 20,
+        1 << 24,
+        1 << 26,
+    )
 
     def check(self) -> None:
         """Raises Missing when it or its module is not installed."""
