@@ -58,22 +58,22 @@ class Workers:
         self._libc = ctypes.CDLL(None)
 
     def keep(self) -> None:
-        """Keep all seats taken, until the stop."""
+        """Keep all seats taken until the stop, and pass it on."""
         while True:
             for seat in self._seats:
                 if not seat.pid and time.monotonic() >= seat.empty_until_s:
                     self._hire(seat)
             if self._stop.requested:  # looked at with all hands on board: somebody has to serve those who are queued already
-                return
+                break
             hire_at_s = min((seat.empty_until_s for seat in self._seats if not seat.pid), default=None)
             for seat in self._dead(None if hire_at_s is None else max(0.0, hire_at_s - time.monotonic()), self._stop):
                 self._judge(seat, self._bury(seat))
-
-    def dismiss(self, options: Options) -> None:
-        """Pass the stop on, wait for the workers to drain, and end those that take too long."""
-        timetable = Drain(options)
         for seat in self._taken():
             os.kill(seat.pid, signal.SIGTERM)
+
+    def dismiss(self, options: Options) -> None:
+        """After the stop: wait for the workers to drain, and end those that take too long."""
+        timetable = Drain(options)
         while self._taken() and (left_s := timetable.end_at_s - time.monotonic()) > 0:
             for seat in self._dead(left_s):
                 self._bury(seat)

@@ -37,7 +37,7 @@ def serve(listener: socket.socket, converse: Converse, options: Options, stop: S
     workers = Workers(lambda _: work(listener, converse, options, stop), max_connections(options), stop)
     workers.keep()
     time.sleep(HANDSHAKE_S)
-    listener.listen(0)  # let nobody new queue; the workers share the listener, and its queue lives until they find it empty
+    listener.listen(0)  # let nobody new queue; the workers share the queue, and it lives until the last of them finds it empty
     listener.close()
     workers.dismiss(options)
 
