@@ -11,7 +11,7 @@ import subprocess
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -26,17 +26,23 @@ LARGE = bytes(range(256)) * 4096  # 1 MiB
 OPTIONS = ("--workers", "16", "--threads", "16", "--keepalive-idle", "20", "--linger", "0")
 
 
-@pytest.fixture(scope="module", params=MODELS)
-def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    """One server for all clients. In the end nothing is on its stderr, and it exits with 0."""
-    with serving(request.param, *OPTIONS) as running:
-        yield running
-        running.stop()
-        assert running.status() == 0
-        assert running.said() == ""
-
-
 @pytest.fixture(scope="module")
+def servers() -> Iterator[Mapping[str, Server]]:
+    """Every model, for all clients. In the end nothing is on their stderr, and they exit with 0."""
+    with ExitStack() as stack:
+        running = {model: stack.enter_context(serving(model, *OPTIONS)) for model in MODELS}
+        yield running
+        for server in running.values():
+            server.stop()
+        assert [(server.status(), server.said()) for server in running.values()] == [(0, "")] * len(MODELS)
+
+
+@pytest.fixture(params=MODELS)
+def server(request: pytest.FixtureRequest, servers: Mapping[str, Server]) -> Server:
+    return servers[request.param]
+
+
+@pytest.fixture
 def url(server: Server) -> str:
     return f"http://127.0.0.1:{server.port}"
 
@@ -280,20 +286,14 @@ def published(folder: Path) -> Iterator[str]:
             thread.join()
 
 
-def test_a_browser_shows_every_model(tmp_path: Path) -> None:
+def test_a_browser_shows_every_model(servers: Mapping[str, Server], tmp_path: Path) -> None:
     """One page with a frame for each: a visit, a large form, twenty requests of a script."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if browser is None:
         pytest.skip("chromium is not installed")
-    with ExitStack() as stack:
-        servers = {model: stack.enter_context(serving(model, *OPTIONS)) for model in MODELS}
-        frames = "".join(
-            f'<iframe name="{name}" src="http://127.0.0.1:{one.port}/hello"></iframe>' for name, one in servers.items()
-        )
-        (tmp_path / "page.html").write_text(_PAGE % frames)
-        page = stack.enter_context(published(tmp_path)) + "/page.html"
-        command = [browser, *_CHROMIUM, f"--user-data-dir={tmp_path}/profile", "--dump-dom", page]
+    frames = (f'<iframe name="{model}" src="http://127.0.0.1:{one.port}/hello"></iframe>' for model, one in servers.items())
+    (tmp_path / "page.html").write_text(_PAGE % "".join(frames))
+    with published(tmp_path) as place:
+        command = [browser, *_CHROMIUM, f"--user-data-dir={tmp_path}/profile", "--dump-dom", f"{place}/page.html"]
         done = subprocess.run(command, capture_output=True, check=True, timeout=2 * PATIENCE_S)
-        shown = re.findall(r"<p>(.*?)</p>", done.stdout.decode())
-        assert shown == [f"{model}|Hello, World!|100000|20" for model in MODELS]
-        assert not "".join(one.said() for one in servers.values())
+    assert re.findall(r"<p>(.*?)</p>", done.stdout.decode()) == [f"{model}|Hello, World!|100000|20" for model in MODELS]
