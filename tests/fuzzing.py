@@ -8,6 +8,7 @@ libFuzzer looks for inputs that reach new code. What it finds wrong it leaves in
 file as an argument to see it again. Corpora grow in the folder named by FUZZ_CORPUS, or are forgotten.
 """
 
+import logging
 import os
 import sys
 import tempfile
@@ -78,6 +79,7 @@ def encoded(stream: bytes, cuts: list[int]) -> bytes:
 
 def main(arguments: list[str]) -> None:
     """Run the files that are named, or fuzz."""
+    logging.disable()  # of handlers that fail on purpose
     if arguments and not arguments[0].isdigit():
         atheris.Setup([sys.argv[0], *arguments], one)
         atheris.Fuzz()

@@ -127,8 +127,8 @@ class BodyReader:
         self._parser.take_body()
 
     def _chunks(self) -> Generator[Step, Any, None]:
-        left_bytes, most_idle_bytes = self._limits.body_bytes, self._limits.header_bytes
-        idle_bytes = 0  # of chunk lines, beyond what the chunks are worth (RFC 9112, 7.1.1)
+        left_bytes, most_overhead_bytes = self._limits.body_bytes, self._limits.header_bytes
+        overhead_bytes = 0  # of chunk lines, beyond what the chunks are worth (RFC 9112, 7.1.1)
         while True:
             line = yield from self._line(_CHUNK_LINE_BYTES)
             if not (matched := _CHUNK_LINE.fullmatch(line)):
@@ -140,8 +140,8 @@ class BodyReader:
             left_bytes -= size_bytes
             if left_bytes < 0:
                 raise Refusal(413, f"a body may have {self._limits.body_bytes} bytes")
-            idle_bytes = max(0, idle_bytes + len(line) - 16 - 2 * size_bytes)
-            if idle_bytes > most_idle_bytes:
+            overhead_bytes = max(0, overhead_bytes + len(line) - 16 - 2 * size_bytes)
+            if overhead_bytes > most_overhead_bytes:
                 raise Refusal(431, "the chunks are small and their lines long")
             yield from self._exactly(size_bytes + 2)  # the chunk's own CRLF
         yield from self._trailers()

@@ -13,7 +13,7 @@ from typing import Any
 
 from servers._steps import Conversation, Receive, Send, Step, Stopping
 
-from .bodies import BodyReader, framing
+from .bodies import BodyReader, Framing, framing
 from .dates import LastLines
 from .heads import HEAD_END, HeadParser, Limits, receive_head
 from .messages import Answer, Handler, Request, Response, Streamed
@@ -68,14 +68,9 @@ def http1(
                         request.body = bodies.take(data[at : at + how.length_bytes])
                         at += how.length_bytes
                     else:
-                        if how.expects_continue and at == size:  # RFC 9110, 10.1.1: needless once some of the body is here
-                            queue.append(b"HTTP/1.1 100 Continue\r\n\r\n")
                         bodies.data, bodies.at, data, at = data, at, b"", 0
-                        if queue:
-                            yield _flushed(queue)
-                        request.body = yield from bodies.receive(request, how)
-                        data, bodies.data = bodies.data, b""
-                        at, size = bodies.at, len(data)
+                        yield from _receive_body(request, how, bodies, queue)
+                        data, bodies.data, at, size = bodies.data, b"", bodies.at, len(bodies.data)
                 try:
                     answer = respond(request)
                 except Exception:
@@ -113,15 +108,11 @@ def http1(
         last_lines.refresh(clock())
         unread_bytes = _refused(refusal, queue, limits, last_lines)
         data = b""
+        bodies.drop()
     except OSError:  # the idle time is over, or the client is gone or will not read: nobody to say anything to
         return
-    bodies.drop()
-    try:
-        if queue:
-            yield _flushed(queue)
-        yield from _linger(unread_bytes, limits, clock)
-    except OSError:  # it was worth a try
-        return
+    if queue or unread_bytes:
+        yield from _take_leave(queue, unread_bytes, limits, clock)
 
 
 def _flushed(queue: list[bytes]) -> Send:
@@ -129,6 +120,15 @@ def _flushed(queue: list[bytes]) -> Send:
     send = Send(b"".join(queue))
     queue.clear()
     return send
+
+
+def _receive_body(request: Request, how: Framing, bodies: BodyReader, queue: list[bytes]) -> Generator[Step, Any, None]:
+    """Read a body that has not arrived whole, or is chunked. What is queued does not wait for it."""
+    if how.expects_continue and bodies.at == len(bodies.data):  # RFC 9110, 10.1.1: needless once some of the body is here
+        queue.append(b"HTTP/1.1 100 Continue\r\n\r\n")
+    if queue:
+        yield _flushed(queue)
+    request.body = yield from bodies.receive(request, how)
 
 
 def _settled(answer: Any, request: Request, queue: list[bytes]) -> Generator[Step, Any, Answer]:
@@ -193,14 +193,19 @@ def _refused(refusal: Refusal, queue: list[bytes], limits: Limits, last_lines: L
     return limits.linger_bytes if refusal.unread_bytes is None else min(refusal.unread_bytes, limits.linger_bytes)
 
 
-def _linger(left_bytes: int, limits: Limits, clock: Callable[[], float]) -> Generator[Step, Any, None]:
-    """Receive what nobody will answer, without keeping it: so many bytes at most, and so long.
+def _take_leave(queue: list[bytes], left_bytes: int, limits: Limits, clock: Callable[[], float]) -> Generator[Step, Any, None]:
+    """Send what is queued, then receive what nobody will answer, without keeping it: so many bytes at most, and so long.
 
     A socket closed with unread data is reset, and a reset may destroy the answer before the client reads it (RFC 9112, 9.6).
     """
     end_s = clock() + limits.linger_s
-    while left_bytes > 0 and (now_s := clock()) < end_s:
-        size = len((yield Receive(end_s - now_s)))
-        if not size:
-            return
-        left_bytes -= size
+    try:
+        if queue:
+            yield _flushed(queue)
+        while left_bytes > 0 and (now_s := clock()) < end_s:
+            size = len((yield Receive(end_s - now_s)))
+            if not size:
+                return
+            left_bytes -= size
+    except OSError:  # it was worth a try
+        return
