@@ -237,7 +237,7 @@ class Nginx(Peer):
 
     graceful = signal.SIGQUIT  # SIGTERM is its fast shutdown
     module_file = Path("/usr/lib/nginx/modules/ngx_http_echo_module.so")
-    sizes = (0, 1, 2, 5, 10, 100, 1000, 10_000, 70_000, 100_000, 200_000, 1_000_000, *(1 << n for n in (10, 12, 16, 20, 24, 26)))
+    sizes = (0, 1, 2, 5, 10, 100, 1000, 1024, 4096, 10_000, 65_536, 70_000, 100_000, 200_000, 10**6, 1 << 20, 1 << 24, 1 << 26)
 
     def check(self) -> None:
         """Raises Missing when it or its module is not installed."""
