@@ -111,7 +111,6 @@ class Peer:
             tempfile.TemporaryFile() as stderr,
             reserved_port() as port,
         ):
-            os.chmod(folder, 0o755)  # nginx's workers are other users
             process = subprocess.Popen(
                 self.command(settings, Place(port, Path(folder))),
                 stdin=subprocess.DEVNULL,
@@ -254,6 +253,7 @@ class Nginx(Peer):
                 "module": self.module_file,
                 "folder": place.folder,
                 "address": f"{HOST}:{place.port}",
+                "user": "user root;" if os.geteuid() == 0 else "",  # so that rules may look into its workers
                 "workers": settings.workers or WORKERS,
                 "connections": (settings.connections or CONNECTIONS) + 2,  # which count the listening one and the parent's
                 "line": LINE_BYTES + 2,  # its end included
@@ -274,7 +274,7 @@ class Nginx(Peer):
 
 
 _NGINX = """
-load_module %(module)s;
+load_module %(module)s; %(user)s
 worker_processes %(workers)d; daemon off; pid %(folder)s/pid; error_log stderr; worker_shutdown_timeout %(drain_ms)dms;
 events { worker_connections %(connections)d; }
 http {
@@ -337,7 +337,6 @@ def _files() -> str:
     """The folder of what nginx has at /bytes/, written once and gone with this process."""
     folder = tempfile.mkdtemp(prefix="servebench-bytes-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    os.chmod(folder, 0o755)
     pattern = bytes(range(256)) * 4096
     for size in Nginx.sizes:
         with open(f"{folder}/{size}", "wb") as file:
