@@ -17,6 +17,7 @@ LIVE = (
     "load",
     "load_facts",
     "load_process",
+    "model_faults",
     "models",
     "new",
     "peers",

@@ -1,7 +1,6 @@
-"""Every execution model, by the same tests: what it serves, how it waits, what it survives, how it ends."""
+"""Every execution model, by the same tests: what it serves, how it waits, how it ends."""
 
 import json
-import resource
 import select
 import signal
 import socket
@@ -12,9 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from pathlib import Path
 
-import psutil
 import pytest
 from live import HELLO, MODELS, PATIENCE_S, ROOT, Client, Server, conversing, serving
 
@@ -104,21 +101,6 @@ def test_late_heads_are_answered_408_and_idle_connections_end_without_a_word(ser
         assert late.answer()[0] == 408
         assert late.rest() == b""
         assert idle.rest() == b""
-
-
-def test_resets_in_the_middle_of_a_body_hurt_nobody_else(server: Server) -> None:
-    for sent in (0, 1, 5000):
-        for _ in range(5):
-            client = server.connect()
-            client.send(b"POST /echo HTTP/1.1\r\nHost: test\r\nContent-Length: 100000\r\n\r\n" + bytes(sent))
-            client.reset()
-    for _ in range(5):
-        client = server.connect()
-        client.send(b"GET /bytes/10000000 HTTP/1.1\r\nHost: test\r\n\r\n")
-        client.more()
-        client.reset()
-    with server.connect() as client:
-        assert client.get("/hello")[0] == 200
 
 
 def test_many_connections_are_served_while_all_stay_open(server: Server) -> None:
@@ -247,84 +229,6 @@ def test_a_relay_both_ways(model: str) -> None:
             assert client.rest() == data, server.said()
             sender.join()
         thread.join()
-
-
-# ---------------------------------------------------------------- what it survives
-
-
-def test_a_slow_reader_is_not_buffered_for(model: str) -> None:
-    """64 MiB asked for and not read: the server's memory must not grow by what the kernel does not take."""
-    with serving(model, *SMALL) as server, server.connect() as client:
-        with server.connect() as warm:
-            warm.get("/bytes/1000000")
-        before = sum(process.memory_info().rss for process in server.family())
-        client.send(b"GET /bytes/67108864 HTTP/1.1\r\nHost: test\r\n\r\n")
-        client.until(b"\r\n\r\n")
-        time.sleep(0.3)
-        after = sum(process.memory_info().rss for process in server.family())
-        assert after - before < 16 * 2**20
-        received, client.buffer = len(client.buffer), b""
-        while received < 67108864:
-            received += len(client.socket.recv(1 << 20))
-        assert client.get("/hello")[0] == 200
-
-
-def test_a_client_that_never_reads_is_cut_off(model: str) -> None:
-    with serving(model, *SMALL, "--send-timeout", "0.2") as server, server.connect() as client:
-        client.send(b"GET /bytes/67108864 HTTP/1.1\r\nHost: test\r\n\r\n")
-        eventually(lambda: not any(map(connected, server.family())), "the server gives up")
-        with server.connect() as other:
-            assert other.get("/hello")[0] == 200
-
-
-def connected(process: psutil.Process) -> bool:
-    """Whether this process has an open connection."""
-    try:
-        return any(connection.status == psutil.CONN_ESTABLISHED for connection in process.net_connections())
-    except psutil.NoSuchProcess:
-        return False
-
-
-def test_beyond_its_connections_clients_wait_in_the_queue(model: str) -> None:
-    limits = ("--connections", "2", "--workers", "2", "--threads", "2")
-    with serving(model, *limits, "--keepalive-idle", "20") as server, ExitStack() as stack:
-        assert server.max_connections == 2
-        first, second, third = (stack.enter_context(server.connect()) for _ in range(3))
-        assert [first.get("/hello")[0], second.get("/hello")[0]] == [200, 200]
-        third.send(HELLO)
-        assert silent(third)
-        first.socket.close()
-        assert third.answer()[0] == 200
-
-
-def test_running_out_of_descriptors(model: str) -> None:
-    """Accepting pauses without spinning, the open connections go on, and all is well once descriptors are to be had."""
-    with serving(model, *SMALL) as server, server.connect() as old:
-        others = [server.connect() for _ in range(3)]
-        for client in [old, *others]:
-            assert client.get("/hello")[0] == 200  # so every worker of prefork is at work, and will not fail at birth
-        for client in others:
-            client.socket.close()
-        family = server.family()
-        limits = [resource.prlimit(process.pid, resource.RLIMIT_NOFILE) for process in family]
-        for process in family:
-            highest = max(int(entry.name) for entry in Path(f"/proc/{process.pid}/fd").iterdir())
-            resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (highest + 1, limits[0][1]))
-        with ExitStack() as stack:
-            late = [stack.enter_context(server.connect()) for _ in range(12)]
-            for client in late:
-                client.send(HELLO)
-            before_s = sum(sum(process.cpu_times()[:2]) for process in family)
-            assert silent(late[-1], 0.5)
-            assert sum(sum(process.cpu_times()[:2]) for process in family) - before_s < 0.25, "spinning"
-            assert old.get("/hello")[0] == 200
-            for process, limit in zip(family, limits, strict=True):
-                resource.prlimit(process.pid, resource.RLIMIT_NOFILE, limit)
-            old.socket.close()
-            for client in late:
-                assert client.answer()[0] == 200
-                client.socket.close()
-        assert server.said() == ""
 
 
 # ---------------------------------------------------------------- how it ends
