@@ -16,7 +16,7 @@ from servers._steps import Conversation, Offer, Offload, Receive, Send, Step, Wa
 from servers._waiting import wait
 
 SWITCH_S = 0.005  # CPython's own
-SWITCH_S_PER_THREAD = 50e-6
+SWITCH_MOST_S = 1.0
 
 
 class BlockingTalk:
@@ -79,11 +79,11 @@ class BlockingTalk:
 def share_the_lock(threads: int) -> None:
     """Let so many threads compete for CPython's lock and still get something done.
 
-    Whoever waits for it wakes every switch interval to ask for it. When thousands are woken at once, because their clients all
-    leave, they do nothing else, and each call of the kernel's that wakes one (futex(2)) looks through a list of them all: 5,000
-    exits took up to 20 s and 30 s of CPU time. So from a hundred threads on the interval grows with them, and it takes 1 s.
+    Whoever waits for it wakes every switch interval to ask for it, and the kernel looks through the list of all waiting to wake
+    one of them (futex(2)). So when thousands go on at once, because their clients all leave, they do nothing but ask: 5,000
+    exits took 10 to 25 s of two cores. With an interval that grows as the square of their number, beyond 350, they take 1 s.
     """
-    sys.setswitchinterval(max(SWITCH_S, threads * SWITCH_S_PER_THREAD))
+    sys.setswitchinterval(min(max(SWITCH_S, threads * threads * 40e-9), SWITCH_MOST_S))
 
 
 def release_idle(talks: set[BlockingTalk]) -> None:

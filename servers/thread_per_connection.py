@@ -3,7 +3,7 @@
 The oldest concurrent server there is. Each conversation has a stack to wait on, so a step is a blocking call and nothing is
 ever turned inside out. What it costs: a thread's start for each connection, a context switch for each wait, memory for each
 stack, and in CPython the global lock: one thread runs Python at a time, and a thread that computes keeps it for up to
-`sys.getswitchinterval()` (5 ms, more beyond a hundred threads: see `share_the_lock`) while others wait.
+`sys.getswitchinterval()` (5 ms, more beyond 350 threads: see `share_the_lock`) while others wait.
 
 Offload is simply a call here: a thread that blocks stops nobody else.
 """
