@@ -31,7 +31,7 @@ SLOW = 8  # readers, writers, and clients that wait
 OTHERS = 20  # new connections that are served meanwhile
 
 PATIENT_S = 10.0  # for what should come at once, on a machine that does a lot besides
-LEAVES_S = 10.0  # for all that a fault has left behind to go away
+LEAVES_S = 20.0  # for all that a fault has left behind to go away
 HALF_OPEN_S = 5.0  # for the end of what can't be completed: at once, not at its deadline
 LATE_S = 1.0  # deadlines may be that late
 RECOVERS_S = 1.0  # from the first free descriptor until those who had to wait are served
