@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help bench plots test lint install selfbench reference clean
+.PHONY: help bench plots test lint install selfbench reference rules clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ selfbench: $(VENV)/.runs ## measure the measuring: the engine against others and
 
 reference: $(VENV)/.runs ## make results/reference anew (quick profile, fixed seed)
 	@rm -rf results/reference && $(BIN)/servebench run --name reference --seed 2026 $(ARGS)
+
+rules: $(VENV)/.tests ## hold all models, and the peers that are installed, to every rule; the table in results/rules (20 minutes)
+	@$(BIN)/servebench check --peers --write results/rules $(ARGS)
 
 clean: ## remove the environment and caches; results stay
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

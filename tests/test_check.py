@@ -58,9 +58,7 @@ def test_machines_are_told_every_outcome(copy):
 
 
 def test_the_table_has_a_column_for_each_server_and_a_row_for_each_rule(copy):
-    servebench(
-        copy, "check", "careless", "epoll_loop", "--rule", "plain,host-missing", "--fast", "--write", "told", status=1
-    )
+    servebench(copy, "check", "careless", "epoll_loop", "--rule", "plain,host-missing", "--fast", "--write", "told", status=1)
     page = (copy / "told" / "README.md").read_text()
     assert "| ✓ | ✓ |" in page
     assert "| ✗ | ✓ |" in page
