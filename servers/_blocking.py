@@ -6,7 +6,6 @@ than the last step did. A timed-out call fails with EAGAIN, which Python raises 
 
 import socket
 import struct
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,9 +13,6 @@ from typing import Any
 from servers._conversing import ENDS, RECEIVE_BYTES, SWEEP_S, end, release, report
 from servers._steps import Conversation, Offer, Offload, Receive, Send, Step, Wait
 from servers._waiting import wait
-
-SWITCH_S = 0.005  # CPython's own
-SWITCH_MOST_S = 1.0
 
 
 class BlockingTalk:
@@ -74,16 +70,6 @@ class BlockingTalk:
             self.listening = False
             end(conversation)
             client.close()
-
-
-def share_the_lock(threads: int) -> None:
-    """Let so many threads compete for CPython's lock and still get something done.
-
-    Whoever waits for it wakes every switch interval to ask for it, and the kernel looks through the list of all waiting to wake
-    one of them (futex(2)). So when thousands go on at once, because their clients all leave, they do nothing but ask: 5,000
-    exits took 10 to 25 s of two cores. With an interval that grows as the square of their number, beyond 350, they take 1 s.
-    """
-    sys.setswitchinterval(min(max(SWITCH_S, threads * threads * 40e-9), SWITCH_MOST_S))
 
 
 def release_idle(talks: set[BlockingTalk]) -> None:

@@ -3,7 +3,8 @@
 The oldest concurrent server there is. Each conversation has a stack to wait on, so a step is a blocking call and nothing is
 ever turned inside out. What it costs: a thread's start for each connection, a context switch for each wait, memory for each
 stack, and in CPython the global lock: one thread runs Python at a time, and a thread that computes keeps it for up to
-`sys.getswitchinterval()` (5 ms, more beyond 350 threads: see `share_the_lock`) while others wait.
+`sys.getswitchinterval()` (5 ms) while others wait. When thousands go on at once, they mostly ask for that lock: 5,000 that end
+together keep two cores busy for 5 to 10 s.
 
 Offload is simply a call here: a thread that blocks stops nobody else.
 """
@@ -12,7 +13,7 @@ import socket
 import threading
 from functools import partial
 
-from servers._blocking import BlockingTalk, release_idle, share_the_lock
+from servers._blocking import BlockingTalk, release_idle
 from servers._conversing import end
 from servers._listening import Door
 from servers._options import Options
@@ -33,7 +34,6 @@ def serve(listener: socket.socket, converse: Converse, options: Options, stop: S
     for client in door.clients(stop, options, partial(release_idle, talks)):
         talk, conversation = BlockingTalk(client), converse()
         talks.add(talk)
-        share_the_lock(len(talks))
         try:
             threading.Thread(target=hold, args=(talk, conversation), daemon=True).start()
         except RuntimeError:  # no more threads to be had: refuse this client, and pause as for descriptors

@@ -14,7 +14,7 @@ import socket
 import threading
 from functools import partial
 
-from servers._blocking import BlockingTalk, release_idle, share_the_lock
+from servers._blocking import BlockingTalk, release_idle
 from servers._listening import Door
 from servers._options import Options
 from servers._steps import Converse, Stopping
@@ -40,7 +40,6 @@ def serve(listener: socket.socket, converse: Converse, options: Options, stop: S
             finally:
                 talks.discard(talk)
 
-    share_the_lock(options.threads)
     for _ in range(options.threads):
         threading.Thread(target=work, daemon=True).start()
 
