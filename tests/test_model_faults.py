@@ -176,7 +176,7 @@ serve = asyncio_protocol.serve
     ),
     "waits_for_ever": (
         "never-readers",
-        r"holds 8 of 8 clients after [\d.]+ s that it gives 1 s to read",
+        r"still holds 8 descriptors after [\d.]+ s for 8 clients that it gives 1 s to read",
         EPOLL
         + """
 _readiness.overdue = lambda talks, now_s, send_s: ()
