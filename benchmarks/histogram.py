@@ -36,6 +36,21 @@ def bounds_ns(index: int) -> tuple[int, int]:
     return low, low + (1 << shift) - 1
 
 
+def indices_of(values_ns: Counts) -> Counts:
+    """The buckets of many values at once; see `index_of`."""
+    values_ns = np.clip(values_ns, 0, HIGHEST_NS)
+    shift = np.maximum(np.frexp(values_ns)[1].astype(np.int64) - SUB_BUCKET_BITS, 0)  # its exponent is the bit length
+    indices: Counts = shift * HALF + (values_ns >> shift)
+    return indices
+
+
+def bounds_of(indices: Counts) -> tuple[Counts, Counts]:
+    """The lowest and the highest values of many buckets at once; see `bounds_ns`."""
+    shift = np.maximum(indices // HALF - 1, 0)
+    low = (indices - shift * HALF) << shift
+    return low, low + (np.int64(1) << shift) - 1
+
+
 def pack(counts: Counts, sum_ns: int, min_ns: int, max_ns: int) -> Histogram:
     """A histogram record from a full array of counts."""
     filled = np.flatnonzero(counts)

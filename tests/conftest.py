@@ -1,37 +1,22 @@
-"""Two workers share the tests (`make test`): one takes those that drive real servers, the other all that only compute.
+"""Three workers share the tests (`make test`): one takes those that measure, one those that drive servers, one all that compute.
 
-Servers and load have cores of their own, so live tests keep out of each other's way by being on one worker.
+Server and load of a measurement have a core each, so those tests keep out of each other's way by being on one worker. Those that
+only ask what servers do mostly wait for them, and time nothing.
 """
 
 from pathlib import Path
 
 import pytest
 
-LIVE = (
-    "check",
-    "clients",
-    "conformance",
-    "doctor",
-    "faults",
-    "launch",
-    "load",
-    "load_facts",
-    "load_process",
-    "model_faults",
-    "models",
-    "new",
-    "peers",
-    "proxies",
-    "resume",
-    "run",
-    "seeds",
-    "selfbench",
-    "system_calls",
-    "visit",
-    "workers",
-)
+MEASURING = (
+    "check", "doctor", "faults", "launch", "load", "load_facts", "load_process", "new", "resume", "run", "selfbench", "visit",
+)  # fmt: skip
+SERVING = (
+    "clients", "conformance", "model_faults", "models", "peers", "proxies", "seeds", "system_calls", "workers",
+)  # fmt: skip
 
 
 def pytest_itemcollected(item):
     name = Path(item.path).stem.removeprefix("test_")
-    item.add_marker(pytest.mark.xdist_group("live" if name in LIVE else name))
+    group = "measuring" if name in MEASURING else "serving" if name in SERVING else name
+    item.add_marker(pytest.mark.xdist_group(group))

@@ -208,7 +208,7 @@ def packed(values: Values) -> Histogram:
     if not len(values[0]):
         return Histogram()
     counts = np.zeros(histogram.BUCKETS, np.int64)
-    np.add.at(counts, [histogram.index_of(int(value)) for value in values[0]], values[1])
+    np.add.at(counts, histogram.indices_of(values[0]), values[1])
     return histogram.pack(counts, int(values[0] @ values[1]), int(values[0].min()), int(values[0].max()))
 
 

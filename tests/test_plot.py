@@ -350,7 +350,7 @@ def test_the_time_line_shows_the_median_visit_and_finds_the_unsteady_one() -> No
 
 
 def test_draw_writes_every_chart_twice_light_and_dark(tmp_path: Path) -> None:
-    paths = plot.draw(whole(), tmp_path / "charts")
+    paths = plot.draw(_cells.only(whole(), whole().scenarios[:1]), tmp_path / "charts")
     names = {path.name for path in paths}
     for chart in plot.CHARTS:
         for dark in ("", "-dark"):

@@ -1,5 +1,6 @@
 """The histogram, in its pure and its compiled half, against the hdrhistogram package."""
 
+import numpy as np
 import pytest
 from hdrh.histogram import HdrHistogram
 from hypothesis import given, settings
@@ -90,3 +91,11 @@ def test_prompt_requests_belong_to_response_and_service_and_have_no_send_lag():
     assert compiled.row(recorder.RESPONSE) == histogram.from_values([5_000, 9_000])
     assert compiled.row(recorder.SERVICE) == histogram.from_values([5_000, 7_000])
     assert compiled.row(recorder.SEND_LAG) == histogram.from_values([0, 2_000])
+
+
+@given(st.lists(st.integers(-5, 2 * histogram.HIGHEST_NS), min_size=1, max_size=50))
+def test_many_values_at_once_are_where_each_is_alone(values):
+    indices = histogram.indices_of(np.array(values, np.int64))
+    assert indices.tolist() == [histogram.index_of(value) for value in values]
+    low, high = histogram.bounds_of(indices)
+    assert list(zip(low.tolist(), high.tolist(), strict=True)) == [histogram.bounds_ns(index) for index in indices.tolist()]

@@ -1,6 +1,7 @@
 """Books that must balance: the same requests, counted and timed in several ways that cannot disagree unless one is wrong."""
 
-import itertools
+
+import numpy as np
 
 from benchmarks import histogram
 from benchmarks.amounts import digits, duration
@@ -91,15 +92,15 @@ def malformed(values: Histogram) -> str:
         return f"{len(index)} buckets and {len(count)} counts"
     if not index:
         return f"no values, but a sum of {duration(values.sum_ns)}" if values.sum_ns else ""
-    if any(later <= earlier for earlier, later in itertools.pairwise(index)) or index[0] < 0:
+    indices, counts = np.array(index), np.array(count)
+    if np.any(np.diff(indices) <= 0) or index[0] < 0:
         return "its buckets are not in order"
     if min(count) < 1:
         return "a bucket that is there is empty"
-    bounds = [histogram.bounds_ns(bucket) for bucket in index]
-    if not bounds[0][0] <= values.min_ns <= bounds[0][1] or not bounds[-1][0] <= values.max_ns <= bounds[-1][1]:
+    low, high = histogram.bounds_of(indices)
+    if not low[0] <= values.min_ns <= high[0] or not low[-1] <= values.max_ns <= high[-1]:
         return "its extremes are not in its outer buckets"
-    least = sum(low * n for (low, _), n in zip(bounds, count, strict=True))
-    most = sum(high * n for (_, high), n in zip(bounds, count, strict=True))
+    least, most = int(low @ counts), int(high @ counts)
     if not least <= values.sum_ns <= most:
         return f"its sum is {duration(values.sum_ns)}, its buckets allow {duration(least)} to {duration(most)}"
     return ""
