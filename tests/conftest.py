@@ -1,6 +1,6 @@
-"""Three workers share the tests (`make test`): one takes those that measure, one those that drive servers, one all that compute.
+"""Three workers share the tests (`make test`): one takes those that measure, one those that ask servers, one all that compute.
 
-Server and load of a measurement have a core each, so those tests keep out of each other's way by being on one worker. Those that
+Server and load of a measurement have a core each, so such tests keep out of each other's way by being on one worker. Those that
 only ask what servers do mostly wait for them, and time nothing.
 """
 
