@@ -1,6 +1,5 @@
 """Books that must balance: the same requests, counted and timed in several ways that cannot disagree unless one is wrong."""
 
-
 import numpy as np
 
 from benchmarks import histogram
