@@ -3,8 +3,8 @@
 The oldest concurrent server there is. Each conversation has a stack to wait on, so a step is a blocking call and nothing is
 ever turned inside out. What it costs: a thread's start for each connection, a context switch for each wait, memory for each
 stack, and in CPython the global lock: one thread runs Python at a time, and a thread that computes keeps it for up to
-`sys.getswitchinterval()` (5 ms) while others wait. When thousands go on at once, they mostly ask for that lock: 5,000 that end
-together keep two cores busy for 5 to 10 s.
+`sys.getswitchinterval()` (5 ms) while others wait. When thousands go on at once they mostly ask for that lock: 5,000 that end
+together may keep two cores busy for 5 to 25 s.
 
 Offload is simply a call here: a thread that blocks stops nobody else.
 """
