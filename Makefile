@@ -32,8 +32,8 @@ selfbench: $(VENV)/.runs ## measure the measuring: the engine against others and
 reference: $(VENV)/.runs ## make results/reference anew (quick profile, fixed seed)
 	@rm -rf results/reference && $(BIN)/servebench run --name reference --seed 2026 $(ARGS)
 
-rules: $(VENV)/.tests ## hold all models, and the peers that are installed, to every rule; the table in results/rules (20 minutes)
-	@$(BIN)/servebench check --peers --write results/rules $(ARGS)
+rules: $(VENV)/.tests ## hold all models, and the peers that are installed, to every rule; the table in results/rules (15 minutes)
+	@$(BIN)/servebench check --peers --jobs 3 --write results/rules $(ARGS)
 
 clean: ## remove the environment and caches; results stay
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

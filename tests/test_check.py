@@ -1,7 +1,13 @@
 """`servebench check`, and what a run makes of a model that breaks rules: it is refused, or measured and struck out."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 
+import psutil
 import pytest
 from copied import CARELESS, copied, servebench
 
@@ -51,7 +57,8 @@ def test_a_model_that_keeps_the_rules_passes(copy):
 
 
 def test_machines_are_told_every_outcome(copy):
-    out, _ = servebench(copy, "check", "careless", "epoll_loop", "--fast", "--rule", "plain,host-missing", "--json", status=1)
+    rules = ("--rule", "plain,host-missing", "--jobs", "2")
+    out, _ = servebench(copy, "check", "careless", "epoll_loop", "--fast", *rules, "--json", status=1)
     careless, epoll_loop = json.loads(out)
     assert {one["rule"]: one["verdict"] for one in careless["outcomes"]} == {"plain": "kept", "host-missing": "broken"}
     assert {one["verdict"] for one in epoll_loop["outcomes"]} == {"kept"}
@@ -76,12 +83,29 @@ def test_the_table_has_a_column_for_each_server_and_a_row_for_each_rule(copy):
         (("--rule", "no-such"), "there is no rule 'no-such'; servebench check --list names them"),
         (("--fast", "--part", "wire"), "leave one of the two out"),
         (("epoll_loop", "--repeat", "0"), "--repeat 0 is not from 1"),
+        (("epoll_loop", "--jobs", "99"), "--jobs 99 is not from 1 to 8"),
     ],
 )
 def test_bad_use_is_told_in_a_line(copy, arguments, told):
     _, err = servebench(copy, "check", *arguments, status=2)
     assert told in err
     assert err.count("\n") == 1
+
+
+def test_an_interruption_leaves_nothing_running(copy):
+    check = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks", "check", "epoll_loop", "prefork", "--part", "limits,stop", "--jobs", "2"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=copy, env=os.environ | {"PYTHONPATH": str(copy)},
+    )  # fmt: skip
+    ends = time.monotonic() + 60
+    while len(family := psutil.Process(check.pid).children(recursive=True)) < 2:
+        assert time.monotonic() < ends, "no server was started within a minute"
+        time.sleep(0.05)
+    check.send_signal(signal.SIGINT)
+    out, _ = check.communicate(timeout=60)
+    assert check.returncode == 130, out
+    assert "Traceback" not in out
+    assert not psutil.wait_procs(family, timeout=10)[1]
 
 
 def test_the_rules_can_be_listed(copy):

@@ -3,10 +3,14 @@
 import argparse
 import resource
 import shlex
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
+import psutil
 from rich.console import Console
 
 from benchmarks import catalogue, record
@@ -18,6 +22,8 @@ from benchmarks.conformance.rules import PARTS
 from benchmarks.conformance.subjects import Model, Subject
 from benchmarks.selfbench.peers import Missing
 
+JOBS_MOST = 8
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `servebench check`."""
@@ -28,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--part", type=_words, default=(), metavar="A,B", help=f"only these parts: {', '.join(PARTS)}")
     add("--rule", type=_words, default=(), metavar="A,B", help="only these rules")
     add("--repeat", type=int, default=1, metavar="N", help="ask every rule so often; it is kept if it was kept each time")
+    add("--jobs", type=int, default=1, metavar="N", help="examine so many servers at the same time; most of it is waiting (1)")
     add("--list", action="store_true", help="list the rules, and examine nobody")
     add("--write", type=Path, metavar="DIR", help="write the table of servers and rules, its picture and all outcomes there")
     add("--json", action="store_true", help="print all outcomes as JSON on stdout")
@@ -41,12 +48,14 @@ def command(options: argparse.Namespace) -> int:
         return 0
     if not 1 <= options.repeat <= 1000:
         raise BadUse(f"--repeat {options.repeat} is not from 1 to 1000")
+    if not 1 <= options.jobs <= JOBS_MOST:
+        raise BadUse(f"--jobs {options.jobs} is not from 1 to {JOBS_MOST}: more would be in each other's way")
     subjects = _subjects(options.models, options.peers)
     # A crowd of clients needs a descriptor each, as does the server for them, which inherits the limit.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     console = Console(stderr=options.json)
-    reports = _examine(console, subjects, parts, only, options.repeat)
+    reports = _examine(console, subjects, parts, only, options.repeat, options.jobs)
     if options.json:
         print(msgspec.json.format(msgspec.json.encode(reports), indent=1).decode())
     if len(reports) > 1:
@@ -59,23 +68,45 @@ def command(options: argparse.Namespace) -> int:
 
 
 def _examine(
-    console: Console, subjects: Sequence[Subject], parts: Sequence[str], only: Sequence[str], repeat: int
+    console: Console, subjects: Sequence[Subject], parts: Sequence[str], only: Sequence[str], repeat: int, jobs: int
 ) -> list[Report]:
-    """One server after the other; each is told as soon as it is known."""
-    reports = []
-    for subject in subjects:
-        with console.status(f"{subject.name} …") as status:
+    """Some servers at a time, in their order; each is told as soon as it and those before it are known.
 
-            def now(rule: str, name: str = subject.name, show: Callable[[str], None] = status.update) -> None:
-                show(f"{name}: {rule}")
+    An interruption ends the servers, so that whoever waits for one goes on, and is stopped before the next rule.
+    """
+    now: dict[str, str] = {}
+    interrupted = threading.Event()
+    with console.status("starting …") as status, ThreadPoolExecutor(jobs) as pool:
+
+        def examine(subject: Subject) -> Report | Missing:
+            def tell(rule: str) -> None:
+                if interrupted.is_set():
+                    raise KeyboardInterrupt
+                now[subject.name] = rule
+                status.update(" · ".join(f"{name}: {rule}" for name, rule in now.items()))
 
             try:
-                report = suite.examine(subject, parts, only, repeat, now)
+                return suite.examine(subject, parts, only, repeat, tell)
             except Missing as missing:
-                console.print(f"{subject.name}: left out: {missing}", style="yellow", highlight=False)
-                continue
-        reports.append(report)
-        told.show(console, report)
+                return missing
+            finally:
+                now.pop(subject.name, None)
+
+        reports = []
+        try:
+            for subject, found in zip(subjects, pool.map(examine, subjects), strict=True):
+                if isinstance(found, Missing):
+                    console.print(f"{subject.name}: left out: {found}", style="yellow", highlight=False)
+                    continue
+                reports.append(found)
+                told.show(console, found)
+        except KeyboardInterrupt:
+            interrupted.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in psutil.Process().children(recursive=True):
+                with suppress(psutil.NoSuchProcess):
+                    child.kill()
+            raise
     return reports
 
 
