@@ -112,9 +112,9 @@ class Run:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # inherited by engine and servers
         self._note(self.journal.begun(differs))
         left = self.left()
-        self.ends = time.monotonic() + self._takes_s(left)
         self.watcher.expect(left)
         self._examine(left)
+        self.ends = time.monotonic() + self._takes_s(left)
         for block in blocks(left):
             self._make_block(block)
         self._repeat_disturbed(self.ends + self.options.requeue_budget_s)

@@ -40,6 +40,7 @@ FIXED_S = 0.4  # of a visit: launch, two probes, verification, warm-up, stop; me
 CHANGE_S = 0.015  # between levels: connections, counters, memory
 SETTLE_S = 0.01  # more where connections were closed: until what they had queued has been dealt with
 BLOCK_S = 0.9  # of a block: a fresh engine
+EXAMINE_S = 0.8  # of a model, once: it is held to the rules before anything is measured
 
 
 def levels(scenario: Scenario, options: RunOptions) -> list[Level]:
@@ -107,7 +108,7 @@ def _search_s(scenario: Scenario, options: RunOptions) -> float:
 
 def run_s(options: RunOptions, scenarios: Mapping[str, Scenario]) -> float:
     """How long the run takes, about, requeued visits apart."""
-    return sum(
+    return EXAMINE_S * len(options.models) + sum(
         options.visits[name] * (len(visited(options)) * visit_s(scenario, options) + BLOCK_S)
         for name, scenario in scenarios.items()
     )
