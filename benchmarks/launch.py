@@ -137,10 +137,12 @@ class Server:
 
     def _wait_ready(self) -> ReadyLine:
         assert self._process.stdout is not None
+        waiting = select.poll()
+        waiting.register(self._process.stdout, select.POLLIN)
         ends, line = time.monotonic() + READY_WITHIN_S, b""
         while not line.endswith(b"\n"):
             left = ends - time.monotonic()
-            if left <= 0 or not select.select([self._process.stdout], [], [], left)[0]:
+            if left <= 0 or not waiting.poll(left * 1000):
                 raise LaunchError(f"no ready line within {READY_WITHIN_S:.0f} s", self.stderr())
             piece = os.read(self._process.stdout.fileno(), 4096)
             if not piece:

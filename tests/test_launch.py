@@ -1,6 +1,7 @@
 """Launching, verifying and sampling real servers: every model of the catalogue."""
 
 import os
+import resource
 import signal
 import sys
 import textwrap
@@ -187,3 +188,17 @@ def test_a_server_that_is_gone_is_found():
     with pytest.raises(VerifyError, match="Refused"):
         verify("127.0.0.1", 1, HELLO)
     assert time.monotonic() - begins < 10
+
+
+def test_a_harness_with_thousands_of_descriptors_starts_servers():
+    """select(2) knows no descriptor above 1023, and a crowd of clients is in the same process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+    crowd = [os.dup(0) for _ in range(1100)]
+    try:
+        with Server("epoll_loop", CPUS) as server:
+            assert server.facts.port > 0
+    finally:
+        for descriptor in crowd:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -1,6 +1,7 @@
 """The examiner's end of a connection: sends scripts, reads answers strictly, and remembers every byte for the report."""
 
 import re
+import select
 import socket
 import struct
 import time
@@ -179,6 +180,12 @@ class Client:
         data = bytes(self._unread[:size])
         del self._unread[:size]
         return data
+
+    def is_readable(self, within_s: float) -> bool:
+        """Whether something comes, or the end, in that time. (Not by select(2): a crowd's descriptors have high numbers.)"""
+        waiting = select.poll()
+        waiting.register(self.socket, select.POLLIN)
+        return bool(waiting.poll(within_s * 1000))
 
     def more(self) -> bool:
         """Receive once; False at the end of the stream, or after a reset. Raises Broken after `patience_s`."""

@@ -8,6 +8,7 @@ from rich.console import Console
 from benchmarks import catalogue
 from benchmarks.launch import Server
 from benchmarks.load.engine import Drive, Session, Target, request_bytes
+from benchmarks.nouns import LoadResult
 from benchmarks.selfbench import peers
 
 CONNECTIONS = 64
@@ -23,18 +24,24 @@ FLOORS = {
 }
 
 
-def rate_per_s(port: int, connections: int = CONNECTIONS) -> float:
-    """Closed-loop hello throughput, after warm-up with connections turned over. Raises RuntimeError on any error."""
+def hello(port: int, watch: tuple[int, ...] = ()) -> LoadResult:
+    """Closed-loop hello after warm-up with connections turned over; `watch`: whose CPU is counted. RuntimeError on errors."""
     target = Target("127.0.0.1", port, request_bytes(f"127.0.0.1:{port}", "/hello"), body=b"Hello, World!")
     for _ in range(3):
         with Session(target, 16) as session:
             session.open()
             session.run(Drive(seconds=0.05))
-    with Session(target, connections) as session:
+    with Session(target, CONNECTIONS) as session:
         session.open()
-        load = session.run(Drive(seconds=SECONDS, ramp_s=0.05))
+        load = session.run(Drive(seconds=SECONDS, ramp_s=0.05, watch=watch))
     if load.errors:
         raise RuntimeError(f"errors: {load.errors}")
+    return load
+
+
+def rate_per_s(port: int) -> float:
+    """Its throughput."""
+    load = hello(port)
     return load.completed / load.seconds
 
 

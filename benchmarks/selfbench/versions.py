@@ -9,11 +9,9 @@ from rich.console import Console
 
 from benchmarks import catalogue
 from benchmarks.launch import Server
-from benchmarks.load.engine import Drive, Session, Target, request_bytes
+from benchmarks.selfbench import floors
 
-CONNECTIONS = 64
 ROUNDS = 9
-SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +27,10 @@ class NoCheckout(ValueError):
 
 
 def pace(model: str, cpu: int, options: Sequence[str] = (), folder: Path | None = None) -> Pace:
-    """A fresh server's pace after warm-up with connections turned over. Raises RuntimeError on any error."""
+    """A fresh server's pace on one core. Raises RuntimeError on any error."""
     with Server(model, [cpu], options, folder) as server:
-        port = server.facts.port
-        target = Target("127.0.0.1", port, request_bytes(f"127.0.0.1:{port}", "/hello"), body=b"Hello, World!")
-        for _ in range(3):
-            with Session(target, 16) as session:
-                session.open()
-                session.run(Drive(seconds=0.05))
-        with Session(target, CONNECTIONS) as session:
-            session.open()
-            load = session.run(Drive(seconds=SECONDS, ramp_s=0.05, watch=(server.facts.pid, *_children(server.facts.pid))))
-    if load.errors:
-        raise RuntimeError(f"{model}: errors: {load.errors}")
+        pid = server.facts.pid
+        load = floors.hello(server.facts.port, (pid, *_children(pid)))
     return Pace(load.completed / load.seconds, load.server_cpu_ns / 1e3 / load.completed)
 
 
@@ -67,7 +56,7 @@ def measure(console: Console, server_cpu: int, _driver_cpu: int, other: str = ""
 
 def compared(console: Console, title: str, models: Sequence[str], first: Ask, second: Ask) -> bool:
     """Print the ratios of the second to the first, taken in turn in each round; never a verdict, so always True."""
-    console.print(f"[bold]{title}; one core, {CONNECTIONS} connections, {ROUNDS} rounds in turn")
+    console.print(f"[bold]{title}; one core, {floors.CONNECTIONS} connections, {ROUNDS} rounds in turn")
     console.print("  medians of the rates, of their ratio (least to most), of the server's CPU a request and what it grew by")
     for model in models:
         rounds = []

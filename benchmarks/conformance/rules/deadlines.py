@@ -5,7 +5,6 @@ where a pause of the examiner's own could make a client look slow, the rule is t
 """
 
 import itertools
-import select
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -72,7 +71,7 @@ def _drip(client: Client, data: Iterable[bytes]) -> float:
         client.send(piece)
         now_s = time.monotonic()
         longest_s, last_s = max(longest_s, now_s - last_s), now_s
-        if select.select([client.socket], [], [], DRIP_S)[0]:
+        if client.is_readable(DRIP_S):
             break
         if now_s - begun_s > LIMIT_S + LATE_S:
             raise client.broken(f"still listens after {LIMIT_S + LATE_S:g} s, where the limit is {LIMIT_S:g} s")
@@ -185,7 +184,7 @@ def stalled_reader(running: Running) -> None:
     with _connect(running) as client:
         port = client.socket.getsockname()[1]
         client.send(request(target=f"/bytes/{LARGE_BYTES}"))
-        if not select.select([client.socket], [], [], LIMIT_S + LATE_S)[0]:
+        if not client.is_readable(LIMIT_S + LATE_S):
             raise client.broken(f"said nothing for {LIMIT_S + LATE_S:g} s")
         until_s = time.monotonic() + LIMIT_S + LATE_S
         while time.monotonic() < until_s:

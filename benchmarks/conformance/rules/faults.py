@@ -9,7 +9,6 @@ spinning, is looked for in the server's CPU time.
 
 import contextlib
 import resource
-import select
 import socket
 import time
 import zlib
@@ -404,7 +403,7 @@ def reader(running: Running) -> Client:
     client = running.connect(PATIENT_S)
     client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
     client.send(LARGE)
-    if not select.select([client.socket], [], [], PATIENT_S)[0]:
+    if not client.is_readable(PATIENT_S):
         client.socket.close()
         raise client.broken(f"said nothing for {PATIENT_S:g} s")
     return client

@@ -3,8 +3,6 @@
 The numbers are this project's; of others the standard asks only that what they find too long is refused as such.
 """
 
-import select
-
 from benchmarks.conformance.rule import Answer, Broken, Rule, Unfit
 from benchmarks.conformance.rules._requests import HELLO_BODY, SERVED, chunked, lines, post, refused, request
 from benchmarks.conformance.subjects import Running
@@ -49,7 +47,7 @@ def a_refusal_can_be_read(running: Running) -> None:
         for _ in range(4):
             if not client.send(bytes(PIECE_BYTES)):
                 break
-        if not select.select([client.socket], [], [], client.patience_s)[0]:
+        if not client.is_readable(client.patience_s):
             raise Unfit(f"it takes bodies of {2 * BODY_BYTES} bytes")
         client.expect(refused(413))
 
