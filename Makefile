@@ -51,5 +51,5 @@ $(VENV)/.runs: $(VENV)/.python pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.tests: $(VENV)/.runs
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,lint,peers]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test,lint,peers,fuzz]'
 	@touch $@
