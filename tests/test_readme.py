@@ -44,3 +44,24 @@ def test_every_make_target_it_names_exists():
     makefile = (catalogue.ROOT / "Makefile").read_text()
     for target in set(re.findall(r"(?:`|^    )make ([a-z]+)", README, re.MULTILINE)):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_its_table_of_rules_is_that_of_the_committed_results():
+    made = (catalogue.ROOT / "results" / "rules" / "README.md").read_text()
+    table = [line for line in made.partition("## ")[0].splitlines() if line.startswith("|")]
+    assert len(table) > len(catalogue.models())
+    assert "\n".join(table) in README
+
+
+def test_its_defaults_of_limits_are_those_of_the_servers():
+    said = subprocess.run(
+        [sys.executable, "-m", "servers", "--help"], capture_output=True, text=True, cwd=catalogue.ROOT, check=True
+    ).stdout
+    options = " ".join(said.split())
+    for option, default in (
+        ("--line-bytes", "8192"), ("--header-bytes", "16384"), ("--fields", "100"), ("--body-bytes", "16777216"),
+        ("--head-timeout", "10.0"), ("--body-timeout", "15.0"), ("--keepalive-idle", "15.0"), ("--send-timeout", "15.0"),
+        ("--linger", "1.0"), ("--drain", "10.0"),
+    ):  # fmt: skip
+        assert f"`{option}`" in README
+        assert re.search(rf"{option} [A-Z] [^()]*\({default}\)", options), option

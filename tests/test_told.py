@@ -90,10 +90,10 @@ def test_the_page_has_every_rule_and_says_how_it_was_made():
         ([report(), report("prefork")], f"All 2 models keep all {len(ALL)} rules"),
         (
             [report(), report("prefork"), report("nginx", tuple(MUSTS[:2]), ours=False), report("waitress", ours=False)],
-            f"All 2 models keep all {len(ALL)} rules, as does waitress; of the musts are broken by nginx 2",
+            f"All 2 models keep all {len(ALL)} rules, as does waitress; musts that are broken: nginx 2",
         ),
-        ([report(broken=(MUSTS[0],)), report("prefork")], f"prefork keeps all {len(ALL)} rules; of the musts are broken by"),
-        ([report(broken=(OURS[0],))], "Nobody keeps all of the rules; of the musts are broken by epoll_loop 0"),
+        ([report(broken=(MUSTS[0],)), report("prefork")], f"prefork keeps all {len(ALL)} rules; musts that are broken:"),
+        ([report(broken=(OURS[0],))], "Nobody keeps all of the rules; musts that are broken: epoll_loop 0"),
     ],
 )
 def test_the_answer_is_computed(reports, answer):

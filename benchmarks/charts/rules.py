@@ -62,7 +62,7 @@ def answer(reports: Sequence[Report]) -> str:
         kept = f"{_names(whole)} {'keeps' if len(whole) == 1 else 'keep'} {rules}" if whole else "Nobody keeps all of the rules"
     musts = sorted((sum(o.strength == "must" for o in report.broken), report.subject) for report in reports if report.broken)
     broken = ", ".join(f"{name} {count}" for count, name in musts)
-    return f"{kept}; of the musts are broken by {broken}" if broken else kept
+    return f"{kept}; musts that are broken: {broken}" if broken else kept
 
 
 def _names(reports: Sequence[Report]) -> str:

@@ -2,6 +2,7 @@
 
 import datetime
 import platform
+import subprocess
 from collections.abc import Iterable, Sequence
 from importlib import metadata
 
@@ -13,6 +14,7 @@ from rich.text import Text
 
 from benchmarks.conformance.rule import Outcome, Report, Rule
 from benchmarks.conformance.rules import PARTS
+from benchmarks.selfbench.peers import Missing, program
 
 QUESTION = "Which server keeps which rule?"
 SHOWN_BYTES = 700  # of each direction
@@ -79,8 +81,8 @@ def wire_lines(escaped: str) -> str:
 
 def show_table(console: Console, reports: Sequence[Report]) -> None:
     """All servers: the rules kept in each part."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("server")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("server", no_wrap=True, min_width=max(len(report.subject) for report in reports))
     parts = [part for part in PARTS if any(part in report.parts for report in reports)]
     for part in parts:
         table.add_column(part, justify="right")
@@ -128,6 +130,11 @@ def conditions(command: str) -> str:
 def _versions() -> str:
     """The versions of the peers that are installed."""
     found = []
+    try:
+        told = subprocess.run([program("nginx"), "-v"], capture_output=True, text=True, check=True).stderr
+        found.append(told.strip().rpartition(": ")[2].replace("/", " "))
+    except (Missing, OSError, subprocess.CalledProcessError):
+        pass
     for package in ("gunicorn", "gevent", "uvicorn", "h11", "httptools", "waitress", "hypercorn"):
         try:
             found.append(f"{package} {metadata.version(package)}")

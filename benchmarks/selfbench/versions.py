@@ -7,7 +7,7 @@ from statistics import median
 
 from rich.console import Console
 
-from benchmarks import catalogue
+from benchmarks import catalogue, sample
 from benchmarks.launch import Server
 from benchmarks.selfbench import floors
 
@@ -29,14 +29,8 @@ class NoCheckout(ValueError):
 def pace(model: str, cpu: int, options: Sequence[str] = (), folder: Path | None = None) -> Pace:
     """A fresh server's pace on one core. Raises RuntimeError on any error."""
     with Server(model, [cpu], options, folder) as server:
-        pid = server.facts.pid
-        load = floors.hello(server.facts.port, (pid, *_children(pid)))
+        load = floors.hello(server.facts.port, sample.tree(server.facts.pid))
     return Pace(load.completed / load.seconds, load.server_cpu_ns / 1e3 / load.completed)
-
-
-def _children(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    return [int(child) for child in children.read_text().split()] if children.exists() else []
 
 
 Ask = Callable[[str], Pace]
@@ -57,7 +51,9 @@ def measure(console: Console, server_cpu: int, _driver_cpu: int, other: str = ""
 def compared(console: Console, title: str, models: Sequence[str], first: Ask, second: Ask) -> bool:
     """Print the ratios of the second to the first, taken in turn in each round; never a verdict, so always True."""
     console.print(f"[bold]{title}; one core, {floors.CONNECTIONS} connections, {ROUNDS} rounds in turn")
-    console.print("  medians of the rates, of their ratio (least to most), of the server's CPU a request and what it grew by")
+    console.print(
+        "  medians of the rates, of their ratio (least to most), of the server's CPU a request and what it grew by; its least"
+    )
     for model in models:
         rounds = []
         for number in range(ROUNDS):
@@ -68,13 +64,18 @@ def compared(console: Console, title: str, models: Sequence[str], first: Ask, se
                 rounds.append((first(model), second(model)))
         rates = [after.rate_per_s / before.rate_per_s for before, after in rounds]
         costs = [after.cpu_us - before.cpu_us for before, after in rounds]
-        first_rate, second_rate = (median(pair[at].rate_per_s for pair in rounds) / 1e3 for at in (0, 1))
+        before, after = ([pair[at] for pair in rounds] for at in (0, 1))
         console.print(
-            f"  {model:22} {first_rate:6.1f}k/s → {second_rate:6.1f}k/s  {_range(rates, '.3f')}   "
-            f"{median(before.cpu_us for before, _ in rounds):6.2f} µs {_range(costs, '+.2f')}",
+            f"  {model:22} {_thousands(before)} → {_thousands(after)}  {_range(rates, '.3f')}   "
+            f"{median(one.cpu_us for one in before):6.2f} µs {_range(costs, '+.2f')}   "
+            f"{min(one.cpu_us for one in before):5.2f} → {min(one.cpu_us for one in after):5.2f} µs",
             highlight=False,
         )
     return True
+
+
+def _thousands(paces: Sequence[Pace]) -> str:
+    return f"{median(one.rate_per_s for one in paces) / 1e3:6.1f}k/s"
 
 
 def _range(values: Sequence[float], how: str) -> str:
