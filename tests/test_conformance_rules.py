@@ -352,10 +352,12 @@ def test_an_end_can_be_an_answer() -> None:
 
 def test_a_reset_is_an_end_and_leaves_what_was_said_before() -> None:
     def handle(connection: socket.socket) -> None:
+        connection.recv(100)  # else the reset may come before the client knows that it is connected
         connection.sendall(answer())
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
     with serving(handle) as port, Client("127.0.0.1", port, PATIENCE_S) as client:
+        client.send(b"ready")
         client.expect(SERVED)
         client.ends()
         assert client.send(b"x") is False
