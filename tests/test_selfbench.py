@@ -12,7 +12,7 @@ from rich.console import Console
 from benchmarks import histogram
 from benchmarks.load.engine import Drive, Session, compile_all
 from benchmarks.selfbench import __main__ as command
-from benchmarks.selfbench import fidelity, field, stall, tools
+from benchmarks.selfbench import fidelity, field, stall, tools, versions
 from benchmarks.selfbench.truth import HEAVY, PACK, RESPONSE, pack_of, truth
 from tests.live import PATIENCE_S
 
@@ -383,3 +383,15 @@ def test_a_tool_that_fails_is_said_and_left_out(capsys):
     made = field._in_turn(Console(width=120), 2, {"engine": lambda: 1, "hey": fails, "wrk": lambda: 2})
     assert made == {"engine": [1, 1], "wrk": [2, 2]}
     assert capsys.readouterr().out.count("hey is left out: hey failed: connection refused") == 1
+
+
+def test_a_pace_counts_the_cpu_of_all_of_a_servers_processes():
+    for model in ("epoll_loop", "prefork"):
+        found = versions.pace(model, min(os.sched_getaffinity(0)))
+        assert found.rate_per_s > 0
+        assert found.cpu_us > 1  # a parent that only waits would have next to nothing
+
+
+def test_another_checkout_must_be_one(tmp_path):
+    with pytest.raises(versions.NoCheckout, match="no checkout of servebench is there"):
+        versions.measure(Console(), 0, 0, str(tmp_path))

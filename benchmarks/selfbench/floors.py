@@ -5,7 +5,7 @@ from statistics import median
 
 from rich.console import Console
 
-from benchmarks import catalogue
+from benchmarks import catalogue, sample
 from benchmarks.launch import Server
 from benchmarks.load.engine import Drive, Session, Target, request_bytes
 from benchmarks.nouns import LoadResult
@@ -24,8 +24,11 @@ FLOORS = {
 }
 
 
-def hello(port: int, watch: tuple[int, ...] = ()) -> LoadResult:
-    """Closed-loop hello after warm-up with connections turned over; `watch`: whose CPU is counted. RuntimeError on errors."""
+def hello(port: int, pid: int = 0) -> LoadResult:
+    """Closed-loop hello after warm-up with connections turned over. Raises RuntimeError on errors.
+
+    `pid`: the server whose CPU is counted, with the processes that it has by then; 0: nobody's.
+    """
     target = Target("127.0.0.1", port, request_bytes(f"127.0.0.1:{port}", "/hello"), body=b"Hello, World!")
     for _ in range(3):
         with Session(target, 16) as session:
@@ -33,7 +36,7 @@ def hello(port: int, watch: tuple[int, ...] = ()) -> LoadResult:
             session.run(Drive(seconds=0.05))
     with Session(target, CONNECTIONS) as session:
         session.open()
-        load = session.run(Drive(seconds=SECONDS, ramp_s=0.05, watch=watch))
+        load = session.run(Drive(seconds=SECONDS, ramp_s=0.05, watch=sample.tree(pid) if pid else ()))
     if load.errors:
         raise RuntimeError(f"errors: {load.errors}")
     return load

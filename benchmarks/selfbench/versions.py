@@ -7,7 +7,7 @@ from statistics import median
 
 from rich.console import Console
 
-from benchmarks import catalogue, sample
+from benchmarks import catalogue
 from benchmarks.launch import Server
 from benchmarks.selfbench import floors
 
@@ -29,7 +29,7 @@ class NoCheckout(ValueError):
 def pace(model: str, cpu: int, options: Sequence[str] = (), folder: Path | None = None) -> Pace:
     """A fresh server's pace on one core. Raises RuntimeError on any error."""
     with Server(model, [cpu], options, folder) as server:
-        load = floors.hello(server.facts.port, sample.tree(server.facts.pid))
+        load = floors.hello(server.facts.port, server.facts.pid)
     return Pace(load.completed / load.seconds, load.server_cpu_ns / 1e3 / load.completed)
 
 
