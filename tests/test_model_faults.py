@@ -125,7 +125,7 @@ serve = epoll_loop.serve
     ),
     "spins_without_descriptors": (
         "descriptors",
-        r"used [\d.]+ s of CPU time within [\d.]+ s without descriptors",
+        r"did not sleep for [\d.]+ s within [\d.]+ s without descriptors",
         EPOLL
         + """
 class Spinning(_listening.Door):
@@ -143,7 +143,7 @@ serve = epoll_loop.serve
     ),
     "spins_for_those_who_left": (
         "gone-meanwhile",
-        r"used [\d.]+ s of CPU time within [\d.]+ s while clients waited",
+        r"did not sleep for [\d.]+ s within [\d.]+ s while clients waited",
         EPOLL
         + """
 class Spinning(Loop):

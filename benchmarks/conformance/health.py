@@ -51,16 +51,27 @@ def anonymous_bytes(pid: int) -> int:
     raise Unfit("this kernel does not say how much memory is anonymous")
 
 
-def cpu_s(running: Running) -> float:
-    """The CPU time that all its processes have used until now, in clock ticks of usually 10 ms."""
-    total_s = 0.0
+def runnable_s(running: Running) -> dict[tuple[int, int], float]:
+    """How long each of its threads has run or waited for a CPU until now, by (process, thread).
+
+    A thread that spins does nothing else, however little of the CPU a busy machine gives it; one that has nothing to do sleeps
+    (Documentation/scheduler/sched-stats.rst). Raises Unfit where the kernel keeps no such account.
+    """
+    found: dict[tuple[int, int], float] = {}
     for process in running.family():
         try:
-            times = process.cpu_times()
-        except psutil.NoSuchProcess:
-            continue
-        total_s += times.user + times.system
-    return total_s
+            for task in Path(f"/proc/{process.pid}/task").iterdir():
+                ran_ns, waited_ns, _ = (task / "schedstat").read_text(encoding="ascii").split()
+                found[process.pid, int(task.name)] = (int(ran_ns) + int(waited_ns)) / 1e9
+        except (FileNotFoundError, ProcessLookupError):
+            if not Path("/proc/self/schedstat").exists():
+                raise Unfit("this kernel does not say how long threads wait for a CPU") from None
+    return found
+
+
+def busiest_s(before: dict[tuple[int, int], float], after: dict[tuple[int, int], float]) -> float:
+    """The most that any one thread has been runnable between two accounts."""
+    return max((total_s - before.get(thread, 0.0) for thread, total_s in after.items()), default=0.0)
 
 
 def rested(running: Running, within_s: float) -> Health:

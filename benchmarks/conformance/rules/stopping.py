@@ -30,7 +30,7 @@ END_S = 10.0  # for what a server that is well does at once
 
 HELLO = request()
 HALF = len(HELLO) // 2
-THINK, THINK_LONG, THINK_FOR_EVER = (request(target=f"/wait/{ms}") for ms in (200, 1000, 60_000))
+THINK, THINK_LONG, THINK_LONGER, THINK_FOR_EVER = (request(target=f"/wait/{ms}") for ms in (200, 1000, 3000, 60_000))
 LARGE_BYTES = 1 << 26
 LARGE = request(target=f"/bytes/{LARGE_BYTES}")
 
@@ -163,7 +163,7 @@ def says_close(running: Running) -> None:
     """On the answer to a request under way, and to one that comes within the linger time."""
     with running.connect(END_S) as idle, running.connect(END_S) as busy:
         idle.play((HELLO, SERVED))
-        busy.send(THINK_LONG)
+        busy.send(THINK_LONGER)  # a parent of many workers may take a while to tell them all
         time.sleep(NOTICE_S)
         running.signal()
         if not _told(idle):
