@@ -150,12 +150,26 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """What happened in each `step_ns` of the window: completions, errors, the worst response time that ended in it."""
+    """What happened in each `step_ns` of the window: completions, errors, the worst response time that ended in it, and how
+    many were slower than the drive's `slow_s` (empty where it has none)."""
 
     step_ns: int
     completed: list[int]
     errors: list[int]
     worst_ns: list[int]
+    slow: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassResult:
+    """What became of the requests of one label: as in `LoadResult`, whose counts and histograms are the sums of these."""
+
+    intended: int
+    completed: int
+    errors: int  # of all kinds, but for those of connections that no request was waiting for
+    response: Histogram
+    service: Histogram
+    censored: Histogram
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +254,8 @@ class LoadResult:
     server_user_ns: int  # the part of it in user mode (tick-sampled by the kernel, scaled to the exact total)
     all_requests: int  # answered since the counters were read before: ramp, window and drain
     kept: int = 0  # connections that were open already when the run began, from the run before
+    classes: dict[str, ClassResult] = field(default_factory=dict)  # by label; empty where there is one label only
+    companions: dict[str, int] = field(default_factory=dict)  # open, refused, lost, served; empty where there are none
 
 
 # ---------------------------------------------------------------- what a visit leaves behind
