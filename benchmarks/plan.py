@@ -14,18 +14,19 @@ from benchmarks.nouns import Level, RunOptions, Scenario, VisitPlan, visited
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """How much time a run takes. `largest` bounds the closed levels, so that a short profile stays short."""
+    """How much time a run takes. A brief one visits the scenarios that are marked so, at fewer levels."""
 
     visits: int
     extra: bool  # whether scenarios get their extra visits
     closed_s: float
     open_s: float
     requeue_budget_s: float
+    brief: bool = False
 
 
 PROFILES: Mapping[str, Profile] = {
-    "smoke": Profile(visits=1, extra=False, closed_s=0.15, open_s=0.2, requeue_budget_s=0.0),
-    "quick": Profile(visits=3, extra=False, closed_s=0.2, open_s=0.2, requeue_budget_s=8.0),
+    "smoke": Profile(visits=1, extra=False, closed_s=0.15, open_s=0.2, requeue_budget_s=0.0, brief=True),
+    "quick": Profile(visits=2, extra=False, closed_s=0.2, open_s=0.2, requeue_budget_s=8.0, brief=True),
     "standard": Profile(visits=10, extra=True, closed_s=1.0, open_s=1.5, requeue_budget_s=300.0),
     "full": Profile(visits=20, extra=True, closed_s=2.0, open_s=4.0, requeue_budget_s=1200.0),
 }
@@ -40,6 +41,8 @@ FIXED_S = 0.4  # of a visit: launch, two probes, verification, warm-up, stop; me
 CHANGE_S = 0.015  # between levels: connections, counters, memory
 SETTLE_S = 0.01  # more where connections were closed: until what they had queued has been dealt with
 BLOCK_S = 0.9  # of a block: a fresh engine
+WAITS = 30  # the fewest that follow one another in a closed window
+BESIDE_S = 0.0003  # to open a connection beside the load, have it served once, and close it
 EXAMINE_S = 0.8  # of a model, once: it is held to the rules before anything is measured
 
 
@@ -49,13 +52,39 @@ def levels(scenario: Scenario, options: RunOptions) -> list[Level]:
     What overload leaves behind (a queue, memory, connections that were given up) would be the next level's to pay. With an
     objective there are no open levels: the search for the rate that meets it takes their place.
     """
-    closed = [Level("closed", n) for n in sorted(set(options.connections or scenario.closed))]
+    closed = _closed(scenario, options)
     if options.objective:
         return closed
-    shares = [Level("open", scenario.open_connections, share=share) for share in sorted(scenario.open_shares)]
+    chosen = scenario.brief_shares if options.brief and scenario.brief_shares else scenario.open_shares
+    opened = [Level("open", scenario.open_connections, share=share) for share in sorted(chosen)]
+    bursts = [Level("open", scenario.open_connections, share=share, arrivals="onoff") for share in scenario.burst_shares]
     rates = [Level("open", scenario.open_connections, rate_per_s=rate) for rate in sorted(scenario.open_rates_per_s)]
-    within = [level for level in shares if (level.share or 0.0) < 1.0]
-    return [*closed, *within, *rates, *(level for level in shares if level not in within)]
+    besides = [replace(level, beside=beside) for beside in scenario.beside for level in rates]
+    shared = sorted([*opened, *bursts], key=lambda level: level.share or 0.0)
+    within = [level for level in shared if (level.share or 0.0) < 1.0]
+    falling = []
+    if scenario.recovery is not None:
+        high, low = scenario.recovery
+        falling.append(Level("open", scenario.open_connections, share=high, then_share=low))
+    return [*closed, *within, *rates, *besides, *(level for level in shared if level not in within), *falling]
+
+
+def _closed(scenario: Scenario, options: RunOptions) -> list[Level]:
+    """The closed levels: those asked for, else the scenario's; with churn each twice, in rounds each several times."""
+    usual = scenario.brief_closed if options.brief and scenario.brief_closed else scenario.closed
+    kept = [Level("closed", n) for n in sorted(set(options.connections or usual))]
+    if scenario.churn:
+        kept = [level for one in kept for level in (one, replace(one, keepalive=False))]
+    if scenario.rounds:
+        kept = [replace(level, round=number + 1) for number in range(scenario.rounds) for level in kept]
+    return kept
+
+
+def window_s(scenario: Scenario, level: Level, options: RunOptions) -> float:
+    """The length of a level's window; of a closed one at least WAITS waits, or its edges would be much of it."""
+    if level.loop == "closed":
+        return max(scenario.longer * options.closed_s, WAITS * scenario.wait_s)
+    return scenario.longer * options.open_s
 
 
 def ramp_s(scenario: Scenario, new_connections: int) -> float:
@@ -88,12 +117,14 @@ def visit_s(scenario: Scenario, options: RunOptions) -> float:
     chosen = levels(scenario, options)
     closed = [level for level in chosen if level.loop == "closed"]
     opened = [level for level in chosen if level.loop == "open"]
-    spent = sum(options.closed_s + ramp_s(scenario, level.connections) + CHANGE_S + SETTLE_S for level in closed)
-    spent += sum(options.open_s + ramp_s(scenario, 0) + CHANGE_S for level in opened)
+    spent = sum(ramp_s(scenario, level.connections) + CHANGE_S + SETTLE_S for level in closed)
+    spent += sum(ramp_s(scenario, 0) + CHANGE_S for level in opened)
+    spent += sum(window_s(scenario, level, options) for level in chosen)
     # Overload is drained in vain, and then the connections are closed and opened anew, as they are for the first open level.
     overloads = sum((level.share or 0.0) >= 1.0 for level in opened)
     fresh = RAMP_PER_CONNECTION_S * scenario.open_connections
     spent += overloads * (DRAIN_S + SETTLE_S) + (1 + max(overloads - 1, 0)) * fresh * bool(opened)
+    spent += sum(BESIDE_S * level.beside.count for level in opened if level.beside)
     return FIXED_S + spent + (_search_s(scenario, options) if options.objective else 0.0)
 
 
