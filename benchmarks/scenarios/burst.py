@@ -1,0 +1,36 @@
+"""Who stands a crowd that comes all at once? 50% of the peak evenly, and the same mean in bursts of 50 ms with 50 ms between.
+
+Theory: a burst at twice the mean rate is as much as the server can do at its peak: the queue that it builds has the pause to
+drain. Its length is the same for all, as all are offered a share of their own peak; what differs is what a crowd does to a
+model.
+"""
+
+from benchmarks.nouns import Measure, Metric, Prediction, Request, Scenario
+from benchmarks.scenarios._families import LOOPS, THREADS
+
+STRETCH = Metric("p90", "open 50%, in bursts", by=Metric("p90", "open 50%"))
+
+SCENARIO = Scenario(
+    request=Request("/cpu/1"),
+    closed=(1, 16),
+    open_shares=(0.5,),
+    burst_shares=(0.5,),
+    open_connections=64,
+    longer=2.0,
+    question="Who stands a crowd that comes all at once?",
+    measures=(
+        Measure("p90 in bursts", Metric("p90", "open 50%, in bursts"), "less", short="bursts"),
+        Measure("by that of an even stream", STRETCH, "less"),
+    ),
+    predictions=(
+        Prediction(
+            "loops and threads",
+            (*LOOPS, *THREADS),
+            "The queue of a burst at the peak: p90 grows, by up to ten times.",
+            "Kleinrock 1976, ch. 2 (bulk arrivals, fluid approximation)",
+            STRETCH,
+            least=1.2,
+            most=10.0,
+        ),
+    ),
+)

@@ -1,0 +1,74 @@
+"""What does a handshake cost? A new connection for each request, beside the same request on connections that are kept.
+
+Each level comes twice: connections kept, and a new one for every request. What lies between the two is accept, whatever the
+model makes for a connection (a conversation; a thread; a process), and close, on both sides of the loopback. The time to
+connect is measured apart; on loopback the kernel answers for the server, so it tells of the accept queue and of nothing else.
+
+Theory: an accepted socket costs the same system calls everywhere (accept, close, and registering it with epoll). A thread's
+start costs tens of microseconds (pthread_create(3) and the interpreter's own bookkeeping), a fork copies the page tables of a
+Python process: hundreds of microseconds and more (Baumann et al., "A fork() in the road", HotOS 2019).
+"""
+
+from benchmarks.nouns import Measure, Metric, Prediction, Request, Scenario
+from benchmarks.scenarios._families import ASYNCIO, READINESS
+
+FRESH = "closed 16, new connections"
+DEARER = Metric("cpu", FRESH, by=Metric("cpu", "closed 16"))
+
+SCENARIO = Scenario(
+    request=Request("/hello", expect_body=b"Hello, World!"),
+    closed=(1, 16, 64),
+    churn=True,
+    question="What does a handshake cost?",
+    measures=(
+        Measure("requests on new connections", Metric("rate", FRESH), short="new connection each"),
+        Measure("CPU by that of a kept one", DEARER, "less"),
+        Measure("to connect, p50", Metric("connect p50", FRESH), "less"),
+    ),
+    predictions=(
+        Prediction(
+            "readiness loops",
+            READINESS,
+            "Accept, register, close: a request on a new connection costs two to six of the others.",
+            "accept(2), epoll_ctl(2)",
+            DEARER,
+            least=1.5,
+            most=6.0,
+        ),
+        Prediction(
+            "asyncio",
+            ASYNCIO,
+            "A transport and a protocol for each connection on top of that: three times and more.",
+            "CPython, Lib/asyncio/selector_events.py",
+            DEARER,
+            least=2.5,
+        ),
+        Prediction(
+            "a thread for each",
+            ("thread_per_connection",),
+            "A thread's start on top: two times and more of epoll's cost.",
+            "pthread_create(3); CPython, Lib/threading.py: Thread.start",
+            Metric("cpu", FRESH),
+            least=1.5,
+            of="epoll_loop",
+        ),
+        Prediction(
+            "a process for each",
+            ("fork_per_connection",),
+            "A fork for each request: at least ten times epoll's cost.",
+            "Baumann et al., HotOS 2019",
+            Metric("cpu", FRESH),
+            least=10.0,
+            of="epoll_loop",
+        ),
+        Prediction(
+            "workers that wait in accept",
+            ("prefork",),
+            "Its workers are there already: no dearer than twice epoll's.",
+            "Stevens, Fenner & Rudoff, UNIX Network Programming vol. 1, 3rd ed., ch. 30",
+            Metric("cpu", FRESH),
+            most=2.0,
+            of="epoll_loop",
+        ),
+    ),
+)

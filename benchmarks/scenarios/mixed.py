@@ -1,0 +1,103 @@
+"""Who lets one slow request hold up the others? 95% hello, 5% that compute for 20 units; the result is how hello fares.
+
+The same seeded sequence of kinds comes to every model, in an open loop at half of its own peak. `mixed-blocking` has a handler
+that naively sleeps for 20 ms instead of computing: the classic mistake, at a rate that is the same for all.
+
+Theory: a loop serves in turn, so a hello waits for whatever is ahead of it. By Pollaczek and Khinchine the mean wait at
+utilisation 1/2, with next to all work in one kind of request of length S, is (lambda E[s^2]) / 2 (1 - rho) = S / 2 (Kleinrock,
+Queueing Systems vol. 1, 5.7). Threads of one interpreter take the lock from whoever computes only after the switch interval,
+5 ms, and with each wait anew: the convoy (Beazley, "Understanding the Python GIL", PyCon 2010). Processes share the core by the
+kernel's scheduler, to which one that has slept is dear: hello preempts the work (sched(7)). Sleeping costs a thread or a
+process nothing but itself.
+"""
+
+from benchmarks.nouns import Measure, Metric, Prediction, Request, Scenario
+from benchmarks.scenarios._families import LOOPS, LOOPS_FORKED, PROCESSES, THREADS, THREADS_BEHIND_A_LOOP, THREADS_FORKED
+
+HELLO = Request("/hello", expect_body=b"Hello, World!", weight=0.95, label="hello")
+WORK = Request("/cpu/20", weight=0.05, label="work")
+SLEEP = Request("/block/20", weight=0.05, label="sleep")
+
+HALF, COMMON = "open 50%", "open 400/s"
+WAIT = Metric("mean", HALF, "hello", by=Metric("p50", "closed 1", "work"))
+STUCK = Metric("p90", COMMON, "hello")
+
+SCENARIOS = {
+    "": Scenario(
+        request=HELLO,
+        mix=(HELLO, WORK),
+        closed=(1, 16),
+        open_shares=(0.5,),
+        open_connections=64,
+        longer=4.0,
+        question="Who lets a computing request hold up the others?",
+        brief=True,
+        measures=(
+            Measure("p90 of hello beside work", Metric("p90", HALF, "hello"), "less", short="hello beside work"),
+            Measure("mean of hello, by the work's length", WAIT, "less"),
+        ),
+        predictions=(
+            Prediction(
+                "loops",
+                (*LOOPS, *LOOPS_FORKED),
+                "Served in turn: hello waits for half of the work's length in the mean.",
+                "Pollaczek & Khinchine; Kleinrock 1975, 5.7",
+                WAIT,
+                least=0.3,
+                most=0.8,
+            ),
+            Prediction(
+                "threads",
+                (*THREADS, *THREADS_BEHIND_A_LOOP),
+                "Whoever computes keeps the lock for 5 ms at a time: hello's p90 is at least that.",
+                "Beazley, PyCon 2010; sys.setswitchinterval",
+                Metric("p90", HALF, "hello"),
+                least=4.5e6,
+            ),
+            Prediction(
+                "processes",
+                PROCESSES,
+                "The kernel lets whoever has slept preempt: hello waits for less than a tenth of the work.",
+                "sched(7)",
+                WAIT,
+                most=0.1,
+            ),
+        ),
+    ),
+    "blocking": Scenario(
+        request=HELLO,
+        mix=(HELLO, SLEEP),
+        closed=(1, 16),
+        open_rates_per_s=(400.0,),
+        open_connections=64,
+        longer=4.0,
+        question="Who survives a handler that blocks?",
+        measures=(Measure("p90 of hello beside sleepers", STUCK, "less", short="hello beside sleep"),),
+        predictions=(
+            Prediction(
+                "loops",
+                (*LOOPS, *LOOPS_FORKED),
+                "The loop sleeps with the handler: hello's p90 is ten milliseconds and more.",
+                "Pollaczek & Khinchine; Kleinrock 1975, 5.7",
+                STUCK,
+                least=1e7,
+            ),
+            Prediction(
+                "threads",
+                (*THREADS, *THREADS_FORKED, *THREADS_BEHIND_A_LOOP),
+                "A sleeping thread holds no lock: hello's p90 is under two milliseconds.",
+                "time.sleep releases the GIL: Python/C API, Thread State",
+                STUCK,
+                most=2e6,
+            ),
+            Prediction(
+                "processes",
+                PROCESSES,
+                "Nor does a sleeping process: under two milliseconds.",
+                "nanosleep(2)",
+                STUCK,
+                most=2e6,
+            ),
+        ),
+    ),
+}

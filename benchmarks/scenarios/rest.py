@@ -1,0 +1,86 @@
+"""What is left of the differences behind a real database? Read, conditional read, write, create, delete, list.
+
+The resource is kept in SQLite (write-ahead log, one writer at a time, `synchronous=full`) or, with `--database postgresql://…`,
+in PostgreSQL. `rest-pool1` and `rest-pool16` have other numbers of connections to it than four, `rest-nopool` opens one for
+each request: what does pooling buy?
+
+Theory: a write that is acknowledged has been synchronised to the disk, which takes far longer than any model's own share, so
+the models lie closer together than in `hello`. SQLite lets one writer in at a time, whoever asks. A connection for each request
+costs its opening: for SQLite reading the schema, for PostgreSQL a process.
+"""
+
+from benchmarks.nouns import Measure, Metric, Prediction, Request, Scenario
+from benchmarks.scenarios._families import LOOPS, THREADS
+
+KEPT = 8  # items that are there from the beginning
+JSON = (("Content-Type", "application/json"),)
+
+
+def item(number: int) -> bytes:
+    """An item's representation: always the same for its number, and so is its entity tag."""
+    return b'{"name": "item %d", "quantity": %d}' % (number, number)
+
+
+def put(number: int, weight: float = 1.0) -> Request:
+    """Create or replace one."""
+    return Request(
+        f"/items/{number}",
+        "PUT",
+        item(number),
+        fields=JSON,
+        expect_status=200,
+        also_status=201,
+        any_body=True,
+        weight=weight,
+        label="write",
+    )
+
+
+PREPARE = tuple(put(number) for number in range(1, KEPT + 1))
+MIX = (
+    *(Request(f"/items/{number}", any_body=True, weight=0.6 / KEPT, label="read") for number in range(1, KEPT + 1)),
+    Request("/items?limit=5", any_body=True, weight=0.1, label="list"),
+    *(put(number, 0.2 / KEPT) for number in range(1, KEPT + 1)),
+    Request("/items", "POST", item(0), fields=JSON, expect_status=201, any_body=True, weight=0.05, label="write"),
+    Request("/items/999999", "DELETE", expect_status=204, also_status=404, any_body=True, weight=0.05, label="write"),
+)
+
+
+def pooled(settings: tuple[str, ...], short: str) -> Scenario:
+    """The same mix over so many connections to the database."""
+    return Scenario(
+        request=Request("/items/1", any_body=True),
+        mix=MIX,
+        prepare=PREPARE,
+        closed=(1, 16, 64),
+        open_shares=(0.5,),
+        open_connections=64,
+        longer=2.0,
+        settings=settings,
+        question="What is left behind a real database?",
+        measures=(
+            Measure("operations at 16 connections", Metric("rate", "closed 16"), short=short),
+            Measure("p90 of reads at half load", Metric("p90", "open 50%", "read"), "less"),
+            Measure("p90 of writes at half load", Metric("p90", "open 50%", "write"), "less"),
+        ),
+        predictions=(
+            Prediction(
+                "loops and threads",
+                (*LOOPS, *THREADS),
+                "The database is the larger part: at least half of epoll's rate.",
+                "SQLite: https://www.sqlite.org/wal.html",
+                Metric("rate", "closed 16"),
+                least=0.5,
+                most=2.0,
+                of="epoll_loop",
+            ),
+        ),
+    )
+
+
+SCENARIOS = {
+    "": pooled(("--pool", "4"), "REST"),
+    "pool1": pooled(("--pool", "1"), "REST, pool of 1"),
+    "pool16": pooled(("--pool", "16"), "REST, pool of 16"),
+    "nopool": pooled(("--pool", "none"), "REST, no pool"),
+}
