@@ -4,6 +4,7 @@ Timeouts cost nothing per read: they are options of the socket (SO_RCVTIMEO, soc
 than the last step did. A timed-out call fails with EAGAIN, which Python raises as BlockingIOError.
 """
 
+import os
 import socket
 import struct
 import time
@@ -11,7 +12,9 @@ from collections.abc import Callable
 from typing import Any
 
 from servers._conversing import ENDS, RECEIVE_BYTES, SWEEP_S, end, release, report
+from servers._listening import LOOK_AGAIN_S
 from servers._steps import Conversation, Offer, Offload, Receive, Send, Step, Wait
+from servers._stopping import Drain
 from servers._waiting import wait
 
 
@@ -77,6 +80,18 @@ def release_idle(talks: set[BlockingTalk]) -> None:
     for talk in list(talks):
         if talk.listening:
             release(talk.client)
+
+
+def see_out(talks: set[BlockingTalk], timetable: Drain) -> None:
+    """Release these conversations when they are idle and the linger time is over; at the end of the drain, end the process.
+
+    A process that has nobody else to do so, as all its threads wait for clients, has one more for its last seconds.
+    """
+    while (now_s := time.monotonic()) < timetable.end_at_s:
+        if timetable.releasing(now_s):
+            release_idle(talks)
+        time.sleep(LOOK_AGAIN_S)
+    os._exit(0)
 
 
 def _send(client: socket.socket, data: bytes | memoryview, send_s: float) -> None:

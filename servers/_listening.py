@@ -15,8 +15,10 @@ import math
 import resource
 import select
 import socket
+import struct
 import time
 from collections.abc import Callable, Iterator, Sized
+from typing import Any
 
 from servers._options import Options
 from servers._steps import Stopping
@@ -38,7 +40,24 @@ def open_listener(host: str, port: int, backlog: int) -> socket.socket:
     back the second of two small writes for 40 ms (RFC 1122, 4.2.3.4).
     """
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    listener = socket.socket(family, kind, protocol)
+    return _listen(socket.socket(family, kind, protocol), address, backlog)
+
+
+def twin(listener: socket.socket) -> socket.socket:
+    """Another listener at the same address, with a queue of its own, as long: a hash says in which one a client waits.
+
+    SO_REUSEPORT (socket(7), Linux 3.9) must be set on both. It is set here and not when the first one is bound, so that a port
+    that somebody else listens on is still refused. Raises OSError.
+    """
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    other = socket.socket(listener.family, listener.type, listener.proto)
+    other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    # Of a listener tcpi_sacked is the length of its queue; ss(8) shows it as Send-Q.
+    (backlog,) = struct.unpack_from("=I", listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 32), 28)
+    return _listen(other, listener.getsockname(), backlog)
+
+
+def _listen(listener: socket.socket, address: Any, backlog: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -154,3 +173,18 @@ class Door:
                 release()
             sleep(LOOK_AGAIN_S)
         self.close()
+
+
+class OneOfMany:
+    """A poller (see `_waiting`) for one of many processes that wait for the same listener: not all are woken by one client."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+
+    def register(self, descriptor: int, mask: int) -> None:
+        """See Poller."""
+        self._epoll.register(descriptor, mask | select.EPOLLEXCLUSIVE)
+
+    def poll(self, timeout_ms: float | None) -> list[tuple[int, int]]:
+        """See Poller."""
+        return self._epoll.poll(None if timeout_ms is None else timeout_ms / 1000)

@@ -4,11 +4,10 @@ Each worker has a seat. When it dies, whoever killed it, the seat is taken again
 do so again, and a parent that forks as fast as it can is worse than none: then the seat stays empty for a while, twice as long
 each time. Only that seat: the parent never sleeps, it waits for deaths, the stop and the next hire together (pidfd_open(2)).
 
-Workers that die by an exception leave their last words in a pipe, and the parent says them once for all. Should the parent die,
-the kernel tells the workers (PR_SET_PDEATHSIG, prctl(2)), and they stop, too.
+Workers that die by an exception leave their last words in a pipe, and the parent says them once for all. They do not outlive
+the parent (`_forking.py`).
 """
 
-import ctypes
 import os
 import select
 import signal
@@ -17,8 +16,8 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn
 
+from servers._forking import fork
 from servers._options import Options
 from servers._stopping import Drain, Stop
 
@@ -27,8 +26,11 @@ PAUSE_S, PAUSE_MOST_S = 0.05, 3.0  # until the next hire, after the first death 
 MANY = 3  # deaths at birth in a row, on one seat: time to say so
 SILENCE_S = 60.0  # between two words on the same matter
 WORDS_BYTES = 4000  # fewer than PIPE_BUF: written as a whole, or not at all (pipe(7))
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
-PR_SET_PDEATHSIG = 1
+
+
+def share(whole: int, parts: int, number: int) -> int:
+    """What one of several workers gets of a limit, from number 0 on: all of them together get the whole."""
+    return whole // parts + (number < whole % parts)
 
 
 @dataclass(slots=True)
@@ -55,7 +57,6 @@ class Workers:
         self._seats = [Seat(number) for number in range(count)]
         self._ear, self._mouth = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._silent_until_s: dict[str, float] = {}
-        self._libc = ctypes.CDLL(None)
 
     def keep(self) -> None:
         """Keep all seats taken until the stop, and pass it on."""
@@ -84,43 +85,28 @@ class Workers:
     # ------------------------------------------------------------ birth
 
     def _hire(self, seat: Seat) -> None:
-        """Fork. Signals wait until the child has a request of its own to note them in."""
-        parent = os.getpid()
+        """Fork, if there are processes and descriptors to be had."""
         seat.taken_at_s = time.monotonic()
-        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
-            seat.pid = os.fork()
-            if seat.pid == 0:
-                self._live(seat, parent)
+            seat.pid = fork(lambda: self._live(seat), self._stop)
             seat.process = os.pidfd_open(seat.pid)
-        except OSError as failure:  # no more processes to be had, or descriptors
+        except OSError as failure:
             if seat.pid:
                 os.kill(seat.pid, signal.SIGKILL)
                 os.waitpid(seat.pid, 0)
                 seat.pid = 0
             self._judge(seat, f"not even to be started ({failure.strerror})")
-        finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
-    def _live(self, seat: Seat, parent: int) -> NoReturn:
-        """The whole life of a worker, which must never return into the parent's code."""
-        status = 1
+    def _live(self, seat: Seat) -> None:
+        """The life of a worker, in its own process."""
         try:
-            self._libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-            if os.getppid() != parent:  # it died in between
-                os._exit(0)
             for other in self._taken():
                 os.close(other.process)
-            self._stop.renew()
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent passes it on
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             self._work(seat.number)
-            status = 0
         except BaseException as failure:
             words = "".join(traceback.format_exception(failure)).encode()
             os.write(self._mouth, words[-WORDS_BYTES:] + b"\0")
-        finally:
-            os._exit(status)
+            os._exit(1)
 
     # ------------------------------------------------------------ death
 

@@ -5,20 +5,19 @@ runs on all cores, and a crash takes one connection with it. The price is a proc
 clients than workers they wait in the kernel's queue. So keep-alive is short here, in requests and in idle time (Apache's
 MaxKeepAliveRequests and KeepAliveTimeout): a connection gives its worker back, and nobody starves for ever.
 
-EPOLLEXCLUSIVE (epoll_ctl(2)) wakes one idle worker for a new client instead of all of them, the old thundering herd.
+EPOLLEXCLUSIVE (epoll_ctl(2), `_listening.OneOfMany`) wakes one idle worker for a new client instead of all of them, the old
+thundering herd.
 
 The parent serves nobody: it replaces workers that die and passes on the stop (`_workers.py`).
 """
 
-import os
-import select
 import socket
 import threading
 import time
 from functools import partial
 
-from servers._blocking import BlockingTalk, release_idle
-from servers._listening import HANDSHAKE_S, LOOK_AGAIN_S, Door
+from servers._blocking import BlockingTalk, release_idle, see_out
+from servers._listening import HANDSHAKE_S, Door, OneOfMany
 from servers._options import Options
 from servers._steps import Converse
 from servers._stopping import Drain, Stop
@@ -45,7 +44,7 @@ def serve(listener: socket.socket, converse: Converse, options: Options, stop: S
 def work(listener: socket.socket, converse: Converse, options: Options, stop: Stop) -> None:
     """A worker: serve connection after connection until the stop, and then those still queued."""
     talks: set[BlockingTalk] = set()
-    stop.then = lambda: threading.Thread(target=see_out, args=(talks, options), daemon=True).start()
+    stop.then = lambda: threading.Thread(target=see_out, args=(talks, Drain(options)), daemon=True).start()
     if stop.requested:  # already, before there was anything to be done then
         stop.then()
     door = Door(listener, talks, most=1)
@@ -54,31 +53,3 @@ def work(listener: socket.socket, converse: Converse, options: Options, stop: St
         talks.add(talk)
         talk.run(converse(), options.send_s)
         talks.discard(talk)
-
-
-def see_out(talks: set[BlockingTalk], options: Options) -> None:
-    """Release the client when it is idle and the linger time is over; at the end of the drain, end the worker.
-
-    The worker has nobody else to do so while it waits for its client, so for its last seconds it has a thread.
-    """
-    timetable = Drain(options)
-    while (now_s := time.monotonic()) < timetable.end_at_s:
-        if timetable.releasing(now_s):
-            release_idle(talks)
-        time.sleep(LOOK_AGAIN_S)
-    os._exit(0)
-
-
-class OneOfMany:
-    """A poller (see `_waiting`) for one of many processes that wait for the same listener: not all are woken by one client."""
-
-    def __init__(self) -> None:
-        self._epoll = select.epoll()
-
-    def register(self, descriptor: int, mask: int) -> None:
-        """See Poller."""
-        self._epoll.register(descriptor, mask | select.EPOLLEXCLUSIVE)
-
-    def poll(self, timeout_ms: float | None) -> list[tuple[int, int]]:
-        """See Poller."""
-        return self._epoll.poll(None if timeout_ms is None else timeout_ms / 1000)
