@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -84,7 +85,11 @@ class Rule:
     settings: Settings = field(default_factory=Settings)
     alone: bool = False
     slow: bool = False
-    models: tuple[str, ...] = ()  # beginnings of the names of those it is about; (): all
+    models: tuple[str, ...] = ()  # patterns of the names of those it is about ("prefork*"); (): all
+
+    def is_about(self, name: str) -> bool:
+        """Whether it is asked of the server of this name."""
+        return not self.models or any(fnmatchcase(name, pattern) for pattern in self.models)
 
 
 Verdict = Literal["kept", "broken", "unfit"]

@@ -42,8 +42,8 @@ def examine(
 
 
 def _once(subject: Subject, rules: Sequence[Rule], tell: Tell) -> list[Outcome]:
-    about = [rule for rule in rules if subject.name.startswith(rule.models or "")]
-    found = [outcome(rule, "unfit", f"it is about {' and '.join(rule.models)}*") for rule in rules if rule not in about]
+    about = [rule for rule in rules if rule.is_about(subject.name)]
+    found = [outcome(rule, "unfit", f"it is about {' and '.join(rule.models)}") for rule in rules if rule not in about]
     for settings, group in _by_settings(rule for rule in about if not rule.alone).items():
         found += _together(subject, settings, group, tell)
     for rule in about:

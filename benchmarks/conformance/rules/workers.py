@@ -21,6 +21,7 @@ REPLACED_S = 0.5
 GOES_ON_S = 0.2  # of requests, after each death
 END_S = 10.0
 HELLO = request()
+KEEPERS = ("prefork*", "*_prefork")  # models that keep workers, by their names
 
 SETTINGS = Settings(workers=WORKERS, idle_s=30, keepalive_requests=0)
 
@@ -114,7 +115,7 @@ def _started_s(pid: int) -> float:
 
 RULES: tuple[Rule, ...] = (
     Rule("worker-killed-idle", "killed workers are replaced within 0.5 s, one by one and many at once; a connection is kept",
-         "servebench", "ours", killed_idle, settings=SETTINGS, alone=True, models=("prefork",)),
+         "servebench", "ours", killed_idle, settings=SETTINGS, alone=True, models=KEEPERS),
     Rule("worker-killed-busy", "a worker that is killed while all are busy takes no connection with it but its own",
-         "servebench", "ours", killed_busy, settings=SETTINGS, alone=True, models=("prefork",)),
+         "servebench", "ours", killed_busy, settings=SETTINGS, alone=True, models=KEEPERS),
 )  # fmt: skip
