@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +24,7 @@ from benchmarks.nouns import ServerFacts
 READY_WITHIN_S = 15.0
 STOPPED_WITHIN_S = 12.0
 _STDERR_BYTES = 8000
+_ROOT = Path(__file__).resolve().parent.parent
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -45,14 +46,31 @@ class ReadyLine(msgspec.Struct, frozen=True):
     max_connections: int
     keepalive_requests: int = 0
     keepalive_idle_s: float = 0.0
+    given: dict[str, int] = {}  # how many of what it works with: workers, threads; msgspec copies it
 
 
 class Server:
     """A live server. Use it as a context manager: it is stopped at the end, by its pid."""
 
-    def __init__(self, model: str, cpus: Sequence[int], options: Sequence[str] = (), folder: Path | None = None) -> None:
-        """Start it and wait for the ready line. Raises LaunchError. `folder`: another checkout, whose server it shall be."""
-        command = [sys.executable, "-m", "servers", model, "--port", "0", *options]
+    def __init__(
+        self,
+        model: str,
+        cpus: Sequence[int],
+        settings: Sequence[str] = (),
+        folder: Path | None = None,
+        *,
+        environment: Mapping[str, str] | None = None,
+        python: str = "",
+        module: str = "",
+    ) -> None:
+        """Start it and wait for the ready line. Raises LaunchError.
+
+        `settings` are options of the server and `environment` variables on top of the harness's own. `python` is another
+        interpreter (a relative path begins at this checkout), `module` what is run instead of a model, `folder` another
+        checkout, whose server it shall be.
+        """
+        what = [module] if module else ["servers", model]
+        command = [python or sys.executable, "-m", *what, "--port", "0", *settings]
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  # closed in stop()
         begins = time.monotonic()
         parent = os.getpid()
@@ -63,15 +81,20 @@ class Server:
             if os.getppid() != parent:  # it died in between
                 os._exit(1)
 
-        self._process = subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=self._stderr,
-            stdin=subprocess.DEVNULL,
-            cwd=folder,
-            start_new_session=True,
-            preexec_fn=settle,
-        )
+        try:
+            self._process = subprocess.Popen(
+                [str(_ROOT / command[0]), *command[1:]],
+                stdout=subprocess.PIPE,
+                stderr=self._stderr,
+                stdin=subprocess.DEVNULL,
+                cwd=folder,
+                env={**os.environ, **environment} if environment else None,
+                start_new_session=True,
+                preexec_fn=settle,
+            )
+        except OSError as error:
+            self._stderr.close()
+            raise LaunchError(f"{command[0]} can't be run: {error.strerror}", "") from None
         try:
             ready = self._wait_ready()
         except BaseException:
@@ -81,12 +104,14 @@ class Server:
             pid=ready.pid,
             port=ready.port,
             max_connections=ready.max_connections,
-            command=["python", *command[1:]],
+            command=[python or "python", *command[1:]],
             ready_s=time.monotonic() - begins,
             stop_s=None,
             exit_status=None,
             keepalive_requests=ready.keepalive_requests,
             keepalive_idle_s=ready.keepalive_idle_s,
+            environment=dict(environment or {}),
+            given=ready.given,
         )
 
     def __enter__(self) -> "Server":

@@ -236,6 +236,7 @@ class Variant:
     settings: tuple[str, ...] = ()  # options of the server
     python: str = ""  # the interpreter; empty: the harness's own
     module: str = ""  # `python -m` this instead of a model
+    scenarios: tuple[str, ...] = ()  # all that it can serve; empty: every one
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,9 +267,11 @@ class RunOptions:
     database: str = ""  # of scenarios that keep something; empty: a file of SQLite's
 
 
-def visited(options: RunOptions) -> tuple[str, ...]:
-    """Whom each block of the run visits: the models, and the twin if there is one."""
-    return (*options.models, *([twin_of(options.twin)] if options.twin else []))
+def visited(options: RunOptions, scenario: str = "") -> tuple[str, ...]:
+    """Whom each block of the run visits: the models, and the twin if there is one; of a scenario, those that can serve it."""
+    everybody = (*options.models, *([twin_of(options.twin)] if options.twin else []))
+    able = {name: variant.scenarios for name, variant in options.variants.items() if variant.scenarios}
+    return tuple(name for name in everybody if not scenario or scenario in able.get(name, (scenario,)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -486,6 +489,8 @@ class ServerFacts:
     keepalive_requests: int = 0  # declared: after so many a connection is closed; 0: never for that reason
     keepalive_idle_s: float = 0.0  # declared: a connection silent for so long is closed
     stderr: str = ""  # the end of what it said there; a healthy server says nothing
+    environment: dict[str, str] = field(default_factory=dict)  # variables it was given on top of the harness's own
+    given: dict[str, int] = field(default_factory=dict)  # declared: how many workers and threads it has; empty: not told
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """From options to visits: which levels a scenario is taken through, and who is visited when.
 
-A block holds every model once, and the twin of one if the run has one, in an order shuffled by the seed. The blocks of
-different scenarios are interleaved, so that each scenario's visits are spread over the whole run and over its weathers.
+A block holds every model once that can serve its scenario, and the twin of one if the run has one, in an order shuffled by the
+seed. The blocks of different scenarios are interleaved, so that each scenario's visits are spread over the whole run and over
+its weathers.
 """
 
 import random
@@ -9,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from benchmarks import objective
-from benchmarks.nouns import Level, RunOptions, Scenario, VisitPlan, visited
+from benchmarks.nouns import Level, RunOptions, Scenario, VisitPlan, served_by, visited
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ def visits(options: RunOptions) -> list[VisitPlan]:
         blocks += [((number + 0.5) / count, scenario, number) for number in range(count)]
     plan = []
     for _, scenario, number in sorted(blocks, key=lambda block: block[0]):
-        models = list(visited(options))
+        models = list(visited(options, scenario))
         shuffle.shuffle(models)
         plan += [VisitPlan(model, scenario, number, number) for model in models]
     return plan
@@ -139,7 +140,7 @@ def _search_s(scenario: Scenario, options: RunOptions) -> float:
 
 def run_s(options: RunOptions, scenarios: Mapping[str, Scenario]) -> float:
     """How long the run takes, about, requeued visits apart."""
-    return EXAMINE_S * len(options.models) + sum(
-        options.visits[name] * (len(visited(options)) * visit_s(scenario, options) + BLOCK_S)
+    return EXAMINE_S * len({served_by(name) for name in options.models}) + sum(
+        options.visits[name] * (len(visited(options, name)) * visit_s(scenario, options) + BLOCK_S)
         for name, scenario in scenarios.items()
     )

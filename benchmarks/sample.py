@@ -18,6 +18,7 @@ import psutil
 from benchmarks.load.libc import process_clocks
 from benchmarks.nouns import LoadResult, Outside, ServerCost
 
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
@@ -39,6 +40,7 @@ class Holdings:
     threads: int
     processes: int
     descriptors: int
+    socket_bytes: int | None = None  # of all TCP sockets of the machine; None where the kernel does not say
 
 
 def tree(pid: int) -> tuple[int, ...]:
@@ -80,7 +82,20 @@ def holdings(pids: tuple[int, ...]) -> Holdings:
             processes += 1
         except psutil.NoSuchProcess:
             continue
-    return Holdings(rss, uss, threads, processes, descriptors)
+    return Holdings(rss, uss, threads, processes, descriptors, socket_bytes())
+
+
+def socket_bytes() -> int | None:
+    """What the kernel keeps for TCP sockets, of both ends and all processes: `mem` of sockstat, in pages (proc_pid_net(5))."""
+    try:
+        lines = Path("/proc/self/net/sockstat").read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        words = line.split()
+        if words[:1] == ["TCP:"] and "mem" in words:
+            return int(words[words.index("mem") + 1]) * _PAGE_BYTES
+    return None
 
 
 def bill(before: Counters, after: Counters, held: Holdings, load: LoadResult) -> ServerCost:
@@ -97,6 +112,7 @@ def bill(before: Counters, after: Counters, held: Holdings, load: LoadResult) ->
         threads=held.threads,
         processes=held.processes,
         descriptors=held.descriptors,
+        socket_bytes=held.socket_bytes,
     )
 
 

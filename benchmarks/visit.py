@@ -21,6 +21,7 @@ from benchmarks.nouns import (
     Outside,
     RunOptions,
     Scenario,
+    Variant,
     VisitPlan,
     VisitRecord,
     Warmup,
@@ -88,7 +89,7 @@ class Visit:
             self._refuse()
             before = self._probe()
             self.tell("starting")
-            server = Server(served_by(self.plan.model), self.options.server_cpus)
+            server = self._launched()
             with server:
                 try:
                     self._take_through(server, others_digest)
@@ -117,6 +118,19 @@ class Visit:
             probes=self.probes,
             failure=failure,
             broken_rules=self.broken_rules,
+        )
+
+    def _launched(self) -> Server:
+        """The server, started as scenario, run and variant ask for. A control knows none of a model's options but its own."""
+        variant = self.options.variants.get(self.plan.model, Variant())
+        common = () if variant.module else (*self.scenario.settings, *self.options.settings)
+        return Server(
+            served_by(self.plan.model),
+            self.options.server_cpus,
+            (*common, *variant.settings),
+            environment=dict(self.scenario.environment),
+            python=variant.python,
+            module=variant.module,
         )
 
     def _refuse(self) -> None:

@@ -84,6 +84,36 @@ def test_the_harness_is_ours_only_where_it_has_no_other_cpus_to_run_on(others):
     assert (used.ours_ns >= 0.3e9) is (not others)
 
 
+def test_a_server_is_given_settings_variables_and_another_interpreter(broken, monkeypatch):
+    broken("""
+        import json, os, sys
+        given = {"flag": int(sys.argv[-1]), "level": int(os.environ["SERVEBENCH_LEVEL"]), "mine": int(os.environ["MINE"])}
+        ready = {"port": 1, "pid": os.getpid(), "model": sys.executable, "max_connections": 1, "given": given}
+        print(json.dumps(ready), flush=True)
+    """)
+    monkeypatch.setenv("MINE", "5")
+    with Server("any", CPUS[:1], ["--flag", "3"], environment={"SERVEBENCH_LEVEL": "4"}, python=sys.executable) as server:
+        assert server.facts.given == {"flag": 3, "level": 4, "mine": 5}
+    assert server.facts.environment == {"SERVEBENCH_LEVEL": "4"}
+    assert server.facts.command == [sys.executable, "-m", "servers", "any", "--port", "0", "--flag", "3"]
+
+
+def test_another_module_is_run_instead_of_a_model():
+    with Server("epoll_loop", CPUS[:1], module="benchmarks.controls.direct_epoll") as server:
+        assert server.facts.command[1:3] == ["-m", "benchmarks.controls.direct_epoll"]
+        verify("127.0.0.1", server.facts.port, HELLO)
+    assert (server.facts.exit_status, server.facts.stderr) == (0, "")
+
+
+def test_an_interpreter_that_is_not_there_is_a_failure():
+    with pytest.raises(LaunchError, match="nowhere/python can't be run: No such file"):
+        Server("epoll_loop", CPUS[:1], python=".venv-pythons/nowhere/python")
+
+
+def test_the_memory_of_sockets_is_the_kernels_own_count():
+    assert (sample.socket_bytes() or 0) % os.sysconf("SC_PAGE_SIZE") == 0
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_a_stopped_server_leaves_nothing_behind(model):
     with Server(model, CPUS[:1]) as server:

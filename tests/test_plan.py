@@ -6,7 +6,7 @@ import factories
 import pytest
 
 from benchmarks import catalogue, plan
-from benchmarks.nouns import Scenario, served_by, twin_of
+from benchmarks.nouns import Scenario, Variant, served_by, twin_of, variant_of
 
 SCENARIO = catalogue.scenario("hello")
 
@@ -126,3 +126,20 @@ def test_a_twin_is_visited_in_every_block_as_one_more_and_takes_its_time():
 def test_a_twin_is_served_by_its_model_and_nobody_else_has_a_tilde():
     assert served_by(twin_of("epoll_loop")) == "epoll_loop" != twin_of("epoll_loop")
     assert all(served_by(entry.name) == entry.name for entry in catalogue.models())
+
+
+def test_a_variant_is_visited_only_where_it_can_serve():
+    from dataclasses import replace
+
+    control, wide = variant_of("epoll_loop", "direct"), variant_of("prefork", "2 workers")
+    plain = factories.options()
+    options = replace(
+        plain,
+        models=(*plain.models, control, wide),
+        variants={control: Variant(module="somewhere", scenarios=("hello",)), wide: Variant(("--workers", "2"))},
+    )
+    found = Counter((visit.scenario, visit.model) for visit in plan.visits(options) if visit.block == 0)
+    assert found["hello", control] == found["hello", wide] == found["wait", wide] == 1
+    assert found["wait", control] == 0
+    scenarios = {name: catalogue.scenario(name) for name in plain.scenarios}
+    assert plan.run_s(options, scenarios) > plan.run_s(plain, scenarios)
