@@ -21,8 +21,14 @@ from servers._steps import CLIENT, Conversation, Converse, Offer, Offload, Recei
 from servers._waiting import NOTHING, READ, WRITE, Ready, answer, masks
 
 
-def serve(listener: socket.socket, converse: Converse, options: Options, stop: Stopping) -> None:
-    """Serve until the stop, then drain."""
+def serve(
+    listener: socket.socket,
+    converse: Converse,
+    options: Options,
+    stop: Stopping,
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> None:
+    """Serve until the stop, then drain; on asyncio's own loop, or on another one."""
 
     async def admit(host: Host, client: socket.socket) -> None:
         await host.loop.connect_accepted_socket(lambda: Client(host, client, converse()), client)
@@ -30,7 +36,8 @@ def serve(listener: socket.socket, converse: Converse, options: Options, stop: S
     async def main() -> None:
         await Host(listener, options, stop, admit).run()
 
-    asyncio.run(main())
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(main())
 
 
 class Client(AsyncTalk, asyncio.Protocol):
