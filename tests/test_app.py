@@ -1,5 +1,6 @@
 """The routes: statuses, methods, bodies. Handlers are called as the codec calls them; nobody sleeps."""
 
+import hashlib
 import json
 import zlib
 from typing import Any
@@ -11,8 +12,10 @@ from servers.conversations import app
 from servers.conversations.messages import Request, Response, Streamed
 
 
-def ask(target: str, method: str = "GET", body: bytes = b"", **fields: str) -> tuple[Response | Streamed, list[Step]]:
-    """The answer, and the steps it took. Offloaded functions are not called."""
+def ask(
+    target: str, method: str = "GET", body: bytes = b"", offload: bool = False, **fields: str
+) -> tuple[Response | Streamed, list[Step]]:
+    """The answer, and the steps it took. Offloaded functions are called only with `offload`."""
     named = {name.replace("_", "-").encode(): value.encode() for name, value in fields.items()}
     request = Request(method, target.encode(), 1, {b"host": b"a", **named})
     request.body = body
@@ -23,7 +26,8 @@ def ask(target: str, method: str = "GET", body: bytes = b"", **fields: str) -> t
             step = next(answer)
             while True:
                 steps.append(step)
-                step = answer.send(((), ()) if isinstance(step, Wait) else None)
+                found = step.function() if offload and isinstance(step, Offload) else None
+                step = answer.send(((), ()) if isinstance(step, Wait) else found)
         except StopIteration as stop:
             answer = stop.value
     return answer, steps
@@ -87,6 +91,27 @@ def test_cpu_does_all_of_its_work(units: int, checksum: int) -> None:
     assert steps == []
 
 
+@pytest.mark.parametrize("kib", [0, 1, 8192])
+def test_digest_is_offloaded_and_right(kib: int) -> None:
+    answer, steps = ask(f"/digest/{kib}", offload=True)
+    assert said(answer) == {"kib": kib, "sha256": hashlib.sha256(bytes(range(256)) * 4 * kib).hexdigest()}
+    assert [type(step) for step in steps] == [Offload]
+    assert status(ask("/digest/8193")[0]) == 404
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+@pytest.mark.parametrize("body", [b"", b"x", bytes(range(256)) * 100])
+def test_sink_says_what_it_was_sent(method: str, body: bytes) -> None:
+    answer, steps = ask("/sink", method, body)
+    assert (status(answer), steps) == (200, [])
+    assert said(answer) == {"bytes": len(body), "crc32": zlib.crc32(body)}
+
+
+@pytest.mark.parametrize(("target", "most"), [("/sink", 1 << 30), ("/sink?x", 1 << 30), ("/%73ink", 1 << 30), ("/echo", 0)])
+def test_which_bodies_are_taken_in_pieces(target: str, most: int) -> None:
+    assert [app.in_pieces(Request(method, target.encode(), 1, {})) for method in ("POST", "PUT", "GET")] == [most, most, 0]
+
+
 @pytest.mark.parametrize("body", [b"", b"x", bytes(range(256)) * 1000])
 def test_echo(body: bytes) -> None:
     answer, _ = ask("/echo", "POST", body)
@@ -124,12 +149,12 @@ def test_many_bytes_cost_no_memory_beforehand() -> None:
 
 # ---------------------------------------------------------------- methods, limits and unknown places
 
-GETTABLE = ["/hello", "/wait/1", "/cpu/1", "/bytes/1", "/offload/0", "/block/0"]
+GETTABLE = ["/hello", "/wait/1", "/cpu/1", "/bytes/1", "/digest/1", "/offload/0", "/block/0"]
 
 
 @pytest.mark.parametrize("target", GETTABLE)
 def test_head_has_the_head_of_get(target: str) -> None:
-    assert ask(target, "HEAD")[0].head == ask(target)[0].head
+    assert ask(target, "HEAD", offload=True)[0].head == ask(target, offload=True)[0].head
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
@@ -148,7 +173,16 @@ def test_echo_is_for_post_only(method: str) -> None:
     assert fields(answer)["allow"] == "options, post"
 
 
-@pytest.mark.parametrize(("target", "allow"), [("/echo", "options, post"), ("*", "get, head, options, post")])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE"])
+def test_sink_is_for_post_and_put_only(method: str) -> None:
+    answer, _ = ask("/sink", method)
+    assert status(answer) == 405
+    assert fields(answer)["allow"] == "options, post, put"
+
+
+@pytest.mark.parametrize(
+    ("target", "allow"), [("/echo", "options, post"), ("/sink", "options, post, put"), ("*", "get, head, options, post, put")]
+)
 def test_options_says_what_is_allowed(target: str, allow: str) -> None:
     answer, _ = ask(target, "OPTIONS")
     assert (status(answer), answer.body) == (200, b"")
@@ -185,3 +219,11 @@ def test_errors_repeat_paths_safely() -> None:
     answer, _ = ask('/"\r\n%0d%0a<')
     assert said(answer)["detail"] == 'there is nothing at /"\r\n\r\n<'
     assert answer.head.count(b"\r\n") == 3
+
+
+def test_what_is_mounted_gets_everything_below_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "_MOUNTED", {})
+    app.mount("/things", lambda request: Response(200, request.path.encode()))
+    assert [ask(target, "PUT")[0].body for target in ("/things", "/things/a/b")] == [b"/things", b"/things/a/b"]
+    assert status(ask("/thing")[0]) == status(ask("/x/things")[0]) == 404
+    assert fields(ask("*", "OPTIONS")[0])["allow"] == "delete, get, head, options, post, put"

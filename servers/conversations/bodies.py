@@ -3,6 +3,9 @@
 llhttp cannot pause, so it is fed piece by piece: a body of known length in one cut, a chunked one line by line and chunk by
 chunk (RFC 9112, 7.1). It judges the syntax of each piece before that is used here to find the next. Only chunk extensions are
 checked here: llhttp lets names and values be empty, and refuses the white space that RFC 9110, 5.6.3 wants ignored.
+
+A route may take its body in pieces (`Incoming`) instead of whole: the same reading, but what a Receive brought is handed on
+before the next one is asked for. So its memory is bounded by a read, and a handler that is slow slows the client down.
 """
 
 import re
@@ -11,11 +14,11 @@ from typing import Any
 
 import httptools
 
-from servers._steps import Receive, Step
+from servers._steps import Receive, Send, Step
 
 from .heads import HeadParser, Limits
 from .messages import Request
-from .problems import Refusal
+from .problems import Gone, Refusal
 
 _CHUNK_LINE_BYTES = 4096  # chunk size and extensions
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
@@ -24,6 +27,7 @@ _CHUNK_LINE = re.compile(
     rb"([0-9A-Fa-f]++)(?:[\t ]*+;[\t ]*+" + _TOKEN + rb"(?:[\t ]*=[\t ]*+(?:" + _TOKEN + rb"|" + _QUOTED + rb"))?)*+\r\n"
 )
 _LINE_END = b"\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _MATTER = frozenset((b"connection", b"content-length", b"expect", b"transfer-encoding"))
 _WITH_BODY = frozenset(("POST", "PUT", "PATCH"))
 
@@ -43,7 +47,7 @@ class Framing:
 _NOTHING_SPECIAL = Framing(keep_alive=True)
 
 
-def framing(request: Request, limits: Limits) -> Framing:
+def framing(request: Request) -> Framing:
     """Read the four header fields that concern the message itself (RFC 9112, 6 and 9); raises Refusal."""
     fields = request.fields
     if request.minor and _MATTER.isdisjoint(fields) and request.method not in _WITH_BODY:
@@ -52,8 +56,6 @@ def framing(request: Request, limits: Limits) -> Framing:
     length_bytes = int(fields.get(b"content-length", b"0").lstrip(b"0") or b"0")
     chunked = _chunked(request)
     unread_bytes = None if chunked else length_bytes
-    if length_bytes > limits.body_bytes:
-        raise Refusal(413, f"a body may have {limits.body_bytes} bytes", unread_bytes)
     if request.method in _WITH_BODY and not chunked and b"content-length" not in fields:
         raise Refusal(411, f"{request.method} needs Content-Length or Transfer-Encoding: chunked")
     return Framing(_keep_alive(request), length_bytes, chunked, _expects_continue(request, unread_bytes))
@@ -110,15 +112,32 @@ class BodyReader:
         Raises Refusal: 408 when the client pauses too long, 413 when the body grows too large, 400 when it ends early or is
         malformed.
         """
+        yield from self.read(request, how, self._limits.body_bytes)
+        return self._parser.take_body()
+
+    def read(self, request: Request, how: Framing, most_bytes: int) -> Generator[Step, Any, None]:
+        """Show the parser the body, of `most_bytes` at most; what was found of it may be taken at each step. See `receive`."""
         self._parser.drop_trailers()
         try:
             if how.chunked:
-                yield from self._chunks()
+                yield from self._chunks(most_bytes)
             else:
+                self.check_length(request, how, most_bytes)
                 yield from self._exactly(how.length_bytes)
         except Refusal as refusal:
             refusal.head_only = request.method == "HEAD"
             raise
+
+    def check_length(self, request: Request, how: Framing, most_bytes: int) -> None:
+        """Refuse a body that says itself that it is too long."""
+        if how.length_bytes > most_bytes:
+            unread_bytes = max(0, how.length_bytes - (len(self.data) - self.at))
+            refusal = Refusal(413, f"a body may have {most_bytes} bytes", unread_bytes)
+            refusal.head_only = request.method == "HEAD"
+            raise refusal
+
+    def found(self) -> bytes:
+        """What was found of the body since this was last asked."""
         return self._parser.take_body()
 
     def drop(self) -> None:
@@ -126,8 +145,8 @@ class BodyReader:
         self.data = b""
         self._parser.take_body()
 
-    def _chunks(self) -> Generator[Step, Any, None]:
-        left_bytes, most_overhead_bytes = self._limits.body_bytes, self._limits.header_bytes
+    def _chunks(self, most_bytes: int) -> Generator[Step, Any, None]:
+        left_bytes, most_overhead_bytes = most_bytes, self._limits.header_bytes
         overhead_bytes = 0  # of chunk lines, beyond what the chunks are worth (RFC 9112, 7.1.1)
         while True:
             line = yield from self._line(_CHUNK_LINE_BYTES)
@@ -139,7 +158,7 @@ class BodyReader:
                 break
             left_bytes -= size_bytes
             if left_bytes < 0:
-                raise Refusal(413, f"a body may have {self._limits.body_bytes} bytes")
+                raise Refusal(413, f"a body may have {most_bytes} bytes")
             overhead_bytes = max(0, overhead_bytes + len(line) - 16 - 2 * size_bytes)
             if overhead_bytes > most_overhead_bytes:
                 raise Refusal(431, "the chunks are small and their lines long")
@@ -196,3 +215,43 @@ class BodyReader:
         if not data:
             raise Refusal(400, "the body ended early", 0)
         self.data = rest + data
+
+
+class Incoming(Request):
+    """A request whose handler begins before its body is here, and takes it with `piece`.
+
+    Until the last piece was taken the connection cannot be used for another request: `Framing.keep_alive` says so.
+    """
+
+    __slots__ = ("_bodies", "_expects_continue", "_how", "_keep_alive", "_reading", "_step", "whole")
+
+    def __init__(self, request: Request, how: Framing, bodies: BodyReader, most_bytes: int) -> None:
+        super().__init__(request.method, request.target, request.minor, request.fields)
+        self.whole = False  # it has been taken to its end
+        self._bodies = bodies
+        self._how = how
+        self._keep_alive, how.keep_alive = how.keep_alive, False
+        self._expects_continue = how.expects_continue and bodies.at == len(bodies.data)
+        self._reading = bodies.read(request, how, most_bytes)
+        self._step: Step | None = None  # what the reading asked for last, not passed on before its yield is taken
+
+    def piece(self) -> Generator[Step, Any, bytes]:
+        """See Request. Raises Refusal as `BodyReader.receive` does, and Gone when the client is gone; let both pass."""
+        while not self.whole:
+            try:
+                if self._step is None:
+                    self._step = next(self._reading)
+                elif found := self._bodies.found():
+                    return found
+                elif self._expects_continue:  # RFC 9110, 10.1.1: only a handler that wants the body asks for it
+                    self._expects_continue = False
+                    yield Send(CONTINUE)
+                else:
+                    self._step = self._reading.send((yield self._step))
+            except StopIteration:
+                self.whole, self._how.keep_alive = True, self._keep_alive
+            except TimeoutError as late:
+                self._reading.throw(late)
+            except OSError as failure:
+                raise Gone from failure
+        return self._bodies.found()

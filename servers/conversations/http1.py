@@ -13,11 +13,11 @@ from typing import Any
 
 from servers._steps import Conversation, Receive, Send, Step, Stopping
 
-from .bodies import BodyReader, Framing, framing
+from .bodies import CONTINUE, BodyReader, Framing, Incoming, framing
 from .dates import LastLines
 from .heads import HEAD_END, HeadParser, Limits, receive_head
 from .messages import Answer, Handler, Request, Response, Streamed
-from .problems import Refusal, problem
+from .problems import Gone, Refusal, problem
 
 __all__ = ["Limits", "http1"]
 
@@ -34,11 +34,14 @@ def http1(
     limits: Limits = _DEFAULTS,
     clock: Callable[[], float] = time.monotonic,
     last_lines: LastLines = _LAST_LINES,
+    in_pieces: Callable[[Request], int] = lambda _request: 0,
 ) -> Conversation:
     """Serve one connection until either side ends it. No exception of the client's making leaves this generator.
 
     `respond` answers a request. `stop.requested` puts `Connection: close` on the answer to the last request received. `clock`
-    gives seconds and never goes back; the same `last_lines` must not be used with different clocks.
+    gives seconds and never goes back; the same `last_lines` must not be used with different clocks. `in_pieces` says of how
+    many bytes a request's handler takes a body piece by piece (`Request.piece`) instead of whole, 0 if it does not; it is asked
+    only about bodies that have not come whole along with their head.
     """
     idle = Receive(limits.keepalive_idle_s, idle=True)
     parser = HeadParser(limits)
@@ -62,21 +65,27 @@ def http1(
                         return  # there were empty lines only
                 start, at = at, end
                 request = parser.parse(data[start:end])
-                how = framing(request, limits)
+                how = framing(request)
                 if how.length_bytes or how.chunked:
-                    if how.length_bytes and at + how.length_bytes <= size:
+                    if how.length_bytes and at + how.length_bytes <= size and how.length_bytes <= limits.body_bytes:
                         request.body = bodies.take(data[at : at + how.length_bytes])
                         at += how.length_bytes
                     else:
                         bodies.data, bodies.at, data, at = data, at, b"", 0
-                        yield from _receive_body(request, how, bodies, queue)
-                        data, bodies.data, at, size = bodies.data, b"", bodies.at, len(bodies.data)
+                        if most_bytes := in_pieces(request):
+                            request = Incoming(request, how, bodies, most_bytes)
+                            size, unread_bytes = 0, limits.linger_bytes  # until all of it was taken
+                        else:
+                            yield from _receive_body(request, how, bodies, queue, limits)
+                            data, bodies.data, at, size = bodies.data, b"", bodies.at, len(bodies.data)
                 try:
                     answer = respond(request)
                 except Exception:
                     answer = _failed(request)
                 if type(answer) is not Response:
                     answer = yield from _settled(answer, request, queue)
+                    if type(request) is Incoming and request.whole:
+                        data, bodies.data, at, size, unread_bytes = bodies.data, b"", bodies.at, len(bodies.data), 0
                 answered += 1
                 close = not how.keep_alive or answered == limits.keepalive_requests or (stop.requested and at == size)
                 if (now_s := clock()) >= last_lines.stale_at:
@@ -109,7 +118,7 @@ def http1(
         unread_bytes = _refused(refusal, queue, limits, last_lines)
         data = b""
         bodies.drop()
-    except OSError:  # the idle time is over, or the client is gone or will not read: nobody to say anything to
+    except (OSError, Gone):  # the idle time is over, or the client is gone or will not read: nobody to say anything to
         return
     if queue or unread_bytes:
         yield from _take_leave(queue, unread_bytes, limits, clock)
@@ -122,10 +131,13 @@ def _flushed(queue: list[bytes]) -> Send:
     return send
 
 
-def _receive_body(request: Request, how: Framing, bodies: BodyReader, queue: list[bytes]) -> Generator[Step, Any, None]:
+def _receive_body(
+    request: Request, how: Framing, bodies: BodyReader, queue: list[bytes], limits: Limits
+) -> Generator[Step, Any, None]:
     """Read a body that has not arrived whole, or is chunked. What is queued does not wait for it."""
+    bodies.check_length(request, how, limits.body_bytes)
     if how.expects_continue and bodies.at == len(bodies.data):  # RFC 9110, 10.1.1: needless once some of the body is here
-        queue.append(b"HTTP/1.1 100 Continue\r\n\r\n")
+        queue.append(CONTINUE)
     if queue:
         yield _flushed(queue)
     request.body = yield from bodies.receive(request, how)
@@ -140,6 +152,8 @@ def _settled(answer: Any, request: Request, queue: list[bytes]) -> Generator[Ste
             answer = yield from answer
         if not isinstance(answer, Response | Streamed):
             raise TypeError(f"the handler answered with {type(answer).__name__}")
+    except (Refusal, Gone):  # of a body that it was taking
+        raise
     except Exception:
         return _failed(request)
     return answer

@@ -41,6 +41,15 @@ class Request:
         self.fields = fields
         self.body = b""
 
+    def piece(self) -> Generator[Step, Any, bytes]:
+        """The next piece of the body, b"" after the last; for routes that take theirs in pieces (see `http1`).
+
+        A body that came with the head is one piece. Nothing more is received before the next piece is asked for.
+        """
+        yield from ()
+        body, self.body = self.body, b""
+        return body
+
     @property
     def path(self) -> str:
         """The target's path, percent-decoded, without scheme, authority, query and dot segments.

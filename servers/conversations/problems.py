@@ -13,6 +13,10 @@ def problem(status: int, detail: str, fields: Iterable[tuple[str, str]] = ()) ->
     return Response(status, json.dumps(body).encode() + b"\n", JSON, fields)
 
 
+class Gone(Exception):  # noqa: N818 - nothing failed
+    """The client went away while a handler was taking its body: nobody is there for any answer."""
+
+
 class Refusal(Exception):  # noqa: N818 - it is an answer, not a failure of ours
     """A request that cannot be served and after which the connection cannot be trusted: say why, then close.
 
