@@ -8,9 +8,10 @@ import functools
 import gzip
 import os
 import platform
+import struct
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -18,6 +19,7 @@ import psutil
 from benchmarks.load.libc import process_clocks
 from benchmarks.nouns import LoadResult, Outside, ServerCost
 
+_ACCOUNT = struct.Struct("=5Q")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
@@ -29,6 +31,16 @@ class Counters:
     voluntary_switches: int
     involuntary_switches: int
     minor_faults: int
+    collections: Mapping[int, "Collections"] = field(default_factory=dict)  # by process, those that have ended included
+
+
+@dataclass(frozen=True, slots=True)
+class Collections:
+    """A process's garbage collections from its birth on, as it counts them itself."""
+
+    by_generation: tuple[int, ...]
+    pause_ns: int  # that all of them took together,
+    longest_pause_ns: int  # and the longest since `forget_longest`
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +63,8 @@ def tree(pid: int) -> tuple[int, ...]:
         return (pid,)
 
 
-def counters(pids: tuple[int, ...]) -> Counters:
-    """The totals now. A process that has ended counts nothing."""
+def counters(pids: tuple[int, ...], account: Path | None = None) -> Counters:
+    """The totals now. A process that has ended counts nothing but its collections, which are kept in the folder `account`."""
     voluntary = involuntary = faults = 0
     for pid in pids:
         process = Path("/proc", str(pid))
@@ -65,7 +77,29 @@ def counters(pids: tuple[int, ...]) -> Counters:
                 involuntary += int(status[2])
         except (FileNotFoundError, ProcessLookupError):
             continue
-    return Counters(voluntary, involuntary, faults)
+    return Counters(voluntary, involuntary, faults, collections(account))
+
+
+def collections(account: Path | None) -> dict[int, Collections]:
+    """What the server's processes have counted in that folder so far, each in a file of its own; none without a folder.
+
+    The file's layout is a model's affair, and said in servers/_collections.py.
+    """
+    found = {}
+    for path in account.iterdir() if account else ():
+        data = path.read_bytes()
+        if len(data) == _ACCOUNT.size:  # else it is being made
+            *by_generation, pause_ns, longest_ns = _ACCOUNT.unpack(data)
+            found[int(path.name)] = Collections(tuple(by_generation), pause_ns, longest_ns)
+    return found
+
+
+def forget_longest(account: Path | None) -> None:
+    """Let each process find its longest pause anew: the file is its memory (mmap(2), MAP_SHARED)."""
+    for path in account.iterdir() if account else ():
+        with path.open("r+b") as file:
+            file.seek(_ACCOUNT.size - 8)
+            file.write(bytes(8))
 
 
 def holdings(pids: tuple[int, ...]) -> Holdings:
@@ -100,6 +134,7 @@ def socket_bytes() -> int | None:
 
 def bill(before: Counters, after: Counters, held: Holdings, load: LoadResult) -> ServerCost:
     """The server's bill for one window."""
+    spent = [_since(before.collections.get(pid), now) for pid, now in after.collections.items()]
     return ServerCost(
         cpu_user_ns=load.server_user_ns,
         cpu_system_ns=load.server_cpu_ns - load.server_user_ns,
@@ -113,7 +148,18 @@ def bill(before: Counters, after: Counters, held: Holdings, load: LoadResult) ->
         processes=held.processes,
         descriptors=held.descriptors,
         socket_bytes=held.socket_bytes,
+        collections=tuple(map(sum, zip(*(one.by_generation for one in spent), strict=True))),
+        pause_ns=sum(one.pause_ns for one in spent),
+        longest_pause_ns=max((one.longest_pause_ns for one in spent), default=0),
     )
+
+
+def _since(before: Collections | None, now: Collections) -> Collections:
+    """What a process has added; all that it has where its number was another's before."""
+    if before is None or now.pause_ns < before.pause_ns:
+        return now
+    added = tuple(after - earlier for earlier, after in zip(before.by_generation, now.by_generation, strict=True))
+    return Collections(added, now.pause_ns - before.pause_ns, now.longest_pause_ns)
 
 
 def delayed_acks() -> int | None:
