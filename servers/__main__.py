@@ -10,18 +10,25 @@ import functools
 import importlib
 import json
 import os
+import secrets
+import shutil
 import socket
 import sys
+import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+from servers._collections import Account
 from servers._listening import open_listener, raise_descriptor_limit
 from servers._options import Options
 from servers._stopping import Stop
-from servers.conversations.app import respond
+from servers.conversations.app import in_pieces, mount, respond
 from servers.conversations.bare import bare
 from servers.conversations.http1 import Limits, http1
+from servers.conversations.rest import Items
+from servers.conversations.stores import SQLITE, Database, Unusable, opener
 
 Record = TypeVar("Record")
 
@@ -41,7 +48,9 @@ def main(argv: list[str], prog: str = "python -m servers") -> int:
     """
     parser = make_parser(prog)
     arguments = vars(parser.parse_args(argv))
-    name, host, port, backlog, without_rules = (arguments.pop(key) for key in ("model", "host", "port", "backlog", "bare"))
+    name, host, port, backlog, without_rules, folder, interval_s = (
+        arguments.pop(key) for key in ("model", "host", "port", "backlog", "bare", "gc_account", "switch_interval")
+    )
     if name not in models():
         parser.error(f"there is no model {name!r}; the models are {', '.join(models())}")
     room = raise_descriptor_limit()
@@ -52,7 +61,17 @@ def main(argv: list[str], prog: str = "python -m servers") -> int:
     chosen = {"connections": room} | getattr(model, "DEFAULTS", {})
     chosen |= {field: value for field, value in arguments.items() if value is not None}
     chosen["connections"] = min(chosen["connections"], room)
-    options, limits = pick(Options, chosen), pick(Limits, chosen)
+    options, limits, database = pick(Options, chosen), pick(Limits, chosen), at_home(pick(Database, chosen))
+    try:
+        mount("/items", Items(opener(database)).respond)
+        if folder:
+            Account(folder)
+    except Unusable as reason:
+        return refuse(prog, str(reason))
+    except OSError as error:
+        return refuse(prog, f"cannot keep an account in the folder {folder}: {error.strerror}")
+    if interval_s:
+        sys.setswitchinterval(interval_s)
     try:
         listener = open_listener(host, port, backlog)
     except socket.gaierror as error:
@@ -65,9 +84,21 @@ def main(argv: list[str], prog: str = "python -m servers") -> int:
     ready = {"port": listener.getsockname()[1], "pid": os.getpid(), "model": name, "max_connections": most}
     ready |= {"keepalive_requests": limits.keepalive_requests, "keepalive_idle_s": limits.keepalive_idle_s}
     print(json.dumps(ready), flush=True)
-    converse = functools.partial(bare, limits) if without_rules else functools.partial(http1, respond, stop, limits)
-    model.serve(listener, converse, options, stop)
+    converse = functools.partial(http1, respond, stop, limits, in_pieces=in_pieces)
+    try:
+        model.serve(listener, functools.partial(bare, limits) if without_rules else converse, options, stop)
+    finally:
+        if database.own_folder:
+            shutil.rmtree(database.own_folder, ignore_errors=True)
     return 0
+
+
+def at_home(database: Database) -> Database:
+    """Where no database was named, a file in a folder of this server's own, which nobody makes before it is needed."""
+    if database.url:
+        return database
+    folder = os.path.join(tempfile.gettempdir(), f"servebench-items-{os.getpid()}-{secrets.token_hex(8)}")
+    return replace(database, url=f"{SQLITE}{folder}/items.db", own_folder=folder)
 
 
 def pick(record: type[Record], chosen: dict[str, Any]) -> Record:
@@ -106,6 +137,32 @@ def seconds(text: str) -> float:
     return value
 
 
+def interval(text: str) -> float:
+    """A parser of times above 0, which CPython's setswitchinterval takes."""
+    if not (value := seconds(text)) >= 1e-6:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time from 1e-6 s")
+    return value
+
+
+def pool_size(text: str) -> int:
+    """A parser of how many connections, or none, which is 0."""
+    return 0 if text == "none" else number(1, 10_000)(text)
+
+
+def synchronous(text: str) -> bool:
+    """A parser of how durable a write is; true: all the way."""
+    if text not in ("full", "normal"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither full nor normal")
+    return text == "full"
+
+
+METAVARS: dict[Callable[[str], Any], str] = {
+    seconds: "S",
+    interval: "S",
+    str: "URL",
+    pool_size: "N|none",
+    synchronous: "full|normal",
+}
 SETTINGS: tuple[tuple[str, type, str, Callable[[str], Any], str], ...] = (
     ("--workers", Options, "workers", number(1, 10_000), "processes of prefork"),
     ("--threads", Options, "threads", number(1, 100_000), "threads of thread_pool; in loops those for blocking functions"),
@@ -121,7 +178,22 @@ SETTINGS: tuple[tuple[str, type, str, Callable[[str], Any], str], ...] = (
     ("--send-timeout", Options, "send_s", seconds, "seconds in which a client must take some of a response"),
     ("--linger", Options, "linger_s", seconds, "seconds after a stop until idle connections are closed"),
     ("--drain", Options, "drain_s", seconds, "seconds after a stop until all connections are"),
+    ("--database", Database, "url", str, "of /items: sqlite:PATH or postgresql://…"),
+    ("--pool", Database, "pool", pool_size, "connections to it, of each process; none: one for each request"),
+    (
+        "--synchronous",
+        Database,
+        "full",
+        synchronous,
+        "what was acknowledged survives a loss of power, or (normal) only a crash",
+    ),
+    ("--database-timeout", Database, "patience_s", seconds, "seconds for one of its connections, and for what is asked"),
 )
+USUAL = {  # what a default is called, where it is not what the record says
+    "connections": "what the limit of open files leaves",
+    "url": "a file that is removed at the end",
+    "full": "full",
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -149,8 +221,10 @@ def make_parser(prog: str) -> Parser:
     add("--backlog", type=number(1, 65535), default=4096, metavar="N", help="clients the kernel may queue (4096)")
     add("--bare", action="store_true", help="answer hello to anything, by no rule of HTTP: what do the rules cost?")
     for flag, record, field, kind, meaning in SETTINGS:
-        usual = "what the limit of open files leaves" if field == "connections" else getattr(record(), field)
-        add(flag, dest=field, type=kind, metavar="S" if kind is seconds else "N", help=f"{meaning} ({usual})")
+        usual = USUAL.get(field) or getattr(record(), field)
+        add(flag, dest=field, type=kind, metavar=METAVARS.get(kind, "N"), help=f"{meaning} ({usual})")
+    add("--switch-interval", type=interval, metavar="S", help="seconds until a thread is asked for the GIL (CPython's)")
+    add("--gc-account", metavar="FOLDER", help="where each process counts its garbage collections (servers/_collections.py)")
     return parser
 
 
