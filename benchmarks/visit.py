@@ -4,10 +4,12 @@ A closed level has connections of its own. The open levels, which all have the s
 them is the rate alone. After a level that left requests unanswered or failed they are closed and opened anew.
 """
 
+import tempfile
 import time
 import zlib
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 from benchmarks import objective, sample
 from benchmarks.checks.facts import Facts
@@ -56,6 +58,11 @@ def weather_changed(before: Weather, after: Weather) -> bool:
     return any(max(pair) > (1 + WEATHER_CHANGE) * min(pair) for pair in pairs)
 
 
+def _keeps_items(scenario: Scenario) -> bool:
+    """Whether it asks for what a server keeps in a database."""
+    return any(asked.path.startswith("/items") for asked in (scenario.request, *scenario.mix, *scenario.prepare))
+
+
 class Visit:
     """A visit in the making. `make` returns its record, whatever happens but an interruption."""
 
@@ -78,9 +85,14 @@ class Visit:
         self.warmup: Warmup | None = None
         self.digest = ""
         self.outside: Outside | None = None
+        self.account: Path | None = None  # where the server's processes count their garbage collections
 
     def make(self, others_digest: str) -> VisitRecord:
         """Make the visit. `others_digest` is that of the other models' answer, "" if there was none yet."""
+        with tempfile.TemporaryDirectory(prefix="servebench-visit-") as folder:
+            return self._made(others_digest, Path(folder))
+
+    def _made(self, others_digest: str, folder: Path) -> VisitRecord:
         begins, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="milliseconds")
         failure: Failure | None = None
         server: Server | None = None
@@ -89,7 +101,7 @@ class Visit:
             self._refuse()
             before = self._probe()
             self.tell("starting")
-            server = self._launched()
+            server = self._launched(folder)
             with server:
                 try:
                     self._take_through(server, others_digest)
@@ -120,10 +132,16 @@ class Visit:
             broken_rules=self.broken_rules,
         )
 
-    def _launched(self) -> Server:
+    def _launched(self, folder: Path) -> Server:
         """The server, started as scenario, run and variant ask for. A control knows none of a model's options but its own."""
         variant = self.options.variants.get(self.plan.model, Variant())
-        common = () if variant.module else (*self.scenario.settings, *self.options.settings)
+        common: tuple[str, ...] = ()
+        if not variant.module:
+            self.account = folder / "collections"
+            self.account.mkdir()
+            common = ("--gc-account", str(self.account), *self.scenario.settings, *self.options.settings)
+            if self.options.database and _keeps_items(self.scenario):  # else a server makes a file of its own
+                common += ("--database", self.options.database)
         return Server(
             served_by(self.plan.model),
             self.options.server_cpus,
@@ -194,7 +212,8 @@ class Visit:
             self.engine.open(target, connections)
             self.connected = connections
         pids = sample.tree(server.facts.pid)
-        before, acks = sample.counters(pids), sample.delayed_acks()
+        sample.forget_longest(self.account)
+        before, acks = sample.counters(pids, self.account), sample.delayed_acks()
         load = self.engine.run(
             Drive(
                 seconds=seconds,
@@ -206,7 +225,8 @@ class Visit:
                 watch=pids,
             )
         )
-        after, acks_after, held = sample.counters(pids), sample.delayed_acks(), sample.holdings(pids)
+        after, acks_after = sample.counters(pids, self.account), sample.delayed_acks()
+        held = sample.holdings(pids)
         if level.loop == "closed" or load.unfinished or load.errors:
             self._disconnect(server, level.label)
         if server.ended() is not None:

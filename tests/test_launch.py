@@ -3,10 +3,12 @@
 import os
 import resource
 import signal
+import struct
 import sys
 import textwrap
 import time
 
+import factories
 import psutil
 import pytest
 
@@ -18,6 +20,7 @@ from benchmarks.verify import VerifyError, same, verify
 MODELS = [entry.name for entry in catalogue.models()]
 CPUS = sorted(os.sched_getaffinity(0))
 HELLO = catalogue.scenario("hello")
+LOAD = factories.record("epoll_loop", "hello", 0).windows[0].load
 
 
 @pytest.fixture(scope="module", params=MODELS)
@@ -108,6 +111,34 @@ def test_another_module_is_run_instead_of_a_model():
 def test_an_interpreter_that_is_not_there_is_a_failure():
     with pytest.raises(LaunchError, match="nowhere/python can't be run: No such file"):
         Server("epoll_loop", CPUS[:1], python=".venv-pythons/nowhere/python")
+
+
+@pytest.mark.parametrize("model", ["epoll_loop", "prefork"])
+def test_garbage_collections_are_read_from_the_accounts_of_all_processes(model, tmp_path):
+    with Server(model, CPUS[:1], ["--gc-account", str(tmp_path)]) as server:
+        pids = sample.tree(server.facts.pid)
+        verify("127.0.0.1", server.facts.port, HELLO)
+        assert set(sample.collections(tmp_path)) >= set(pids)
+        (tmp_path / str(pids[0])).write_bytes(struct.pack("=5Q", 3, 2, 1, 9_000, 8_000))
+        sample.forget_longest(tmp_path)
+        before = sample.counters(pids, tmp_path)
+        assert before.collections[pids[0]] == sample.Collections((3, 2, 1), 9_000, 0)
+        (tmp_path / str(pids[0])).write_bytes(struct.pack("=5Q", 5, 2, 1, 9_700, 400))
+        (tmp_path / "1").write_bytes(struct.pack("=5Q", 1, 1, 1, 30, 20))  # of a process that was born and has died
+        cost = sample.bill(before, sample.counters(pids, tmp_path), sample.holdings(pids), LOAD)
+    assert (cost.collections, cost.pause_ns, cost.longest_pause_ns) == ((3, 1, 1), 730, 400)
+
+
+def test_a_process_with_anothers_number_is_not_taken_for_it():
+    before = sample.Counters(0, 0, 0, {7: sample.Collections((9, 9, 9), 900, 100)})
+    after = sample.Counters(0, 0, 0, {7: sample.Collections((1, 0, 0), 50, 50)})
+    cost = sample.bill(before, after, sample.holdings(()), LOAD)
+    assert (cost.collections, cost.pause_ns, cost.longest_pause_ns) == ((1, 0, 0), 50, 50)
+
+
+def test_nobody_counts_collections_without_an_account():
+    cost = sample.bill(sample.counters(()), sample.counters(()), sample.holdings(()), LOAD)
+    assert (cost.collections, cost.pause_ns) == ((), 0)
 
 
 def test_the_memory_of_sockets_is_the_kernels_own_count():
