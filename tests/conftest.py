@@ -1,9 +1,10 @@
-"""Three workers share the tests (`make test`): one takes those that measure, one those that ask servers, one all that compute.
+"""Four workers share the tests (`make test`): one takes those that measure, two those that ask servers, one all that compute.
 
 Server and load of a measurement have a core each, so such tests keep out of each other's way by being on one worker. Those that
-only ask what servers do mostly wait for them, and time nothing.
+only ask what servers do mostly wait for them, and time nothing; they are parted by the model that they ask.
 """
 
+import zlib
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,16 @@ MEASURING = (
 SERVING = (
     "clients", "conformance", "model_faults", "models", "peers", "proxies", "seeds", "system_calls", "workers",
 )  # fmt: skip
+ASKERS = 2
 
 
 def pytest_itemcollected(item):
     name = Path(item.path).stem.removeprefix("test_")
-    group = "measuring" if name in MEASURING else "serving" if name in SERVING else name
+    if name in MEASURING:
+        group = "measuring"
+    elif name in SERVING:
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        group = f"serving {zlib.crc32(str(params.get('model', name)).encode()) % ASKERS}"
+    else:
+        group = name
     item.add_marker(pytest.mark.xdist_group(group))
