@@ -4,16 +4,20 @@ import collections
 import signal
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 
 import psutil
 import pytest
-from live import PATIENCE_S, Server, running, serving
+from live import MODELS, PATIENCE_S, Server, running, serving
 
+from benchmarks.conformance.rules import workers as rules
 from benchmarks.conformance.subjects import Model
 from benchmarks.conformance.suite import examine
+from servers._workers import share
 
 COUNT = 3
+KEEPERS = [model for model in MODELS if rules.RULES[0].is_about(model)]
+OF_TWO_PROCESSES = (*KEEPERS, "fork_per_connection")  # the first one serves nobody
 
 
 def working(case: str) -> AbstractContextManager[Server]:
@@ -95,8 +99,20 @@ def test_workers_that_never_end_are_ended() -> None:
         assert not any(worker.is_running() for worker in family)
 
 
-def test_workers_do_not_outlive_their_parent() -> None:
-    with serving("prefork", "--workers", "3", "--linger", "0.1") as server:
+def test_a_limit_is_shared_out_to_the_last_one() -> None:
+    assert [share(8, 3, number) for number in range(3)] == [3, 3, 2]
+    assert [share(2, 2, number) for number in range(2)] == [1, 1]
+
+
+def test_the_rules_are_asked_of_models_that_keep_workers() -> None:
+    about = rules.RULES[0].is_about
+    assert all(map(about, ("prefork", "prefork_epoll", "gevent_prefork")))
+    assert not any(map(about, ("epoll_loop", "fork_per_connection", "gevent_greenlets")))
+
+
+@pytest.mark.parametrize("model", KEEPERS)
+def test_workers_do_not_outlive_their_parent(model: str) -> None:
+    with serving(model, "--workers", "3", "--linger", "0.1") as server:
         eventually(lambda: len(server.family()) == 4, "three workers")
         workers = server.family()[1:]
         server.process.kill()
@@ -104,9 +120,10 @@ def test_workers_do_not_outlive_their_parent() -> None:
         eventually(lambda: all(map(over, workers)), "they have ended, too")
 
 
-def test_an_orphan_ends_with_its_drain() -> None:
+@pytest.mark.parametrize("model", OF_TWO_PROCESSES)
+def test_an_orphan_ends_with_its_drain(model: str) -> None:
     """Though its client keeps it busy: there is no parent any more to end it."""
-    with serving("prefork", "--workers", "1", "--linger", "0.1", "--drain", "0.5") as server, server.connect() as client:
+    with serving(model, "--workers", "1", "--linger", "0.1", "--drain", "0.5") as server, server.connect() as client:
         client.send(b"GET /wait/60000 HTTP/1.1\r\nHost: test\r\n\r\n")
         eventually(lambda: len(server.family()) == 2, "its worker")
         worker = server.family()[1]
@@ -116,9 +133,10 @@ def test_an_orphan_ends_with_its_drain() -> None:
         eventually(lambda: over(worker), "it ends")
 
 
-def test_a_worker_told_to_stop_is_replaced_when_it_has_drained() -> None:
+@pytest.mark.parametrize("model", KEEPERS)
+def test_a_worker_told_to_stop_is_replaced_when_it_has_drained(model: str) -> None:
     """By a signal of its own: the others go on, and clients are queued as ever."""
-    with serving("prefork", "--workers", "2", "--linger", "0.1") as server, server.connect() as kept:
+    with serving(model, "--workers", "2", "--linger", "0.1") as server, server.connect() as kept:
         eventually(lambda: len(server.family()) == 3, "two workers")
         assert kept.get("/hello")[0] == 200
         idle = next(w for w in server.family()[1:] if not any(c.status == psutil.CONN_ESTABLISHED for c in w.net_connections()))
@@ -133,7 +151,55 @@ def test_a_worker_told_to_stop_is_replaced_when_it_has_drained() -> None:
         assert server.said() == ""
 
 
-@pytest.mark.parametrize("rule", ["worker-killed-idle", "worker-killed-busy"])
-def test_killed_workers_take_nobody_else_with_them(rule: str) -> None:
-    report = examine(Model("prefork"), ["stop"], [rule])
-    assert not report.broken, report.broken
+@pytest.mark.parametrize("model", KEEPERS)
+@pytest.mark.parametrize("rule", [rule.name for rule in rules.RULES])
+def test_killed_workers_take_nobody_else_with_them(model: str, rule: str) -> None:
+    (outcome,) = examine(Model(model), ["stop"], [rule]).outcomes
+    assert outcome.verdict == "kept", outcome
+
+
+# ---------------------------------------------------------------- a process for each connection
+
+
+def test_a_process_for_a_connection_that_is_killed_takes_no_other_with_it() -> None:
+    with serving("fork_per_connection", "--linger", "0.1") as server, ExitStack() as stack:
+        one = stack.enter_context(server.connect())
+        assert one.get("/hello")[0] == 200
+        (victim,) = server.family()[1:]
+        other = stack.enter_context(server.connect())
+        assert other.get("/hello")[0] == 200
+        victim.kill()
+        assert one.rest() == b""
+        assert other.get("/hello")[0] == 200
+        eventually(lambda: len(server.family()) == 2, "it is buried: no zombie, though nobody else has come")
+        with server.connect() as third:
+            assert third.get("/hello")[0] == 200
+        server.stop()
+        assert other.rest() == b""
+        assert server.status() == 0
+        assert server.said() == ""
+
+
+# The first fork finds no room.
+NO_ROOM = """
+import sys
+from servers import __main__, fork_per_connection
+
+def fork(live, stop, fork=fork_per_connection.fork):
+    fork_per_connection.fork = fork
+    raise BlockingIOError(11, "Resource temporarily unavailable")
+
+fork_per_connection.fork = fork
+sys.exit(__main__.main(["fork_per_connection", "--port", "0", "--linger", "0.1"]))
+"""
+
+
+def test_without_room_for_a_process_its_client_is_refused_and_the_next_one_is_served() -> None:
+    with running("-c", NO_ROOM) as server:
+        with server.connect() as refused:
+            assert refused.rest() == b""
+        with server.connect() as client:
+            assert client.get("/hello")[0] == 200
+        server.stop()
+        assert server.status() == 0
+        assert server.said() == ""
