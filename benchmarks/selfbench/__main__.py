@@ -1,7 +1,8 @@
 """`python -m benchmarks.selfbench [QUESTION …]`: those named, or all but `aa` and `versions`. Status 1 if a bound is missed.
 
 `aa` makes a run of its own; `aa RUN` asks its question of the visits of one that is there already. `versions FOLDER` compares
-the models here with those of another checkout.
+the models here with those of another checkout. `durability [OPTION …] [MODEL …]` measures nothing: it kills servers and looks
+for what they had acknowledged (`durability --help`).
 """
 
 import os
@@ -12,7 +13,7 @@ from functools import partial
 
 from rich.console import Console
 
-from benchmarks.selfbench import aa, correctness, cost, crowd, fidelity, field, floors, peers, stall, versions
+from benchmarks.selfbench import aa, correctness, cost, crowd, durability, fidelity, field, floors, peers, stall, versions
 
 QUESTIONS: dict[str, Callable[..., bool]] = {  # in the order in which they are asked
     "cost": cost.measure,
@@ -30,12 +31,14 @@ ABOUT = {"aa": "run", "versions": "other"}  # asked by name only, with one word 
 
 def main(names: list[str]) -> int:
     """Ask the questions in order; what needs a program that is not there is skipped, and said."""
+    if names[:1] == ["durability"]:
+        return durability.main(names[1:])
     questions = dict(QUESTIONS)
     if len(names) == 2 and names[0] in ABOUT:
         questions[names[0]] = partial(QUESTIONS[names[0]], **{ABOUT[names[0]]: names[1]})
         names = names[:1]
     if unknown := set(names) - set(QUESTIONS):
-        print(f"selfbench: there is no {sorted(unknown)[0]!r}; there are: {', '.join(QUESTIONS)}", file=sys.stderr)
+        print(f"selfbench: there is no {sorted(unknown)[0]!r}; there are: {', '.join(QUESTIONS)}, durability", file=sys.stderr)
         return 2
     cpus = sorted(os.sched_getaffinity(0))
     if len(cpus) < 2:
