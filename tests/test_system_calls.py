@@ -29,6 +29,8 @@ ALLOWED = {
     "epoll_loop": READS | {"epoll_wait": 1.0},
     # It reads first, and waits if nothing was there; whenever it waits libev asks whether it was forked.
     "gevent_greenlets": READS | {"recvfrom": 2.0, "epoll_wait": 1.0, "getpid": 1.0},
+    "poll_loop": READS | {"poll": 1.0},
+    "prefork_epoll": READS | {"epoll_wait": 1.0},
     "select_loop": READS | {"pselect6": 1.0},
 }
 # asyncio receives into new buffers of 256 KiB, which malloc may ask the kernel for: memory, not time.
