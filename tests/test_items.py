@@ -10,16 +10,20 @@ import sys
 import tempfile
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from live import MODELS, PATIENCE_S, ROOT, Client, Server, serving
 
 from benchmarks.selfbench.database import postgresql
 from benchmarks.selfbench.peers import Missing
+from servers._steps import Offload, Step, Wait
+from servers._waiting import wait
+from servers.conversations.stores import Away, Database, Item, opener
 
 SMALL = ("--workers", "4", "--threads", "4", "--linger", "0.1")
 CLIENTS = 4
@@ -147,6 +151,20 @@ def test_an_upload_of_any_size_is_taken_in_bounded_memory(server: Server) -> Non
     assert max(seen) - before < 24 << 20, seen
 
 
+def test_a_download_is_made_no_faster_than_it_is_taken(server: Server) -> None:
+    size = 64 << 20
+    before = sum(process.memory_info().rss for process in server.family())
+    with server.connect() as client:
+        client.send(b"GET /bytes/%d HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n" % size)
+        client.until(b"\r\n\r\n")
+        time.sleep(0.2)  # for all that might be made
+        assert sum(process.memory_info().rss for process in server.family()) - before < 24 << 20
+        taken = len(client.buffer)
+        while data := client.socket.recv(1 << 20):
+            taken += len(data)
+        assert taken == size
+
+
 def test_a_digest(server: Server) -> None:
     with server.connect() as client:
         assert len(json.loads(client.get("/digest/64")[2])["sha256"]) == 64
@@ -258,3 +276,57 @@ def test_without_psycopg_it_is_said_what_is_missing(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=PATIENCE_S)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "needs psycopg: pip install" in done.stderr
+
+
+# ---------------------------------------------------------------- conversations that end in the middle
+
+
+def driven(asked: Generator[Step, Any, Any], steps: int = 1000) -> Any:
+    """Let a store run as a model that may block would; after so many steps it is closed instead."""
+    try:
+        step = next(asked)
+        for _ in range(steps):
+            assert isinstance(step, Wait | Offload)
+            step = asked.send(wait(step, -1) if isinstance(step, Wait) else step.function())
+    except StopIteration as stop:
+        return stop.value
+    asked.close()
+    return None
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("pool", [1, 0])
+def test_no_slot_and_no_descriptor_is_lost_wherever_a_conversation_is_closed(
+    kind: str, pool: int, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    url = f"sqlite:{tmp_path}/x.db" if kind == "sqlite" else request.getfixturevalue("database")
+    store = opener(Database(url, pool, patience_s=5.0))()
+    key = f"closed-{pool}"
+    assert driven(store.replace(key, None, Item("a", 0)))
+    assert driven(store.find(key)) == Item("a", 0)
+    before, number = len(os.listdir("/proc/self/fd")), 0
+    for steps in range(12):
+        for asked in (store.find(key), store.page("", 5), store.replace("nobody", Item("x", 1), None)):
+            driven(asked, steps)
+            assert driven(store.replace(key, Item("a", number), Item("a", number + 1)))
+            number += 1
+            assert len(os.listdir("/proc/self/fd")) <= before + 1
+    assert driven(store.find(key)) == Item("a", number)
+
+
+@pytest.mark.parametrize("pool", [1, 0])
+def test_a_database_that_does_not_answer_is_away_until_it_does(pool: int, database: str) -> None:
+    """Whoever is to accept is stopped; connections that are there go on being served."""
+    data = database.partition("?host=")[2]
+    postmaster = int((Path(data) / "data" / "postmaster.pid").read_text().split()[0])
+    there, new = (opener(Database(database, pool, patience_s=0.3))() for _ in range(2))
+    driven(there.find("x"))
+    os.kill(postmaster, signal.SIGSTOP)
+    try:
+        with pytest.raises(Away, match="takes too long"):
+            driven(new.find("x"))
+        if pool:
+            assert driven(there.find("x")) is None
+    finally:
+        os.kill(postmaster, signal.SIGCONT)
+    assert driven(new.find("x")) is None
