@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from benchmarks import plan
 from benchmarks.amounts import half_width, percent
 from benchmarks.analyse import summarise
-from benchmarks.nouns import RunFacts, RunOptions, VisitPlan, VisitRecord, served_by, twin_of
+from benchmarks.nouns import RunFacts, RunOptions, VisitPlan, VisitRecord, is_twin, served_by, twin_of
 from benchmarks.summaries import Estimate, RunSummary, Standing
 
 PRECISION = 0.05  # where only a budget is given: intervals of ±5%
@@ -172,7 +172,7 @@ def choose(weighed: Needs, tied: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _related(model: str, wanted: Collection[str]) -> bool:
-    return served_by(model) in wanted or twin_of(model) in wanted
+    return (is_twin(model) and served_by(model) in wanted) or twin_of(model) in wanted
 
 
 def _visits(

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchmarks import adaptive, catalogue, plan, record
+from benchmarks import adaptive, catalogue, plan, record, variants
 from benchmarks.conformance import suite
 from benchmarks.conformance.subjects import Model
 from benchmarks.environment import versions
@@ -56,13 +56,14 @@ def facts(options: RunOptions, arguments: list[str]) -> RunFacts:
     captions = {entry.name: entry.caption for entry in [*catalogue.models(), *catalogue.scenarios()]}
     if options.twin:
         captions[twin_of(options.twin)] = f"{captions[options.twin]} (again: A/A)"
+    captions |= {name: variants.caption(name, variant, captions) for name, variant in options.variants.items()}
     told = [*options.models, *([twin_of(options.twin)] if options.twin else []), *options.scenarios]
     return RunFacts(
         schema=SCHEMA,
         options=options,
         command=shlex.join(["servebench", *arguments]),
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        versions=versions(),
+        versions=versions(options),
         scenarios={name: catalogue.scenario(name) for name in options.scenarios},
         captions={name: captions[name] for name in told},
     )
@@ -88,7 +89,7 @@ class Run:
         self.run, self.folder, self.watcher, self.journal = files.facts, folder, watcher, files.journal
         self.options, self.scenarios = self.run.options, self.run.scenarios
         self.records = [self._kept(made) for made in files.records]
-        self.digests = {made.plan.scenario: made.digest for made in reversed(self.records) if made.failure is None}
+        self.digests = {made.plan.scenario: made.digest for made in reversed(self.records) if self._sets_digest(made)}
         self.failed: Counter[tuple[str, str]] = Counter()  # by this session: who comes back has seen to the cause, perhaps
         self.broken_rules: dict[str, list[str]] = {}  # by this session, too, and for the same reason
         self.ends = time.monotonic()
@@ -124,7 +125,7 @@ class Run:
 
     def _examine(self, left: Sequence[VisitPlan]) -> None:
         """Hold the models to be visited to the rules that need no waiting. What won't start is left for its visit to tell."""
-        for model in sorted({served_by(visit.model) for visit in left}):
+        for model in sorted({model for visit in left if (model := self._held(visit))}):
             self.watcher.examining(model)
             report = suite.examine(Model(model), suite.FAST)
             found = [] if report.not_started else report.broken
@@ -155,8 +156,17 @@ class Run:
                 if made.failure is not None:
                     engine.restart_if_ended()
 
+    def _held(self, visit: VisitPlan) -> str:
+        """The model whose keeping of the rules the visit hangs on; none for a control, which is held to none."""
+        variant = self.options.variants.get(visit.model)
+        return "" if variant and variant.module else served_by(visit.model)
+
     def _refused(self, visit: VisitPlan) -> bool:
-        return bool(self.broken_rules.get(served_by(visit.model))) and not self.options.unchecked
+        return bool(self.broken_rules.get(self._held(visit))) and not self.options.unchecked
+
+    def _sets_digest(self, made: VisitRecord) -> bool:
+        """Whether the others' answers must be the same; a control must answer as the models do, and not they as it does."""
+        return made.failure is None and bool(self._held(made.plan))
 
     def _repeat_disturbed(self, until: float) -> None:
         """Requeued visits count in their own block, so what changed is only the time at which they are made.
@@ -217,13 +227,13 @@ class Run:
             self.watcher.doing(visit, what, max(self.ends - time.monotonic(), 0.0))
 
         scenario = self.scenarios[visit.scenario]
-        broken_rules = self.broken_rules.get(served_by(visit.model), ())
+        broken_rules = self.broken_rules.get(self._held(visit), ())
         made = Visit(visit, scenario, self.options, engine, tell, broken_rules).make(self.digests.get(visit.scenario, ""))
         record.write(record.visit_path(self.folder, made), made)
         self.records.append(self._kept(made))
-        if made.failure is None:
+        if self._sets_digest(made):
             self.digests.setdefault(visit.scenario, made.digest)
-        else:
+        if made.failure is not None:
             self.failed[visit.model, visit.scenario] += 1
         self.watcher.done(made)
         return made

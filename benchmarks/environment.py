@@ -15,13 +15,24 @@ from typing import Any
 
 import msgspec
 
-from benchmarks import doctor
+from benchmarks import doctor, interpreters
 from benchmarks.nouns import SCHEMA, RunFacts, RunOptions, Scenario
 
 _PACKAGES = (
     "servebench", "gevent", "httptools", "llvmlite", "matplotlib", "msgspec", "numba", "numpy", "psutil", "rich", "scipy",
+    "trio", "uvloop", "psycopg",
 )  # fmt: skip
-_DECISIVE = ("servebench", "gevent", "httptools", "numba", "llvmlite")  # they run in the server or in the load engine
+_DECISIVE = (
+    "servebench",
+    "gevent",
+    "httptools",
+    "trio",
+    "uvloop",
+    "psycopg",
+    "numba",
+    "llvmlite",
+)  # they run in the server or in the load engine
+_OTHER = "python "  # with its version behind: an interpreter that servers ran under beside the harness's own
 _NONE_BY_ABSENCE = ("cpu_quota", "virtual", "container")  # of the doctor's facts: a machine without one says nothing of it
 
 
@@ -48,15 +59,20 @@ def environment(server_cpus: Sequence[int] = (), driver_cpus: Sequence[int] = ()
     return found
 
 
-def versions() -> dict[str, str]:
-    """The interpreter and the packages."""
+def versions(options: RunOptions | None = None) -> dict[str, str]:
+    """The interpreter and the packages; of a run with other interpreters those, too: "python 3.13": "3.13.0 (build), GIL on".
+
+    Raises interpreters.Unusable when one of them is not there any more.
+    """
     found = {"python": platform.python_version(), "implementation": sys.implementation.name}
     for package in _PACKAGES:
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    pythons = dict.fromkeys(variant.python for variant in options.variants.values() if variant.python) if options else {}
+    others = interpreters.labels([interpreters.read(python) for python in pythons])
+    return found | {label.replace("python", _OTHER, 1): one.words for label, one in others.items()}
 
 
 def _cpu_model() -> str:
@@ -119,6 +135,8 @@ def _fact(environment: Mapping[str, Any], name: str) -> Any:
 def _software(a: Mapping[str, str], b: Mapping[str, str]) -> Iterable[str]:
     yield from _apart(a.get("implementation"), b.get("implementation"), "", "")
     yield from _apart(a.get("python"), b.get("python"), "Python ", "")
+    for other in sorted(name for name in {*a, *b} if name.startswith(_OTHER)):
+        yield from _apart(a.get(other), b.get(other), f"{other}: ", "")
     for package in _DECISIVE:
         yield from _apart(a.get(package), b.get(package), f"{package} ", "")
 

@@ -91,8 +91,9 @@ class Interpreter:
 
     @property
     def words(self) -> str:
-        """Version, build and GIL, for people."""
-        return f"{self.version} ({self.build}), GIL {'on' if self.gil else 'off'}"
+        """Version, build, GIL and what is missing, for people."""
+        without = f", without {' and '.join(self.missing)}" if self.missing else ""
+        return f"{self.version} ({self.build}), GIL {'on' if self.gil else 'off'}{without}"
 
     def _name(self, version: str) -> str:
         kind = "python" if self.implementation == "cpython" else self.implementation

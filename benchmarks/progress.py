@@ -135,7 +135,7 @@ class Progress:
             return [rate(math.fsum(rates) / len(rates)), f"{len(rates)}/{expected}"]
         if (model, scenario) in self.failures:
             return [Text("failed", style="red"), f"at {self.failures[model, scenario]}"]
-        return [Text("·", style="dim"), ""]
+        return [Text("·" if model in visited(self.options, scenario) else "", style="dim"), ""]
 
 
 def _clock(seconds: float) -> str:

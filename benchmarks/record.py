@@ -27,6 +27,7 @@ from benchmarks.nouns import SCHEMA, RunFacts, VisitRecord
 Value = TypeVar("Value")
 
 _DRAFT = ".draft"
+_AWKWARD = re.compile(r"[^\w.~-]", re.ASCII)
 _SEAL = re.compile(rb',"crc32":"([0-9a-f]{8})"\}$')
 
 
@@ -80,8 +81,9 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def visit_path(run: Path, record: VisitRecord) -> Path:
-    """Where a visit's record goes."""
-    return run / "visits" / f"{record.plan.model}-{record.plan.scenario}-{record.plan.number}.json"
+    """Where a visit's record goes: prefork~2_workers-hello-0.json. A variant's name may hold what is awkward in a path."""
+    name = f"{record.plan.model}-{record.plan.scenario}-{record.plan.number}"
+    return run / "visits" / f"{_AWKWARD.sub('_', name)}.json"
 
 
 def point_latest(results: Path, run: Path) -> None:

@@ -5,12 +5,13 @@ import math
 import os
 import random
 import re
+import sys
 import time
 from collections.abc import Sequence
 
-from benchmarks import adaptive, catalogue, objective, plan
+from benchmarks import adaptive, catalogue, interpreters, objective, plan, variants
 from benchmarks.commands._shared import BadUse, add_results
-from benchmarks.nouns import RunOptions
+from benchmarks.nouns import RunOptions, Variant
 
 _WITH_RESUME = {"resume", "anyway", "json", "charts", "results"}  # all else is decided by the run that is gone on with
 _PROFILE = "quick"
@@ -22,7 +23,7 @@ _LONGEST_NAME = 255  # bytes in the name of a file, on Linux (NAME_MAX)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `servebench run`."""
     parser.add_argument("--models", type=_words, default=(), metavar="A,B", help="all")
-    parser.add_argument("--scenarios", type=_words, default=(), metavar="A,B", help="all")
+    parser.add_argument("--scenarios", type=_words, default=(), metavar="A,B", help="all; smoke and quick: the brief ones")
     parser.add_argument("--profile", choices=tuple(plan.PROFILES), help=f"how long ({_PROFILE}: under 5 minutes)")
     parser.add_argument(
         "--connections", type=numbers, default=(), metavar="N,M", help="closed levels, instead of the scenarios' own"
@@ -41,12 +42,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--unchecked", action="store_true", help="measure models that fail `servebench check --fast`, too; they are not ranked"
     )
+    parser.add_argument(
+        "--python",
+        type=_words,
+        default=(),
+        metavar="A,B",
+        help="each model under these interpreters as well, python3.13 or a path: model~python3.13 beside the plain model, which"
+        " stays under servebench's own. What servers need is installed once in .venv-pythons/. Adds --control",
+    )
+    parser.add_argument(
+        "--control", action="store_true", help="in hello, loops without the steps beside their models: what do the steps cost?"
+    )
+    parser.add_argument(
+        "--tuned", action="store_true", help="models with workers or threads also with 2, 4 and 16 for each CPU of the server"
+    )
+    parser.add_argument(
+        "--database", default="", metavar="URL", help="of scenarios that keep items: postgresql://… (a file of SQLite's)"
+    )
     parser.add_argument("--server-cpus", type=numbers, default=(), metavar="LIST", help="the first CPU")
     parser.add_argument("--driver-cpus", type=numbers, default=(), metavar="LIST", help="the last CPU")
     parser.add_argument("--seed", type=int, metavar="N", help="of order and arrivals (random, and recorded)")
     parser.add_argument("--name", metavar="NAME", help="of the run's folder (date and time)")
     parser.add_argument("--resume", default="", metavar="RUN", help="go on with a run that was interrupted, or repair it")
     parser.add_argument("--anyway", action="store_true", help="with --resume: although the machine differs")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print what would be made and how long it takes, and measure nothing"
+    )
     parser.add_argument("--json", action="store_true", help="print the summary as JSON on stdout")
     parser.add_argument(
         "--no-charts", dest="charts", action="store_false", help="tables only; servebench plot draws them later"
@@ -67,11 +88,11 @@ def only_resume(options: argparse.Namespace) -> None:
 
 
 def run_options(options: argparse.Namespace) -> RunOptions:
-    """Every default filled in. Raises BadUse and NotInCatalogue."""
+    """Every default filled in, and environments made for other interpreters. Raises BadUse and NotInCatalogue."""
     if options.anyway:
         raise BadUse("--anyway goes with --resume only")
     profile = plan.PROFILES[options.profile or _PROFILE]
-    scenarios = catalogue.choose(options.scenarios, catalogue.scenarios(), "scenario")
+    scenarios = _scenarios(options.scenarios, profile)
     server_cpus, driver_cpus = choose_cpus(options.server_cpus, options.driver_cpus)
     for name in ("visits", "seconds"):
         value = getattr(options, name)
@@ -89,10 +110,12 @@ def run_options(options: argparse.Namespace) -> RunOptions:
         for scenario in scenarios
     }
     precision, budget_s = _adding(options.precision, options.budget)
+    models = _models(options.models, options.aa)
+    varied = _variants(options, models, scenarios, len(server_cpus))
     return RunOptions(
         name=name,
         profile=options.profile or _PROFILE,
-        models=_models(options.models, options.aa),
+        models=variants.listed(models, varied),
         scenarios=scenarios,
         visits=visits,
         closed_s=options.seconds or profile.closed_s,
@@ -107,7 +130,35 @@ def run_options(options: argparse.Namespace) -> RunOptions:
         budget_s=budget_s,
         objective=_objective(options.slo),
         unchecked=options.unchecked,
+        variants=varied,
+        brief=profile.brief,
+        database=options.database,
     )
+
+
+def _scenarios(asked: Sequence[str], profile: plan.Profile) -> tuple[str, ...]:
+    """The scenarios asked for; else all, of a brief profile those that are marked so."""
+    chosen = catalogue.choose(asked, catalogue.scenarios(), "scenario")
+    if asked or not profile.brief:
+        return chosen
+    return tuple(name for name in chosen if catalogue.scenario(name).brief) or chosen
+
+
+def _variants(options: argparse.Namespace, models: Sequence[str], scenarios: Sequence[str], cores: int) -> dict[str, Variant]:
+    """What is visited beside the plain models; the environments of other interpreters are made for it. Raises BadUse."""
+    able = [model for model in models if model in variants.CONTROLS]
+    if options.control and not (able and variants.CONTROLLED in scenarios):
+        raise BadUse(
+            f"--control: only {', '.join(variants.CONTROLS)} have one, in {variants.CONTROLLED}; add them with --models and"
+            " --scenarios, or leave it out"
+        )
+    try:
+        made = interpreters.prepared(options.python, lambda words: print(f"servebench: {words}", file=sys.stderr, flush=True))
+    except interpreters.Unusable as error:
+        raise BadUse(str(error)) from None
+    pythons = {label: one.python for label, one in interpreters.labels(made).items()}
+    control = bool(options.control or pythons) and variants.CONTROLLED in scenarios
+    return variants.variants(models, pythons, cores, control, options.tuned)
 
 
 def _models(asked: Sequence[str], twin: str) -> tuple[str, ...]:

@@ -6,16 +6,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import msgspec
 from rich.console import Console
 
-from benchmarks import catalogue, plan, record
-from benchmarks.commands._run_options import add_arguments, check_cpus, listed, only_resume, run_options
+from benchmarks import catalogue, record
+from benchmarks.commands._announced import announce, show_plan
+from benchmarks.commands._run_options import add_arguments, check_cpus, only_resume, run_options
 from benchmarks.commands._shared import FAILED, INTERRUPTED, BadUse, folder_of, show, summarise, trouble
-from benchmarks.nouns import RunOptions, VisitPlan, visited
-from benchmarks.summaries import Symptom
+from benchmarks.interpreters import Unusable
+from benchmarks.nouns import served_by
 
 __all__ = ["add_arguments", "command"]
 
@@ -40,6 +39,10 @@ def _new(options: argparse.Namespace) -> int:
     facts = conduct.facts(chosen, options.arguments)
     console = Console(stderr=options.json)
     machine = environment(chosen.server_cpus, chosen.driver_cpus)
+    if options.dry_run:
+        announce(console, chosen, facts.scenarios, machine)
+        show_plan(console, chosen, facts.scenarios)
+        return 0
     try:
         folder.mkdir(parents=True)
     except FileExistsError:
@@ -48,7 +51,7 @@ def _new(options: argparse.Namespace) -> int:
         raise BadUse(f"{folder} can't be made: {error.strerror}. Choose another place with --results") from None
     with record.held(folder):
         conduct.begin(facts, folder, machine)
-        _announce(console, chosen, plan.visits(chosen), plan.run_s(chosen, facts.scenarios), machine)
+        announce(console, chosen, facts.scenarios, machine)
         return _make(options, console, folder, [])
 
 
@@ -67,7 +70,7 @@ def _resume(options: argparse.Namespace) -> int:
         differs: list[str] = []
         if not conduct.complete(files):
             check_cpus(files.facts.options)
-            catalogue.choose(files.facts.options.models, catalogue.models(), "model")
+            catalogue.choose([served_by(name) for name in files.facts.options.models], catalogue.models(), "model")
             differs = _differs(files, folder)
         if differs and not options.anyway:
             raise BadUse(
@@ -95,7 +98,10 @@ def _differs(files: record.RunFiles, folder: Path) -> list[str]:
     now = environment(options.server_cpus, options.driver_cpus)
     if not files.environment:
         return [f"nobody knows which machine it was ({folder / 'environment.json'} is missing)"]
-    return differences(files.environment, now, files.facts, replace(files.facts, versions=versions()))
+    try:
+        return differences(files.environment, now, files.facts, replace(files.facts, versions=versions(options)))
+    except Unusable as error:
+        raise BadUse(str(error)) from None
 
 
 def _make(options: argparse.Namespace, console: Console, folder: Path, differs: Sequence[str]) -> int:
@@ -151,31 +157,3 @@ def _interrupted(console: Console, folder: Path) -> int:
 def _stopped(why: str, folder: Path) -> int:
     print(f"servebench: {why}. Finished visits are kept. Go on with: servebench run --resume {folder}", file=sys.stderr)
     return FAILED
-
-
-# ---------------------------------------------------------------- what is said before
-
-
-def _announce(
-    console: Console, chosen: RunOptions, planned: Sequence[VisitPlan], expected_s: float, machine: dict[str, Any]
-) -> None:
-    """What will be made, for how long, and what on this machine will hurt."""
-    from benchmarks import doctor
-
-    beyond = (
-        f", then up to {chosen.budget_s / 60:.1f} min more for intervals of ±{100 * chosen.precision:g}%"
-        if chosen.precision is not None
-        else ""
-    )
-    console.print(
-        f"{len(visited(chosen))} models × {', '.join(chosen.scenarios)}: {len(planned)} visits, about "
-        f"{expected_s / 60:.1f} min{beyond}; server on CPU {listed(chosen.server_cpus)}, load from CPU "
-        f"{listed(chosen.driver_cpus)}; seed {chosen.seed}",
-        highlight=False,
-    )
-    for line in doctor.worst(msgspec.convert(machine.get("symptoms", []), list[Symptom])):
-        console.print(line, style="yellow", highlight=False, markup=False)
-    if set(chosen.server_cpus) & set(chosen.driver_cpus):
-        console.print(
-            "Server and load share a CPU: the results are not comparable. They measure the scheduler too.", style="bold red"
-        )
