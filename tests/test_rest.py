@@ -1,6 +1,7 @@
 """Items over HTTP, by hand: a store in memory or a file, no server; what RFC 9110 asks, and what happens when it is away."""
 
 import json
+import os
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -302,6 +303,38 @@ def test_a_file_that_cannot_be_is_503_until_it_can(tmp_path: Path, pool: int) ->
     (tmp_path / "folder").mkdir()
     assert ask("PUT", "/items/a", BOLT)[0] == 201
     assert ask("GET", "/items/a")[0] == 200
+
+
+@pytest.mark.parametrize("pool", [4, 0])
+def test_a_file_that_is_taken_away_is_503_until_it_is_back(tmp_path: Path, pool: int) -> None:
+    path = tmp_path / "x.db"
+    ask = Asking(opener(Database(f"sqlite:{path}", pool))())
+    assert ask("PUT", "/items/a", BOLT)[0] == 201
+    for suffix in ("", "-wal", "-shm"):
+        if Path(f"{path}{suffix}").exists():
+            Path(f"{path}{suffix}").rename(f"{tmp_path}/away.db{suffix}")
+    assert ask("PUT", "/items/b", BOLT)[0] == ask("GET", "/items/a")[0] == 503
+    assert not path.exists()
+    for suffix in ("", "-wal", "-shm"):
+        if (away := Path(f"{tmp_path}/away.db{suffix}")).exists():
+            away.rename(f"{path}{suffix}")
+    assert ask("GET", "/items/a")[0] == 200
+    assert ask("PUT", "/items/b", BOLT)[0] == 201
+
+
+def test_a_forked_child_opens_its_own_and_leaves_its_parents_alone() -> None:
+    opened: list[Memory] = []
+
+    def open_store() -> Memory:
+        opened.append(Memory())
+        return opened[-1]
+
+    items = Items(open_store)
+    first = items.store
+    if (child := os.fork()) == 0:
+        os._exit(0 if items.store is not first and len(opened) == 2 else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert items.store is first
 
 
 def test_a_file_that_is_no_database_is_503(tmp_path: Path) -> None:

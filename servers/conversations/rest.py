@@ -51,6 +51,7 @@ class Items:
         self._open_store = open_store
         self._lock = threading.Lock()
         self._store: Store | None = None
+        self._parents: Store | None = None
         os.register_at_fork(after_in_child=self._forget)
 
     def respond(self, request: Request) -> Answer | Asked:
@@ -84,7 +85,8 @@ class Items:
         return self._store
 
     def _forget(self) -> None:
-        self._lock, self._store = threading.Lock(), None
+        """In a forked child: connections are the parent's, so they are neither used nor closed."""
+        self._parents, self._lock, self._store = self._store, threading.Lock(), None
 
     # ------------------------------------------------------------ the collection
 
