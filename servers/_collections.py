@@ -13,9 +13,11 @@ reads it at any time, after the process's death, too. The file has 40 bytes, str
 Each number is written at once; one collection changes three of them, one after the other.
 """
 
+import errno
 import gc
 import mmap
 import os
+import sys
 import time
 
 FORMAT = "=5Q"
@@ -27,7 +29,9 @@ class Account:
     """The account of this process, and of those that will be forked from it: each begins its own."""
 
     def __init__(self, folder: str) -> None:
-        """Begin to count. Raises OSError when no file can be made in the folder."""
+        """Begin to count. Raises OSError when no file can be made in the folder, or the interpreter tells of no collections."""
+        if not hasattr(gc, "callbacks"):
+            raise OSError(errno.ENOTSUP, f"{sys.implementation.name} does not tell of its collections")
         self._folder = folder
         self._began_ns = 0
         self._begin()
