@@ -1,11 +1,11 @@
-"""Before any timing: the model answers the scenario's request, rightly, twice on one connection, and with everybody's bytes."""
+"""Before any timing: the model answers the scenario's requests, rightly, on one connection, and with everybody's bytes."""
 
 import hashlib
 import http.client
 import time
 from dataclasses import dataclass
 
-from benchmarks.nouns import Scenario
+from benchmarks.nouns import Request, Scenario
 
 _TIMEOUT_S = 10.0
 
@@ -16,30 +16,42 @@ class VerifyError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The verified answer. `digest` covers status line, headers but Date, and body."""
+    """What was answered, verified. `bodies` are those of the scenario's requests in their order, None where each one differs.
 
-    body: bytes
+    `digest` covers status lines, headers but Date, and bodies; of an answer that differs each time the status line alone.
+    """
+
+    bodies: tuple[bytes | None, ...]
     digest: str
 
 
+def requests_of(scenario: Scenario) -> tuple[Request, ...]:
+    """What the load consists of: the requests of the mix, or the one."""
+    return scenario.mix or (scenario.request,)
+
+
 def verify(host: str, port: int, scenario: Scenario) -> Answer:
-    """Ask twice on a kept-alive connection. Raises VerifyError."""
+    """Prepare what the scenario needs, ask its request twice on a kept-alive connection, then all others. Raises VerifyError."""
     connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
     try:
-        first = _ask(connection, scenario)
-        if connection.sock is None:
+        for request in scenario.prepare:
+            _ask(connection, request)
+        first = _ask(connection, scenario.request)
+        if connection.sock is None and not scenario.prepare:
             raise VerifyError("the connection was closed after the first answer; every model must keep it alive")
         begins = time.monotonic()
-        second = _ask(connection, scenario)
+        second = _ask(connection, scenario.request)
         if time.monotonic() - begins < scenario.wait_s - 0.0001:
             raise VerifyError(f"the answer came before the {scenario.wait_s * 1000:.0f} ms of waiting were over")
+        if first != second:
+            raise VerifyError("two answers to the same request differ in more than their Date")
+        answers = [_ask(connection, request) for request in scenario.mix] or [first]
     except (OSError, http.client.HTTPException) as error:
         raise VerifyError(f"{type(error).__name__}: {error}") from error
     finally:
         connection.close()
-    if first.digest != second.digest:
-        raise VerifyError("two answers to the same request differ in more than their Date")
-    return first
+    together = hashlib.sha256("".join(digest for _, digest in answers).encode()).hexdigest()
+    return Answer(tuple(body for body, _ in answers), together)
 
 
 def same(answer: Answer, others: str, model: str) -> None:
@@ -58,24 +70,26 @@ def settled(host: str, port: int, scenario: Scenario) -> bool:
     """
     connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
     try:
-        return bool(_ask(connection, scenario).digest)
+        return bool(_ask(connection, scenario.request))
     except (OSError, http.client.HTTPException):
         return False
     finally:
         connection.close()
 
 
-def _ask(connection: http.client.HTTPConnection, scenario: Scenario) -> Answer:
-    request = scenario.request
-    connection.request(request.method, request.path, request.body or None)
+def _ask(connection: http.client.HTTPConnection, request: Request) -> tuple[bytes | None, str]:
+    """One exchange: the body, None where each differs, and the digest. Raises VerifyError."""
+    connection.request(request.method, request.path, request.payload or None, dict(request.fields))
     response = connection.getresponse()
     body = response.read()
-    if response.status != request.expect_status:
+    if response.status not in (request.expect_status, request.also_status):
         raise VerifyError(f"{request.method} {request.path} was answered {response.status}, not {request.expect_status}")
     if request.expect_body is not None and body != request.expect_body:
         raise VerifyError(f"{request.method} {request.path} was answered {body[:80]!r}, not {request.expect_body[:80]!r}")
     if response.getheader("Date") is None:
         raise VerifyError("the response has no Date")
-    lines = [f"{response.version} {response.status} {response.reason}"]
+    lines = [] if request.also_status else [f"{response.version} {response.status} {response.reason}"]  # either is right
+    if request.any_body:
+        return None, hashlib.sha256("\r\n".join(lines).encode()).hexdigest()
     lines += [f"{name}: {value}" for name, value in response.getheaders() if name.lower() != "date"]
-    return Answer(body, hashlib.sha256("\r\n".join(lines).encode() + b"\r\n\r\n" + body).hexdigest())
+    return body, hashlib.sha256("\r\n".join(lines).encode() + b"\r\n\r\n" + body).hexdigest()

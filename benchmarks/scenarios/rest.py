@@ -21,35 +21,36 @@ def item(number: int) -> bytes:
     return b'{"name": "item %d", "quantity": %d}' % (number, number)
 
 
-def put(number: int, weight: float = 1.0) -> Request:
-    """Create or replace one."""
+def put(number: int, weight: float = 1.0, status: int = 200) -> Request:
+    """Replace one."""
     return Request(
         f"/items/{number}",
         "PUT",
         item(number),
         fields=JSON,
-        expect_status=200,
-        also_status=201,
-        any_body=True,
+        expect_status=status,
+        also_status=200,
         weight=weight,
         label="write",
     )
 
 
-PREPARE = tuple(put(number) for number in range(1, KEPT + 1))
+PREPARE = tuple(put(number, status=201) for number in range(1, KEPT + 1))
 MIX = (
-    *(Request(f"/items/{number}", any_body=True, weight=0.6 / KEPT, label="read") for number in range(1, KEPT + 1)),
-    Request("/items?limit=5", any_body=True, weight=0.1, label="list"),
+    *(Request(f"/items/{number}", weight=0.45 / KEPT, label="read") for number in range(1, KEPT + 1)),
+    Request("/items/1", fields=(("If-None-Match", "*"),), expect_status=304, weight=0.1, label="read"),
+    Request("/items?limit=5&after=0zz", weight=0.1, label="list"),  # ids that the server chooses begin with 0
     *(put(number, 0.2 / KEPT) for number in range(1, KEPT + 1)),
     Request("/items", "POST", item(0), fields=JSON, expect_status=201, any_body=True, weight=0.05, label="write"),
-    Request("/items/999999", "DELETE", expect_status=204, also_status=404, any_body=True, weight=0.05, label="write"),
+    Request("/items/now", "PUT", item(9), fields=JSON, expect_status=201, also_status=200, weight=0.05, label="write"),  # comes
+    Request("/items/now", "DELETE", expect_status=204, also_status=404, any_body=True, weight=0.05, label="write"),  # and goes
 )
 
 
 def pooled(settings: tuple[str, ...], short: str) -> Scenario:
     """The same mix over so many connections to the database."""
     return Scenario(
-        request=Request("/items/1", any_body=True),
+        request=Request("/items/1"),
         mix=MIX,
         prepare=PREPARE,
         closed=(1, 16, 64),
