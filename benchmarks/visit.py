@@ -168,7 +168,7 @@ class Visit:
         self.digest = answer.digest
         target = Target(
             HOST, server.facts.port, request_bytes(f"{HOST}:{server.facts.port}", request.path, request.method, request.body),
-            request.expect_status, answer.body, bodiless=request.method == "HEAD",
+            request.expect_status, answer.bodies[0], bodiless=request.method == "HEAD",
         )  # fmt: skip
         self.stage = "warm-up"
         self.tell("warming up")
