@@ -5,6 +5,7 @@ call is what it would call without any deadline: receive, send, and the call tha
 """
 
 import json
+import math
 import re
 import shutil
 import socket
@@ -23,15 +24,23 @@ REQUESTS = 100
 PAUSE_S = 0.002  # before each, so that the server waits for it
 STRAYS = 0.25  # calls a request, of all kinds: the sweep four times a second, switches of threads, what a tracer disturbs
 READS = {"recvfrom": 1.0, "sendto": 1.0}
+LIBUV = {"read": 1.0, "write": 1.0}  # the same of a socket
 ALLOWED = {
     "asyncio_protocol": READS | {"epoll_wait": 1.0},
     "asyncio_streams": READS | {"epoll_wait": 2.0},  # the second time without waiting: the task's turn is a turn of the loop
+    # Two steps: for each a thread is woken, and wakes the loop by a byte that is read twice. A lap of the loop each, and more;
+    # how often threads sleep for the queue and for Python's lock is a matter of who comes first.
+    "asyncio_threads": {"recvfrom": 5.0, "sendto": 3.0, "epoll_wait": 6.0, "futex": math.inf},
+    "asyncio_uvloop": LIBUV | {"epoll_pwait": 1.0},
     "epoll_loop": READS | {"epoll_wait": 1.0},
     # It reads first, and waits if nothing was there; whenever it waits libev asks whether it was forked.
     "gevent_greenlets": READS | {"recvfrom": 2.0, "epoll_wait": 1.0, "getpid": 1.0},
+    "gevent_prefork": READS | {"recvfrom": 2.0, "epoll_wait": 1.0, "getpid": 1.0},
     "poll_loop": READS | {"poll": 1.0},
     "prefork_epoll": READS | {"epoll_wait": 1.0},
     "select_loop": READS | {"pselect6": 1.0},
+    # The same, and each wait arms the socket anew; a call that need not wait is a checkpoint: a turn of the loop.
+    "trio_nursery": READS | {"recvfrom": 2.0, "epoll_wait": 2.0, "epoll_ctl": 1.0},
 }
 # asyncio receives into new buffers of 256 KiB, which malloc may ask the kernel for: memory, not time.
 MEMORY = {"mmap", "munmap", "mremap", "brk", "madvise"}
@@ -88,4 +97,4 @@ def test_deadlines_cost_no_system_call(model: str, tmp_path: Path) -> None:
     found = {name: count / (REQUESTS + 1) for name, count in calls(log).items() if name not in MEMORY}
     allowed = ALLOWED.get(model, READS)
     assert sum(max(0.0, count - allowed.get(name, 0.0)) for name, count in found.items()) < STRAYS, found
-    assert all(found[name] >= 0.99 for name in READS), found
+    assert all(found[name] >= 0.99 for name in (LIBUV if "read" in allowed else READS)), found
