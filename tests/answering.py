@@ -83,3 +83,36 @@ def close_early(connection: socket.socket) -> None:
 def reset(connection: socket.socket) -> None:
     connection.recv(65536)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+
+def choosing(answers: dict[str, bytes], pause_s: float = 0.0, heard: list[bytes] | None = None):
+    """A handler that answers each request by its path, after a pause, when its body is all there; `heard` collects bodies."""
+
+    def handle(connection: socket.socket) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        received = bytearray()
+        while True:
+            while b"\r\n\r\n" not in received:
+                if not (piece := connection.recv(1 << 20)):
+                    return
+                received += piece
+            head, _, rest = bytes(received).partition(b"\r\n\r\n")
+            _, path, _ = head.split(b"\r\n")[0].decode().split(" ")
+            length = int(next((line[15:] for line in head.split(b"\r\n") if line.startswith(b"Content-Length:")), b"0"))
+            body = bytearray(rest)
+            while len(body) < length:
+                if not (piece := connection.recv(1 << 20)):
+                    return
+                body += piece
+            if heard is not None:
+                heard.append(bytes(body[:length]))
+            received = body[length:]
+            time.sleep(pause_s)
+            connection.sendall(answers[path])
+
+    return handle
+
+
+def answer(body: bytes, status: str = "200 OK") -> bytes:
+    """A response."""
+    return b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n" % (status.encode(), len(body)) + body

@@ -184,7 +184,7 @@ def test_at_the_windows_end_a_free_connection_goes_on_being_free_since_it_was():
     connections["since_ns"] = connections["sent_ns"] = connections["intended_ns"] = 1500, 1200, 400
     connections["ringed"] = 7, 0, 0
     ledger = np.zeros(len(state.LEDGER), np.int64)
-    edges.end_window(engine[0], connections, ledger, 2000)
+    edges.end_window(engine[0], connections, ledger, np.zeros(1, state.EXCHANGE), 2000)
     assert connections["since_ns"].tolist() == [1500, 1200, 400]
     assert ledger.tolist() == [0, 0, 800 + 1000, 500, 0]
     told = {name: int(engine[0][name]) for name in ("in_flight_ns", "carried_in_ns", "unanswered_ns", "free_at_end")}

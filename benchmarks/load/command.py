@@ -38,7 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rate", type=float, metavar="R", help="open loop: requests due per second; without it the loop is closed"
     )
-    parser.add_argument("--arrivals", choices=("constant", "poisson"), default="poisson", help="of the open loop (poisson)")
+    parser.add_argument(
+        "--arrivals", choices=("constant", "poisson", "onoff"), default="poisson",
+        help="of the open loop (poisson); onoff: poisson in bursts, see --on and --off",
+    )  # fmt: skip
+    parser.add_argument("--on", type=float, default=0.1, metavar="S", help="onoff: seconds with arrivals (0.1),")
+    parser.add_argument("--off", type=float, default=0.4, metavar="S", help="and without (0.4); --rate is the mean of both")
     parser.add_argument("--seconds", type=float, default=10.0, metavar="S", help="the window (10)")
     parser.add_argument("--ramp", type=float, default=0.0, metavar="S", help="seconds of load before it, not counted (0)")
     parser.add_argument(
@@ -96,6 +101,8 @@ def command(options: argparse.Namespace) -> int:
                 keepalive=options.keepalive,
                 poll=options.poll,
                 seed=options.seed,
+                on_s=options.on,
+                off_s=options.off,
             )
         )
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -173,6 +180,17 @@ def as_plain(result: LoadResult) -> dict[str, Any]:
     plain["gaps_lost"] = result.gaps_lost
     plain["ledger"] = msgspec.to_builtins(result.ledger)
     plain["crossing"] = msgspec.to_builtins(result.crossing)
+    plain["classes"] = {
+        label: {
+            "intended": one.intended,
+            "completed": one.completed,
+            "errors": one.errors,
+            "response_ns": _percentiles(histogram.merge([one.response, one.censored])),
+            "service_ns": _percentiles(one.service),
+        }
+        for label, one in result.classes.items()
+    }
+    plain["companions"] = result.companions
     plain["engine"] = msgspec.to_builtins(result.cost)
     return plain
 
@@ -232,10 +250,10 @@ def _check(options: argparse.Namespace) -> None:
     for name, (low, high) in limits.items():
         if not low <= getattr(options, name) <= high:
             raise Refused(f"--{name} {getattr(options, name)} is not from {low} to {high:,}")
-    for name in ("seconds", "timeout"):
+    for name in ("seconds", "timeout", "on"):
         if not 0 < getattr(options, name) <= _LONGEST_S:
             raise Refused(f"--{name} {getattr(options, name):g} is not above 0 and at most {_LONGEST_S:.0f}")
-    for name in ("ramp", "think", "drain"):
+    for name in ("ramp", "think", "drain", "off"):
         if not 0 <= getattr(options, name) <= _LONGEST_S:
             raise Refused(f"--{name} {getattr(options, name):g} is not from 0 to {_LONGEST_S:.0f}")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -246,6 +264,8 @@ def _check(options: argparse.Namespace) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, options.connections + _DESCRIPTORS_RESERVED)), hard))
     if options.rate is not None and not 0 < options.rate <= 10_000_000:
         raise Refused(f"--rate {options.rate:g} is not above 0 and at most ten million a second")
+    if options.rate is None and options.arrivals == "onoff":
+        raise Refused("--arrivals onoff belongs to the open loop: say with --rate how many requests are due per second")
     if options.rate is not None and options.think:
         raise Refused("--think belongs to the closed loop; with --rate the arrivals say when requests are due")
 

@@ -20,6 +20,7 @@ from benchmarks.load.state import (
     READY,
     REFUSED,
     THINKING,
+    blame,
     charge,
     count_error,
     put_on_wire,
@@ -161,7 +162,7 @@ def connect(e: Any, k: int, connections: Any, t: int) -> int:
 
 @compiled
 def connect_failed(
-    e: Any, k: int, connections: Any, later: Any, ledger: Any, errors: Any, series: Any, number: int, t: int
+    e: Any, k: int, connections: Any, later: Any, ledger: Any, exchanges: Any, errors: Any, series: Any, number: int, t: int
 ) -> None:
     """A connection could not be opened: say why, and try again after a pause. The request it was for is lost with it."""
     c = connections[k]
@@ -170,19 +171,22 @@ def connect_failed(
     e.connecting -= 1
     e.error_number = number
     kind = REFUSED if number == ECONNREFUSED else CONNECT_TIMEOUT if number == ETIMEDOUT else CONNECT_FAILED
-    count_error(e, kind, errors, series, t)
+    if c.owes:
+        blame(e, c, kind, exchanges, errors, series, t)
+    else:
+        count_error(e, kind, errors, series, t)
     c.owes = 0
     put_off(e, k, connections, later, _PAUSE_NS, PAUSED, t)
 
 
 @compiled
 def request_failed(
-    e: Any, k: int, connections: Any, later: Any, ledger: Any, errors: Any, series: Any, kind: int, t: int
+    e: Any, k: int, connections: Any, later: Any, ledger: Any, exchanges: Any, errors: Any, series: Any, kind: int, t: int
 ) -> None:
     """The request under way failed and takes its connection with it."""
     c = connections[k]
     charge(e, c, L_FAILED, ledger, t)
     shut(c)
     put_on_wire(e, -1, t)
-    count_error(e, kind, errors, series, t)
+    blame(e, c, kind, exchanges, errors, series, t)
     put_off(e, k, connections, later, _PAUSE_NS, PAUSED, t)

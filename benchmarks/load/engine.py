@@ -10,26 +10,71 @@ import select
 import socket
 import threading
 import time
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 
 from benchmarks import histogram
+from benchmarks.load import companions as company
 from benchmarks.load import libc, loop, probes, reader, recorder, state
-from benchmarks.nouns import Arrivals, Crossing, EngineCost, Histogram, Ledger, LoadResult, Poll, Series
+from benchmarks.nouns import Arrivals, ClassResult, Crossing, EngineCost, Histogram, Ledger, LoadResult, Poll, Series
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """Where to send what, and what must come back. `body` None: any body of the right length will do."""
+class Exchange:
+    """What to send, and what must come back. `body` None: any body of the right length will do."""
 
-    host: str  # numeric
-    port: int
     request: bytes
     expect_status: int = 200
     body: bytes | None = None
     bodiless: bool = False  # the answer to HEAD
+    weight: float = 1.0  # of several, how often it is drawn
+    label: str = ""  # exchanges with the same one are a class of requests, with histograms of their own
+    also_status: int = 0  # another status that is right, with any body; 0: there is none
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Target:
+    """Where to send what: one exchange, or several that are drawn by weight, in the same sequence for the same seed."""
+
+    host: str  # numeric
+    port: int
+    exchanges: tuple[Exchange, ...]
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        exchanges: tuple[Exchange, ...] | bytes,
+        expect_status: int = 200,
+        body: bytes | None = None,
+        bodiless: bool = False,
+    ) -> None:
+        """The exchanges; or a request and what must come back, for a target with only one."""
+        if isinstance(exchanges, bytes):
+            exchanges = (Exchange(exchanges, expect_status, body, bodiless),)
+        for name, value in (("host", host), ("port", port), ("exchanges", exchanges)):
+            object.__setattr__(self, name, value)
+
+
+CompanionKind = Literal["idle", "slow_request", "slow_read"]
+_KINDS: dict[CompanionKind, int] = {
+    "idle": company.IDLE,
+    "slow_request": company.SLOW_REQUEST,
+    "slow_read": company.SLOW_READ,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Companions:
+    """Connections beside the load, in no histogram; see `benchmarks.load.companions` for what each kind does."""
+
+    count: int
+    kind: CompanionKind
+    request: bytes = b""  # empty: the target's first
+    piece_bytes: int = 1  # sent or read at a time by slow ones,
+    every_s: float = 0.1  # each of them so often
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +92,25 @@ class Drive:
     keepalive: bool = True
     poll: Poll = "busy"
     seed: int = 1
+    on_s: float = 0.0  # arrivals "onoff": Poisson for so long, at the rate that makes the whole's mean `rate_per_s`,
+    off_s: float = 0.0  # and none for so long; the window begins with an on period
+    then_rate_per_s: float | None = None  # the open loop's rate
+    then_at_s: float = 0.0  # from so long after the window's start
+    slow_s: float = 0.0  # completions with a longer response time are counted in the series; 0: they are not
+    give_up: bool = False  # open loop: arrivals that no connection is free for are dropped after `timeout_s`, as errors
     watch: tuple[int, ...] = ()  # processes whose CPU clocks are read at the window's edges
 
 
-def request_bytes(host: str, path: str, method: str = "GET", body: bytes = b"", keepalive: bool = True) -> bytes:
-    """An HTTP/1.1 request. `host` is the value of its Host field."""
-    lines = [f"{method} {path} HTTP/1.1", f"Host: {host}"]
+def request_bytes(
+    host: str,
+    path: str,
+    method: str = "GET",
+    body: bytes = b"",
+    keepalive: bool = True,
+    fields: tuple[tuple[str, str], ...] = (),
+) -> bytes:
+    """An HTTP/1.1 request. `host` is the value of its Host field; `fields` are further ones."""
+    lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", *(f"{name}: {value}" for name, value in fields)]
     if body or method in ("POST", "PUT", "PATCH"):
         lines.append(f"Content-Length: {len(body)}")
     if not keepalive:
@@ -63,27 +121,24 @@ def request_bytes(host: str, path: str, method: str = "GET", body: bytes = b"", 
 class _Lane:
     """One driver thread's share: the arrays that the compiled loop works on."""
 
-    def __init__(self, target: Target, connections: int, control: Any, trace: int) -> None:
+    def __init__(self, target: Target, connections: int, control: Any, trace: int, beside: Companions | None = None) -> None:
         self.control = control
-        self.trace = np.zeros((trace, 4), np.int64)
+        self.trace = np.zeros((trace, 5), np.int64)
         self.epoll = select.epoll()
         family, self.address = libc.socket_address(target.host, target.port)
-        self.request = np.frombuffer(target.request, np.uint8).copy()
-        self.body = np.frombuffer(target.body or b"\0", np.uint8)[: len(target.body or b"")].copy()
+        self._exchange(target)
+        self._accompany(beside or Companions(0, "idle"), target)
         self.engine = np.zeros(1, state.ENGINE)
         e = self.engine[0]
         e["epoll"], e["family"], e["address"] = self.epoll.fileno(), family, self.address.ctypes.data
         e["address_bytes"] = 16 if family == 2 else 28
-        e["request"], e["request_bytes"] = self.request.ctypes.data, len(self.request)
-        e["expect_status"], e["bodiless"] = target.expect_status, target.bodiless
-        e["body_known"], e["keepalive"] = target.body is not None, True
+        e["keepalive"] = True
         self.connections = np.zeros(connections, reader.CONNECTION)
         self.connections["fd"] = -1
         self.asides = np.zeros((connections, reader.HEAD_LIMIT), np.uint8)  # touched only where a head comes in pieces
         self.ring = np.zeros(1 << (2 * connections - 1).bit_length(), np.int64)
         self.later = np.zeros(connections, np.int64)
         self.retired = np.zeros(max(connections, 64), np.int64)
-        self.template = np.zeros(reader.TEMPLATE_LIMIT, np.uint8)
         self.buffer = np.zeros(state.BUFFER_BYTES, np.uint8)
         self.pair = np.zeros(2, np.int64)
         self.events = np.zeros(state.MAX_EVENTS * libc.EVENT_WORDS, np.int32)
@@ -92,6 +147,38 @@ class _Lane:
         self.usage = np.zeros((2, libc.RUSAGE_WORDS + 1), np.int64)
         self.clear(1, ())
 
+    def _exchange(self, target: Target) -> None:
+        """The table of what is sent and what must come back."""
+        those = target.exchanges
+        self.labels = list(dict.fromkeys(one.label for one in those))
+        self.requests = [np.frombuffer(one.request, np.uint8) for one in those]  # the table holds their addresses
+        self.templates = np.zeros((len(those), reader.TEMPLATE_LIMIT), np.uint8)
+        self.bodies = np.frombuffer(b"".join(one.body or b"" for one in those) + b"\0", np.uint8).copy()
+        self.exchanges = np.zeros(len(those), state.EXCHANGE)
+        weights = np.array([one.weight for one in those], float)
+        self.exchanges["upto"] = np.cumsum(weights) / weights.sum()
+        at = 0
+        for x, one, request, template in zip(self.exchanges, those, self.requests, self.templates, strict=True):
+            x["request"], x["request_bytes"] = request.ctypes.data, len(request)
+            x["expect_status"], x["also_status"], x["bodiless"] = one.expect_status, one.also_status, one.bodiless
+            x["body_known"], x["body_at"], x["body_bytes"] = one.body is not None, at, len(one.body or b"")
+            x["rows"] = recorder.PER_CLASS * self.labels.index(one.label)
+            x["template"], x["template_bytes"] = template.ctypes.data, -2
+            at += len(one.body or b"")
+
+    def _accompany(self, beside: Companions, target: Target) -> None:
+        """The connections beside this lane's own."""
+        self.companion_request = np.frombuffer(beside.request or target.exchanges[0].request, np.uint8)
+        self.companions = np.zeros(beside.count, reader.CONNECTION)
+        self.companions["fd"] = -1
+        self.companion_asides = np.zeros((beside.count, reader.HEAD_LIMIT), np.uint8)
+        self.company = np.zeros(1, company.COMPANY)
+        y = self.company[0]
+        y["kind"], y["piece_bytes"] = _KINDS[beside.kind], beside.piece_bytes
+        y["request"], y["request_bytes"] = self.companion_request.ctypes.data, len(self.companion_request)
+        y["due_ns"] = state.NEVER_NS if beside.kind == "idle" or not beside.count else 0
+        y["step_ns"] = int(beside.every_s * 1e9 / max(beside.count, 1))
+
     def clear(self, steps: int, watch: tuple[int, ...]) -> None:
         """Forget what was counted."""
         for name in _COUNTS:
@@ -99,8 +186,11 @@ class _Lane:
         self.engine[0]["ring_head"] = 1
         self.ledger = np.zeros(len(state.LEDGER), np.int64)
         self.errors = np.zeros(len(state.ERROR_KINDS), np.int64)
-        self.series = np.zeros((3, steps), np.int64)
-        self.recorder = recorder.Recorder()
+        for name in ("intended", "completed", "errors"):
+            self.exchanges[name] = 0
+        self.company["served"] = 0
+        self.series = np.zeros((4, steps), np.int64)
+        self.recorder = recorder.Recorder(len(self.labels))
         for name in ("completed", "mark", "passed_over"):
             self.connections[name] = 0
         self.clocks = np.array([libc.process_clocks(pid) for pid in watch], np.int32).reshape(-1, 3)
@@ -113,24 +203,26 @@ class _Lane:
 
     def open(self, deadline_ns: int, burst: int) -> int:
         failed = loop.open_all(
-            self.engine, self.connections, self.ring, self.later, self.ledger, self.errors, self.series, self.recorder.counts,
-            self.recorder.moments, self.pair, self.events, self.control, deadline_ns, burst,
+            self.engine, self.connections, self.ring, self.later, self.ledger, self.exchanges, self.errors, self.series,
+            self.recorder.counts, self.recorder.moments, self.company, self.companions, self.companion_asides, self.bodies[:0],
+            self.buffer, self.pair, self.events, self.control, deadline_ns, burst,
         )  # fmt: skip
         return int(failed)
 
     def drive(self, seed: int) -> None:
         loop.drive(
-            self.engine, self.connections, self.asides, self.ring, self.later, self.retired, self.ledger, self.errors,
-            self.series, self.recorder.counts, self.recorder.moments, self.trace, self.body, self.template, self.buffer,
-            self.gaps, self.clocks, self.meters, self.usage, self.pair, self.events, self.control, seed,
+            self.engine, self.connections, self.asides, self.ring, self.later, self.retired, self.ledger, self.exchanges,
+            self.errors, self.series, self.recorder.counts, self.recorder.moments, self.trace, self.bodies, self.buffer,
+            self.gaps, self.company, self.companions, self.companion_asides, self.clocks, self.meters, self.usage, self.pair,
+            self.events, self.control, seed,
         )  # fmt: skip
 
     def close(self) -> None:
         retired = self.retired[: int(self.engine[0]["retired_count"])]
-        for fd in [*self.connections["fd"], *retired]:
+        for fd in [*self.connections["fd"], *self.companions["fd"], *retired]:
             if fd >= 0:
                 os.close(int(fd))
-        self.connections["fd"] = -1
+        self.connections["fd"] = self.companions["fd"] = -1
         self.engine[0]["retired_count"] = 0
         self.epoll.close()
 
@@ -151,19 +243,35 @@ class Session:
     A run takes over what the last one left free. Whatever else there is, such as a request that was not answered by the end of
     the drain, is closed and opened again when the next begins, in its ramp if it has one.
 
+    Companions are opened with the connections, stay over the runs, and are closed with them.
+
     With `trace`, the first so many requests of a run's window are kept singly, for tests of the engine itself. Raises
     ValueError for numbers that make no load.
     """
 
-    def __init__(self, target: Target, connections: int, threads: int = 1, cpus: tuple[int, ...] = (), trace: int = 0) -> None:
+    def __init__(
+        self,
+        target: Target,
+        connections: int,
+        threads: int = 1,
+        cpus: tuple[int, ...] = (),
+        trace: int = 0,
+        companions: Companions | None = None,
+    ) -> None:
         if connections < 1 or threads < 1:
             raise ValueError("a load needs at least one connection and one thread")
+        if not target.exchanges or any(not one.request or not one.weight > 0 for one in target.exchanges):
+            raise ValueError("a load needs at least one exchange, and each a request and a weight above 0")
+        if companions and (companions.count < 0 or companions.piece_bytes < 1 or not companions.every_s > 0):
+            raise ValueError("companions need a count, pieces of at least a byte, and a time between them above 0")
         threads = min(threads, connections)
         self.connections = connections
         self.cpus = cpus
         self.control = np.zeros(1, np.int64)
         shares = [connections // threads + (i < connections % threads) for i in range(threads)]
-        self.lanes = [_Lane(target, share, self.control, trace) for share in shares]
+        self.companions = companions
+        beside = [_share(companions, number, threads) for number in range(threads)]
+        self.lanes = [_Lane(target, share, self.control, trace, few) for share, few in zip(shares, beside, strict=True)]
         self.connect = Histogram()
         self.opened = 0
 
@@ -174,19 +282,22 @@ class Session:
         self.close()
 
     def open(self, timeout_s: float = 5.0, burst: int = 128) -> dict[str, int]:
-        """Open all connections. Returns the errors by kind; those connections are tried again while the load runs."""
-        deadline_ns = time.monotonic_ns() + int(timeout_s * 1e9)
+        """Open all connections, and the companions between them, which get `timeout_s` more for each thousand. Returns the
+        errors by kind; those connections are tried again while the load runs."""
+        thousands = self.companions.count / 1000 if self.companions else 0.0
+        deadline_ns = time.monotonic_ns() + int(timeout_s * (1 + thousands) * 1e9)
         self._each(lambda lane, _: lane.open(deadline_ns, burst))
         self.connect = histogram.merge(lane.recorder.row(recorder.CONNECT) for lane in self.lanes)
         self.opened = sum(int(lane.engine[0]["opened"]) for lane in self.lanes)
         return _errors(self.lanes)
 
     def traced(self) -> Any:
-        """The requests kept singly: int64 (requests, 4) of local port, intended, sent and end, in ns of CLOCK_MONOTONIC."""
+        """The requests kept singly: int64 (requests, 5) of local port (0 if it is closed), intended, sent and end, in ns of
+        CLOCK_MONOTONIC, and the number of their exchange."""
         kept = []
         for lane in self.lanes:
             rows = lane.trace[: int(lane.engine[0]["traced"])].copy()
-            ports = np.array([_local_port(int(fd)) for fd in lane.connections["fd"]])
+            ports = np.array([_local_port(int(fd)) if fd >= 0 else 0 for fd in lane.connections["fd"]])
             rows[:, 0] = ports[rows[:, 0]]
             kept.append(rows)
         return np.concatenate(kept)
@@ -203,7 +314,11 @@ class Session:
         self.control[0] += 1
 
     def run(self, drive: Drive) -> LoadResult:
-        """Drive the load and return what was seen. Blocks; `stop` from a signal handler ends it early."""
+        """Drive the load and return what was seen. Blocks; `stop` from a signal handler ends it early. Raises ValueError."""
+        if drive.arrivals == "onoff" and not (drive.on_s > 0 and drive.off_s >= 0):
+            raise ValueError("arrivals in bursts need an on period above 0 and an off period")
+        if drive.then_rate_per_s is not None and drive.rate_per_s is None:
+            raise ValueError("a closed loop has no rate that could change")
         steps = max(int(np.ceil(drive.seconds * 1e9 / _step_ns(drive))), 1) + 1
         begins_ns = time.monotonic_ns()
         kept = 0 if self.opened else sum(lane.ready() for lane in self.lanes)
@@ -224,12 +339,22 @@ class Session:
         e["timeout_ns"], e["connect_timeout_ns"] = int(drive.timeout_s * 1e9), int(drive.connect_timeout_s * 1e9)
         e["step_ns"] = _step_ns(drive)
         e["keepalive"], e["sleepy"] = drive.keepalive, drive.poll == "sleep"
-        e["open"], e["poisson"] = drive.rate_per_s is not None, drive.arrivals == "poisson"
+        e["give_up"], e["slow_ns"] = drive.give_up, int(drive.slow_s * 1e9) if drive.slow_s else state.NEVER_NS
+        e["open"], e["poisson"] = drive.rate_per_s is not None, drive.arrivals != "constant"
+        e["on_ns"] = e["off_ns"] = 0.0
+        e["then_ns"], e["next_ns"] = state.NEVER_NS, 0.0
         if drive.rate_per_s is not None:
             # Each lane offers its connections' share. Constant arrivals of several lanes interleave evenly.
             share = len(lane.connections) / self.connections
-            e["interval_ns"] = 1e9 / (drive.rate_per_s * share)
+            on = 1.0  # the part of time in which arrivals come
+            if drive.arrivals == "onoff":
+                e["on_ns"], e["off_ns"] = drive.on_s * 1e9, drive.off_s * 1e9
+                on = drive.on_s / (drive.on_s + drive.off_s)
+            e["interval_ns"] = 1e9 * on / (drive.rate_per_s * share)
             e["next_ns"] = e["interval_ns"] * number / len(self.lanes)
+            if drive.then_rate_per_s is not None:
+                e["then_interval_ns"] = 1e9 * on / (drive.then_rate_per_s * share) if drive.then_rate_per_s else np.inf
+                e["then_ns"] = int(drive.then_at_s * 1e9)
 
     def _each(self, work: Any) -> None:
         """Run every lane in a thread of its own, pinned if CPUs were given, and wait, so that signals are still handled."""
@@ -285,7 +410,7 @@ class Session:
             own_lag=row(recorder.OWN_LAG),
             connect=histogram.merge([self.connect, row(recorder.CONNECT)]),
             censored=row(recorder.CENSORED),
-            series=_series(lanes, max(lengths)),
+            series=_series(lanes, max(lengths), drive.slow_s > 0),
             gaps=sorted(
                 (int(start - e["starts_ns"]), int(length))
                 for lane, e in zip(lanes, engines, strict=True)
@@ -301,12 +426,40 @@ class Session:
             server_user_ns=_watched(lanes)[1],
             all_requests=add("answered"),
             kept=kept,
+            classes=_classes(lanes),
+            companions=_company(lanes) if self.companions else {},
         )
 
     def close(self) -> None:
         """Close every connection, with a FIN."""
         for lane in self.lanes:
             lane.close()
+
+
+def _share(companions: Companions | None, number: int, lanes: int) -> Companions | None:
+    """A lane's part of the companions."""
+    if companions is None:
+        return None
+    return replace(companions, count=companions.count // lanes + (number < companions.count % lanes))
+
+
+def _classes(lanes: list[_Lane]) -> dict[str, ClassResult]:
+    """What became of the requests of each label, if there are several."""
+    labels, found = lanes[0].labels, {}
+    for number, label in enumerate(labels if len(labels) > 1 else ()):
+        rows = [lane.exchanges[lane.exchanges["rows"] == recorder.PER_CLASS * number] for lane in lanes]
+        counts = [sum(int(row[name].sum()) for row in rows) for name in ("intended", "completed", "errors")]
+        kinds = (recorder.RESPONSE, recorder.SERVICE, recorder.CENSORED)
+        times = [histogram.merge(lane.recorder.of_class(kind, number) for lane in lanes) for kind in kinds]
+        found[label] = ClassResult(counts[0], counts[1], counts[2], times[0], times[1], times[2])
+    return found
+
+
+def _company(lanes: list[_Lane]) -> dict[str, int]:
+    """What became of the companions: those open after the run, answers completed in the window, and since the session was
+    opened those that could not be opened and those that the server closed."""
+    fields = {"open": "still", "refused": "refused", "lost": "lost", "served": "served"}
+    return {name: sum(int(lane.company[0][field]) for lane in lanes) for name, field in fields.items()}
 
 
 def _local_port(fd: int) -> int:
@@ -324,7 +477,7 @@ def _step_ns(drive: Drive) -> int:
     return _FINE_STEP_NS if drive.seconds <= _FINE_UP_TO_S else _COARSE_STEP_NS
 
 
-def _series(lanes: list[_Lane], length_ns: int) -> Series:
+def _series(lanes: list[_Lane], length_ns: int, slow: bool) -> Series:
     """The lanes' series together, up to the end of the longest window: it may have been ended early."""
     step_ns = int(lanes[0].engine[0]["step_ns"])
     together = np.array([lane.series[:, : length_ns // step_ns + 1] for lane in lanes])
@@ -333,6 +486,7 @@ def _series(lanes: list[_Lane], length_ns: int) -> Series:
         completed=together[:, 0].sum(0).tolist(),
         errors=together[:, 1].sum(0).tolist(),
         worst_ns=together[:, 2].max(0).tolist(),
+        slow=together[:, 3].sum(0).tolist() if slow else [],
     )
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.load import libc
+from benchmarks.load.companions import count_open, dismiss, greet, join, tend
 from benchmarks.load.connections import (
     ETIMEDOUT,
     bury,
@@ -29,7 +30,7 @@ from benchmarks.load.connections import (
     set_free,
     take_free,
 )
-from benchmarks.load.edges import arrive, begin_window, censor, draw_next, end_window, read_meters
+from benchmarks.load.edges import arrive, begin_window, censor, draw_next, end_window, give_up, plan_arrivals, read_meters
 from benchmarks.load.exchange import attempt_ended, heard_unasked, owe, read_response, start, write
 from benchmarks.load.libc import compiled, now
 from benchmarks.load.recorder import CENSORED, record
@@ -41,6 +42,7 @@ from benchmarks.load.state import (
     L_CONNECTING,
     L_THINKING,
     MAX_EVENTS,
+    NEVER_NS,
     RAMP,
     READ_TIMEOUT,
     READY,
@@ -59,8 +61,8 @@ _BURST = 4  # requests sent before responses are looked for again: more would le
 
 @compiled
 def _dispatch(
-    e: Any, connections: Any, ring: Any, later: Any, ledger: Any, errors: Any, series: Any, counts: Any, moments: Any,
-    pair: Any, gaps: Any, t: int,
+    e: Any, connections: Any, ring: Any, later: Any, ledger: Any, exchanges: Any, errors: Any, series: Any, counts: Any,
+    moments: Any, pair: Any, gaps: Any, t: int,
 ) -> int:  # fmt: skip
     """Open loop: send what is due on the connections that are free, a few at a time. Returns how many were sent.
 
@@ -70,27 +72,32 @@ def _dispatch(
     while started < _BURST and e.next_ns <= t and (e.phase == RAMP or e.next_ns < e.ends_ns):
         k = take_free(e, connections, ring)
         if k < 0:
+            if e.give_up:
+                give_up(e, exchanges, errors, series, counts, moments, t)
             break
         c = connections[k]
         intended: Any = np.int64(e.next_ns)
-        draw_next(e)
+        c.exchange = e.next_exchange
+        draw_next(e, exchanges)
         started += 1
         t = look(e, pair, gaps)
         if e.phase != RAMP and intended >= e.starts_ns:
-            arrive(e, counts, moments, intended, c.since_ns, t)
+            arrive(e, exchanges[c.exchange], counts, moments, intended, c.since_ns, t)
         if c.state == READY:
-            start(e, k, connections, later, ledger, errors, series, L_THINKING, intended, t)
+            start(e, k, connections, later, ledger, exchanges, errors, series, L_THINKING, intended, t)
         else:
             charge(e, c, L_THINKING, ledger, t)
             c.owes, c.intended_ns = 1, intended
             error = connect(e, k, connections, t)
             if error:
-                connect_failed(e, k, connections, later, ledger, errors, series, error, t)
+                connect_failed(e, k, connections, later, ledger, exchanges, errors, series, error, t)
     return started
 
 
 @compiled
-def _wake(e: Any, connections: Any, ring: Any, later: Any, ledger: Any, errors: Any, series: Any, t: int) -> int:
+def _wake(
+    e: Any, connections: Any, ring: Any, later: Any, ledger: Any, exchanges: Any, errors: Any, series: Any, t: int
+) -> int:
     """End the pauses and think times that are over. Returns how many there were."""
     woken = 0
     while e.later_count > 0 and connections[later[e.later_head]].due_ns <= t:
@@ -103,7 +110,7 @@ def _wake(e: Any, connections: Any, ring: Any, later: Any, ledger: Any, errors: 
         if e.phase == DRAIN:
             c.state = READY if c.fd >= 0 else CLOSED
         elif thinking and c.fd >= 0:
-            start(e, k, connections, later, ledger, errors, series, L_THINKING, c.due_ns, t)
+            start(e, k, connections, later, ledger, exchanges, errors, series, L_THINKING, c.due_ns, t)
         elif not thinking and e.open == 1 and e.keepalive == 0:
             charge(e, c, L_CONNECTING, ledger, t)
             c.state = CLOSED
@@ -111,17 +118,18 @@ def _wake(e: Any, connections: Any, ring: Any, later: Any, ledger: Any, errors: 
         else:
             charge(e, c, L_THINKING if thinking else L_CONNECTING, ledger, t)
             if thinking:
-                owe(e, c, c.due_ns)
+                owe(e, c, exchanges, c.due_ns)
             error = connect(e, k, connections, t)
             if error:
-                connect_failed(e, k, connections, later, ledger, errors, series, error, t)
+                connect_failed(e, k, connections, later, ledger, exchanges, errors, series, error, t)
     return woken
 
 
 @compiled
 def _sweep(
-    e: Any, connections: Any, later: Any, ledger: Any, errors: Any, series: Any, counts: Any, moments: Any, looks: int, t: int
-) -> None:
+    e: Any, connections: Any, later: Any, ledger: Any, exchanges: Any, errors: Any, series: Any, counts: Any, moments: Any,
+    looks: int, t: int,
+) -> None:  # fmt: skip
     """Find requests and attempts that took too long: a few connections at each turn, so that no turn is long."""
     for _ in range(min(looks, len(connections))):
         e.swept = (e.swept + 1) % len(connections)
@@ -129,10 +137,10 @@ def _sweep(
         c = connections[k]
         if (c.state == WAITING or c.state == SENDING) and t - c.sent_ns > e.timeout_ns:
             if e.phase != RAMP and c.intended_ns >= e.starts_ns:
-                record(counts, moments, CENSORED, t - c.intended_ns)
-            request_failed(e, k, connections, later, ledger, errors, series, READ_TIMEOUT, t)
+                record(counts, moments, CENSORED + exchanges[c.exchange].rows, t - c.intended_ns)
+            request_failed(e, k, connections, later, ledger, exchanges, errors, series, READ_TIMEOUT, t)
         elif c.state == CONNECTING and t - c.since_ns > e.connect_timeout_ns:
-            connect_failed(e, k, connections, later, ledger, errors, series, ETIMEDOUT, t)
+            connect_failed(e, k, connections, later, ledger, exchanges, errors, series, ETIMEDOUT, t)
 
 
 @compiled
@@ -142,44 +150,64 @@ def _is_drained(e: Any) -> bool:
 
 
 @compiled
-def _nap_ms(e: Any, connections: Any, later: Any, t: int) -> int:
+def _nap_ms(e: Any, y: Any, connections: Any, later: Any, t: int) -> int:
     """How long epoll may sleep: whole milliseconds until something is due, so the last one is polled through."""
     until: Any = e.starts_ns if e.phase == RAMP else e.ends_ns if e.phase == WINDOW else e.ends_ns + e.drain_ns
     if e.open == 1 and e.ring_count > 0:
         until = min(until, np.int64(e.next_ns))
     if e.later_count > 0:
         until = min(until, connections[later[e.later_head]].due_ns)
+    if e.open == 1 and e.give_up:
+        until = min(until, np.int64(e.next_ns) + e.timeout_ns)
+    until = min(until, y.due_ns)
     left_ms: int = (until - t) // 1_000_000
     return max(0, min(left_ms, _LONGEST_SLEEP_MS))
 
 
 @compiled
 def open_all(
-    engine: Any, connections: Any, ring: Any, later: Any, ledger: Any, errors: Any, series: Any, counts: Any, moments: Any,
-    pair: Any, events: Any, control: Any, deadline_ns: int, burst: int,
+    engine: Any, connections: Any, ring: Any, later: Any, ledger: Any, exchanges: Any, errors: Any, series: Any, counts: Any,
+    moments: Any, company: Any, companions: Any, asides: Any, body: Any, buffer: Any, pair: Any, events: Any, control: Any,
+    deadline_ns: int, burst: int,
 ) -> int:  # fmt: skip
     """Open every connection, `burst` at a time so as not to overrun the listener's queue. Returns how many could not be.
 
-    The connections are READY afterwards, and free; an attempt that fails is not repeated.
+    The connections are READY afterwards, and free; an attempt that fails is not repeated. The companions are opened between
+    them, evenly, so that in the server's tables the descriptors of the load lie among theirs.
     """
-    e = engine[0]
+    e, y = engine[0], company[0]
     e.phase = DRAIN  # count errors, send nothing
-    begun, failed, t = 0, 0, now(pair)
-    while control[0] == 0 and t < deadline_ns and (begun < len(connections) or e.connecting > 0):
-        while begun < len(connections) and e.connecting < burst:
-            error = connect(e, begun, connections, now(pair))
-            if error:
-                connect_failed(e, begun, connections, later, ledger, errors, series, error, t)
-            begun += 1
-        found = libc.epoll_wait(e.epoll, events.ctypes.data, MAX_EVENTS, 10)
+    begun, joined, greeted, failed, t = 0, 0, 0, 0, now(pair)
+    while control[0] == 0 and t < deadline_ns and (begun < len(connections) or e.connecting > 0 or greeted < len(companions)):
+        while True:
+            before = len(companions) * begun // len(connections)  # companions before the next connection
+            if begun < len(connections) and joined >= before and e.connecting < burst:
+                error = connect(e, begun, connections, now(pair))
+                if error:
+                    connect_failed(e, begun, connections, later, ledger, exchanges, errors, series, error, t)
+                begun += 1
+            elif joined < before and joined - greeted < burst:
+                join(e, y, companions[joined])
+                joined += 1
+            else:
+                break
+        found = libc.epoll_wait(e.epoll, events.ctypes.data, MAX_EVENTS, 10 if greeted == joined else 1)
         t = now(pair)
+        over = True
+        for k in range(greeted, joined):
+            over = greet(y, companions[k], asides[k], body, buffer) and over
+            if over:
+                greeted = k + 1
         for i in range(found):
             k = events[i * libc.EVENT_WORDS + libc.EVENT_DATA]
             if connections[k].state == CONNECTING:
-                attempt_ended(e, k, connections, ring, later, ledger, errors, series, counts, moments, t)
+                attempt_ended(e, k, connections, ring, later, ledger, exchanges, errors, series, counts, moments, t)
+    for k in range(greeted, joined):
+        dismiss(y, companions[k])
+    y.refused += len(companions) - joined
     for k in range(len(connections)):
         if connections[k].state == CONNECTING:
-            connect_failed(e, k, connections, later, ledger, errors, series, ETIMEDOUT, t)
+            connect_failed(e, k, connections, later, ledger, exchanges, errors, series, ETIMEDOUT, t)
         if connections[k].state != READY:
             failed += 1
     return failed
@@ -187,8 +215,9 @@ def open_all(
 
 @compiled
 def _set_out(
-    e: Any, connections: Any, ring: Any, later: Any, ledger: Any, errors: Any, series: Any, pair: Any, begins: int
-) -> None:
+    e: Any, connections: Any, ring: Any, later: Any, ledger: Any, exchanges: Any, errors: Any, series: Any, pair: Any,
+    begins: int,
+) -> None:  # fmt: skip
     """Put every connection to work: what is open sends or is free, the rest is opened."""
     t = begins
     for k in range(len(connections)):
@@ -198,13 +227,13 @@ def _set_out(
             set_free(e, k, connections, ring)
         elif c.state == READY:
             t = now(pair)
-            start(e, k, connections, later, ledger, errors, series, L_THINKING, t, t)
+            start(e, k, connections, later, ledger, exchanges, errors, series, L_THINKING, t, t)
         else:
             if e.open == 0:
-                owe(e, c, t)
+                owe(e, c, exchanges, t)
             error = connect(e, k, connections, t)
             if error:
-                connect_failed(e, k, connections, later, ledger, errors, series, error, t)
+                connect_failed(e, k, connections, later, ledger, exchanges, errors, series, error, t)
 
 
 @compiled
@@ -221,51 +250,53 @@ def _stop(e: Any, times: int, t: int) -> bool:
 
 @compiled
 def _hear(
-    e: Any, k: int, flags: int, connections: Any, asides: Any, ring: Any, later: Any, retired: Any, ledger: Any, errors: Any,
-    series: Any, counts: Any, moments: Any, trace: Any, body: Any, template: Any, buffer: Any, pair: Any, gaps: Any, t: int,
+    e: Any, k: int, flags: int, connections: Any, asides: Any, ring: Any, later: Any, retired: Any, ledger: Any, exchanges: Any,
+    errors: Any, series: Any, counts: Any, moments: Any, trace: Any, bodies: Any, buffer: Any, pair: Any, gaps: Any, t: int,
 ) -> int:  # fmt: skip
     """An event of a connection. Returns the time of the last look at the clock."""
     c = connections[k]
-    if c.state == SENDING and not write(e, c):
-        request_failed(e, k, connections, later, ledger, errors, series, RESET, t)
+    if c.state == SENDING and not write(exchanges[c.exchange], c):
+        request_failed(e, k, connections, later, ledger, exchanges, errors, series, RESET, t)
     elif c.state == WAITING or c.state == SENDING:
         t = read_response(
-            e, k, connections, asides, ring, later, retired, ledger, errors, series, counts, moments, trace, body, template,
+            e, k, connections, asides, ring, later, retired, ledger, exchanges, errors, series, counts, moments, trace, bodies,
             buffer, pair, gaps,
         )  # fmt: skip
         if flags & libc.EPOLLRDHUP and c.fd >= 0:
             # The end of stream came with the response; there will be no other edge for it.
             if c.state == WAITING:
                 t = read_response(
-                    e, k, connections, asides, ring, later, retired, ledger, errors, series, counts, moments, trace, body,
-                    template, buffer, pair, gaps,
+                    e, k, connections, asides, ring, later, retired, ledger, exchanges, errors, series, counts, moments, trace,
+                    bodies, buffer, pair, gaps,
                 )  # fmt: skip
             elif c.state == READY:
-                heard_unasked(e, k, connections, later, ledger, errors, series, buffer, t)
+                heard_unasked(e, k, connections, later, ledger, exchanges, errors, series, buffer, t)
     elif c.state == CONNECTING:
         t = look(e, pair, gaps)
-        attempt_ended(e, k, connections, ring, later, ledger, errors, series, counts, moments, t)
+        attempt_ended(e, k, connections, ring, later, ledger, exchanges, errors, series, counts, moments, t)
     elif (c.state == READY or c.state == THINKING) and c.fd >= 0:
-        heard_unasked(e, k, connections, later, ledger, errors, series, buffer, t)
+        heard_unasked(e, k, connections, later, ledger, exchanges, errors, series, buffer, t)
     return t
 
 
 @compiled
 def drive(
-    engine: Any, connections: Any, asides: Any, ring: Any, later: Any, retired: Any, ledger: Any, errors: Any, series: Any,
-    counts: Any, moments: Any, trace: Any, body: Any, template: Any, buffer: Any, gaps: Any, clocks: Any, meters: Any,
-    usage: Any, pair: Any, events: Any, control: Any, seed: int,
+    engine: Any, connections: Any, asides: Any, ring: Any, later: Any, retired: Any, ledger: Any, exchanges: Any, errors: Any,
+    series: Any, counts: Any, moments: Any, trace: Any, bodies: Any, buffer: Any, gaps: Any, company: Any, companions: Any,
+    companion_asides: Any, clocks: Any, meters: Any, usage: Any, pair: Any, events: Any, control: Any, seed: int,
 ) -> None:  # fmt: skip
     """Drive the load from ramp to drain. `engine[0]` holds the plan, afterwards the counts; `control[0]` ends it early."""
     np.random.seed(seed)
-    e = engine[0]
+    e, y = engine[0], company[0]
     e.phase = RAMP
     renew(connections, buffer)
     t = e.last_ns = now(pair)
     if e.starts_ns <= t:
         t = begin_window(e, clocks, meters, usage, pair)
-    e.next_ns += t  # the first arrival is planned from here
-    _set_out(e, connections, ring, later, ledger, errors, series, pair, t)
+    plan_arrivals(e, exchanges, t)
+    if y.due_ns < NEVER_NS:
+        y.due_ns = t
+    _set_out(e, connections, ring, later, ledger, exchanges, errors, series, pair, t)
     worked, top = True, t
     while True:
         if control[0] > e.stops and _stop(e, control[0], t):
@@ -274,11 +305,11 @@ def drive(
             t = top = begin_window(e, clocks, meters, usage, pair)
             worked = True
         elif e.phase == WINDOW and t >= e.ends_ns:
-            end_window(e, connections, ledger, e.last_ns)
+            end_window(e, connections, ledger, exchanges, e.last_ns)
             read_meters(1, clocks, meters, usage, pair)
         elif e.phase == DRAIN and (t >= e.ends_ns + e.drain_ns or _is_drained(e)):
             break
-        nap = _nap_ms(e, connections, later, t) if e.sleepy else 0
+        nap = _nap_ms(e, y, connections, later, t) if e.sleepy else 0
         found = libc.epoll_wait(e.epoll, events.ctypes.data, MAX_EVENTS, nap)
         if nap > 0:
             e.last_ns = now(pair)
@@ -293,15 +324,21 @@ def drive(
                 bury(e, fd, retired)
                 continue
             t = _hear(
-                e, k, events[i * libc.EVENT_WORDS], connections, asides, ring, later, retired, ledger, errors, series, counts,
-                moments, trace, body, template, buffer, pair, gaps, t,
+                e, k, events[i * libc.EVENT_WORDS], connections, asides, ring, later, retired, ledger, exchanges, errors,
+                series, counts, moments, trace, bodies, buffer, pair, gaps, t,
             )  # fmt: skip
         started = 0
         if e.open == 1 and e.next_ns <= t:
-            started = _dispatch(e, connections, ring, later, ledger, errors, series, counts, moments, pair, gaps, t)
+            started = _dispatch(e, connections, ring, later, ledger, exchanges, errors, series, counts, moments, pair, gaps, t)
             t = e.last_ns
         if e.later_count > 0:
-            started += _wake(e, connections, ring, later, ledger, errors, series, t)
-        _sweep(e, connections, later, ledger, errors, series, counts, moments, 64 if found == 0 and nap > 0 else 1, t)
+            started += _wake(e, connections, ring, later, ledger, exchanges, errors, series, t)
+        if t >= y.due_ns:
+            tend(e, y, companions, companion_asides, bodies[:0], buffer, t)
+            started += 1
+        _sweep(
+            e, connections, later, ledger, exchanges, errors, series, counts, moments, 64 if found == 0 and nap > 0 else 1, t
+        )
         worked = found > 0 or started > 0
-    censor(e, connections, ring, counts, moments, t)
+    censor(e, connections, ring, exchanges, counts, moments, t)
+    y.still = count_open(y, companions, buffer)

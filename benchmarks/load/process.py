@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from benchmarks.load import probes
-from benchmarks.load.engine import Drive, Session, Target, compile_all
+from benchmarks.load.engine import Companions, Drive, Session, Target, compile_all
 from benchmarks.load.steadiness import is_steady
 from benchmarks.nouns import LoadResult, Warmup, Weather
 
@@ -43,10 +43,11 @@ class WarmUp(msgspec.Struct, tag=True, frozen=True):
 
 
 class Open(msgspec.Struct, tag=True, frozen=True):
-    """Open the connections of a level. Answered by Opened."""
+    """Open the connections of a level, and others beside them. Answered by Opened."""
 
     target: Target
     connections: int
+    companions: Companions | None = None
 
 
 class Run(msgspec.Struct, tag=True, frozen=True):
@@ -101,9 +102,9 @@ class Engine:
                 return Reply(weather=probes.weather(server_cpu, self.cpus[0]))
             case WarmUp():
                 return Reply(warmup=self._warm_up(question))
-            case Open(target, connections):
+            case Open(target, connections, companions):
                 self._close()
-                self.session = Session(target, connections, len(self.cpus), self.cpus)
+                self.session = Session(target, connections, len(self.cpus), self.cpus, companions=companions)
                 return Reply(opened=Opened(self.session.open()))
             case Run(drive):
                 if self.session is None:

@@ -24,6 +24,7 @@ CONNECTION = np.dtype(
         ("due_ns", np.int64),  # when a pause or think time ends
         ("intended_ns", np.int64),  # the request under way: when it was due
         ("sent_ns", np.int64),  # and when its first byte was written
+        ("exchange", np.int32),  # and which of the target's exchanges it is
         ("written", np.int32),  # bytes of the request written so far
         ("owes", np.int32),  # a request is waiting for this connection to open
         ("stage", np.int32),  # where the response's parser stands

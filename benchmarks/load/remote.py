@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
-from benchmarks.load.engine import Drive, Target
+from benchmarks.load.engine import Companions, Drive, Target
 from benchmarks.load.process import Close, Compile, Open, Probe, Question, Reply, Run, WarmUp
 from benchmarks.nouns import LoadResult, Warmup, Weather
 
@@ -59,9 +59,9 @@ class RemoteEngine:
         """Rounds of load on new connections until the rate is steady or `limit_s` has passed."""
         return _must(self._ask(WarmUp(target, connections, round_s, limit_s, steady_within)).warmup)
 
-    def open(self, target: Target, connections: int) -> dict[str, int]:
-        """Open the connections of a level; the errors of those that could not be opened, by kind."""
-        return _must(self._ask(Open(target, connections)).opened).errors
+    def open(self, target: Target, connections: int, companions: Companions | None = None) -> dict[str, int]:
+        """Open the connections of a level, and others beside them; the errors of those that could not be opened, by kind."""
+        return _must(self._ask(Open(target, connections, companions)).opened).errors
 
     def run(self, drive: Drive) -> LoadResult:
         """One window on the open connections."""

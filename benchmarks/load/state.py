@@ -1,6 +1,7 @@
 """What the functions of the loop share: the record they pass around, the states and the accounts.
 
-Every engine thread has one ENGINE record: what to do, where it stands, what it saw. A connection (`reader.CONNECTION`) is in
+Every engine thread has one ENGINE record: what to do, where it stands, what it saw; and an EXCHANGE record for each of the
+target's exchanges: what is sent, what must come back, how often that happened. A connection (`reader.CONNECTION`) is in
 one of seven states, and whenever it leaves one, the time it spent there is charged to one of five accounts. So the accounts add
 up to the number of connections times the window's length.
 """
@@ -23,13 +24,16 @@ ERROR_KINDS = (
     "read_timeout",
     "malformed",
     "wrong_body",
+    "gave_up",
     "status_1xx",
     "status_2xx",
     "status_3xx",
     "status_4xx",
     "status_5xx",
 )
-(REFUSED, CONNECT_TIMEOUT, CONNECT_FAILED, RESET, CLOSED_EARLY, READ_TIMEOUT, MALFORMED, WRONG_BODY, STATUS) = range(9)
+(
+    REFUSED, CONNECT_TIMEOUT, CONNECT_FAILED, RESET, CLOSED_EARLY, READ_TIMEOUT, MALFORMED, WRONG_BODY, GAVE_UP, STATUS,
+) = range(10)  # fmt: skip
 LEDGER = ("completed_ns", "failed_ns", "residual_ns", "thinking_ns", "connecting_ns")
 L_COMPLETED, L_FAILED, L_RESIDUAL, L_THINKING, L_CONNECTING = range(5)
 
@@ -37,6 +41,32 @@ MAX_EVENTS = 64
 BUFFER_BYTES = 262144
 GAP_NS = 40_000  # pauses of the loop that are worth writing down
 MAX_GAPS = 20_000
+NEVER_NS = 1 << 62
+
+EXCHANGE = np.dtype(
+    [
+        # what to do
+        ("upto", np.float64),  # this one's share of all requests, and of those before it
+        ("request", np.uint64),  # the address of its bytes
+        ("request_bytes", np.int64),
+        ("expect_status", np.int32),
+        ("also_status", np.int32),  # 0: there is no other one
+        ("body_known", np.int32),
+        ("bodiless", np.int32),
+        ("body_at", np.int64),  # where its body lies among those of all
+        ("body_bytes", np.int64),
+        ("rows", np.int64),  # how much further than those of the first class its histograms' rows are
+        # the last right answer, to compare the next one with
+        ("template", np.uint64),  # its address
+        ("template_bytes", np.int64),  # -2: there has been none that would fit
+        ("template_closes", np.int32),
+        # what it saw
+        ("intended", np.int64),
+        ("completed", np.int64),
+        ("errors", np.int64),
+    ],
+    align=True,
+)
 
 ENGINE = np.dtype(
     [
@@ -45,16 +75,17 @@ ENGINE = np.dtype(
         ("family", np.int32),
         ("address", np.uint64),  # of struct sockaddr
         ("address_bytes", np.int32),
-        ("request", np.uint64),  # the address of the request's bytes
-        ("request_bytes", np.int64),
-        ("expect_status", np.int32),
-        ("body_known", np.int32),
-        ("bodiless", np.int32),
         ("open", np.int32),
         ("poisson", np.int32),
         ("keepalive", np.int32),
         ("sleepy", np.int32),
         ("interval_ns", np.float64),
+        ("then_interval_ns", np.float64),  # of the second rate
+        ("then_ns", np.int64),  # when that begins, after the window's start; NEVER_NS: there is none
+        ("on_ns", np.float64),  # periods with arrivals,
+        ("off_ns", np.float64),  # and without; 0: always on
+        ("give_up", np.int32),
+        ("slow_ns", np.int64),
         ("think_ns", np.int64),
         ("timeout_ns", np.int64),
         ("connect_timeout_ns", np.int64),
@@ -63,6 +94,10 @@ ENGINE = np.dtype(
         # where it stands
         ("phase", np.int32),
         ("next_ns", np.float64),  # the next arrival
+        ("next_exchange", np.int64),  # what it asks
+        ("clock_ns", np.float64),  # the next arrival on the clock that stands still in the off periods,
+        ("clock_zero_ns", np.float64),  # when that one read zero,
+        ("then_clock_ns", np.float64),  # and what it reads when the second rate begins
         ("starts_ns", np.int64),  # the window's edges, first as planned, then as they were
         ("ends_ns", np.int64),
         ("last_ns", np.int64),  # the last look at the clock
@@ -70,8 +105,6 @@ ENGINE = np.dtype(
         ("step", np.int64),  # the step of the series that it is in
         ("step_ends_ns", np.int64),
         ("stops", np.int64),  # how often somebody has wanted it to end
-        ("template_bytes", np.int64),
-        ("template_closes", np.int32),
         ("in_flight", np.int64),  # requests on the wire
         ("area_ns", np.int64),  # their integral over time up to `area_at_ns`
         ("area_at_ns", np.int64),
@@ -162,3 +195,11 @@ def count_error(e: Any, kind: int, errors: Any, series: Any, t: int) -> None:
         errors[kind] += 1
     if e.phase == WINDOW:
         series[1, step_at(e, series, t)] += 1
+
+
+@compiled
+def blame(e: Any, c: Any, kind: int, exchanges: Any, errors: Any, series: Any, t: int) -> None:
+    """A failure of the connection's request."""
+    if e.phase != RAMP:
+        exchanges[c.exchange].errors += 1
+    count_error(e, kind, errors, series, t)
