@@ -30,6 +30,7 @@ _TABLE = (
     b"BEGIN; SELECT pg_advisory_xact_lock(%d); SET LOCAL client_min_messages = warning;"
     b'CREATE TABLE IF NOT EXISTS items (id text COLLATE "C" PRIMARY KEY, name text NOT NULL, quantity bigint NOT NULL); COMMIT'
 ) % _TABLE_LOCK
+_SETTINGS = b"SET client_encoding = 'UTF8'; SET synchronous_commit = %b"
 _FIND = b"SELECT name, quantity FROM items WHERE id = $1"
 _PAGE = b"SELECT id, name, quantity FROM items WHERE id > $1 ORDER BY id LIMIT $2"
 _INSERT = b"INSERT INTO items (id, name, quantity) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
@@ -92,7 +93,7 @@ class PostgreSQL:
             end_s = time.monotonic() + patience_s
             pgconn: PGconn = yield from _waiting(generators.connect(self._database.url), -1, end_s)
             slot.connection = _Connection(pgconn, patience_s)
-            yield from slot.connection.command(b"SET synchronous_commit = " + (b"on" if self._database.full else b"off"))
+            yield from slot.connection.command(_SETTINGS % (b"on" if self._database.full else b"off"))
             if not self._table_made:
                 yield from slot.connection.command(_TABLE)
                 self._table_made = True
