@@ -469,7 +469,7 @@ def rules(resets_in_all: int = 1000, heads: int = 300, idles: int = 5000, floods
 
     return (
         rule("descriptors", "Without descriptors it lets nobody in, does not spin and serves on; with them it serves all.",
-             survives(descriptors), Settings(workers=4, threads=4)),
+             survives(descriptors), Settings(workers=4, threads=4, idle_s=30)),
         rule("resets-early", f"{n:,} connections reset before or inside a head do no harm.",
              resets(n, says(b""), says(PARTIAL), says(BODY_HEAD))),
         rule("resets-in-bodies", f"{n:,} connections reset inside a request's body do no harm.", resets(n, *BODY_PARTS)),
