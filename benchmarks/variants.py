@@ -64,5 +64,6 @@ def caption(name: str, variant: Variant, captions: Mapping[str, str]) -> str:
     if variant.module:
         path = catalogue.ROOT.joinpath(*variant.module.split(".")).with_suffix(".py")
         under = what.removeprefix(_DIRECT).strip()
-        return f"A control: {catalogue.caption(path)}" + (f" ({under})" if under else "")
+        words = catalogue.caption(path)
+        return f"Control: {words[0].lower()}{words[1:]}" + (f" ({under})" if under else "")
     return f"{captions[served_by(name)]} ({what})"
