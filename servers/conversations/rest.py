@@ -18,7 +18,6 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from functools import partial
-from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -168,6 +167,8 @@ def _representation(item: Item) -> bytes:
 
 def tag(representation: bytes) -> str:
     """A strong entity tag: no other representation has it."""
+    from hashlib import sha256  # and OpenSSL with it, 4 MiB: who asks for no items should not pay for that
+
     return f'"{sha256(representation).hexdigest()[:32]}"'
 
 
