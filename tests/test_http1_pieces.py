@@ -6,6 +6,8 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from talking import HELLO, Clock, Pause, Stop, Talk, answers, get
 
 from servers._steps import Offload, Receive, Send, Step, Wait
@@ -43,16 +45,18 @@ class App:
         return Response(200, b"%d" % zlib.crc32(b"".join(self.pieces)))
 
 
-def talk(*said: bytes | Pause | Exception, app: App | None = None, limits: Limits | None = None) -> Talk:
-    """Like talking.talk, for an app whose routes but /hello take their bodies in pieces."""
+def talk(
+    *said: bytes | Pause | Exception, app: App | None = None, limits: Limits | None = None, in_pieces: bool = True
+) -> Talk:
+    """Like talking.talk, for an app whose routes but /hello take their bodies in pieces, if they are POSTed."""
     clock = Clock()
     conversation = http1(
         app or App(),
         Stop(),
         limits or Limits(body_bytes=10),
         clock,
-        LastLines(),
-        lambda request: MOST * (request.method == "POST"),
+        LastLines(clock=lambda: 784111777.0),
+        lambda request: MOST * (in_pieces and request.method == "POST"),
     )
     script, result, argument = list(said), Talk(), None
     try:
@@ -188,3 +192,36 @@ def test_a_conversation_may_be_closed_inside_a_body() -> None:
     while not isinstance(step, Receive):
         step = conversation.send(None)
     conversation.close()
+
+
+FRAMED = st.sampled_from(
+    [
+        post(b""),
+        post(b"0123456789"),
+        post(bytes(MOST)),
+        post(bytes(MOST + 1)),
+        post(BODY, "Expect: 100-continue"),
+        post(BODY, "Connection: close"),
+        HELLO,
+        chunked(b"0\r\n\r\n"),
+        chunked(b"3\r\nabc\r\n0\r\nX: y\r\n\r\n"),
+        chunked(b"100;a=b\r\n%b\r\n1\r\nx\r\n0\r\n\r\n" % bytes(256)),
+        chunked(b"3e8\r\n%b\r\n1\r\nx\r\n0\r\n\r\n" % bytes(MOST)),
+        chunked(b"3\r\nabcd\r\n0\r\n\r\n"),
+        chunked(b"x\r\n"),
+        chunked(b"3 \r\nabc\r\n0\r\n\r\n"),
+    ]
+)
+
+
+@given(st.lists(FRAMED, min_size=1, max_size=4), st.data())
+def test_in_pieces_and_whole_come_to_the_same(requests: list[bytes], data: st.DataObject) -> None:
+    received = b"".join(requests)
+    received = received[: data.draw(st.integers(len(received) // 2, len(received)))]
+    cuts = [0, *sorted(data.draw(st.sets(st.integers(1, len(received) - 1), max_size=6))), len(received)]
+    said = [received[a:b] for a, b in pairwise(cuts)]
+    took, whole = App(), App()
+    first = talk(*said, app=took, limits=Limits(body_bytes=MOST))
+    second = talk(*said, app=whole, limits=Limits(body_bytes=MOST), in_pieces=False)
+    assert (first.sent, first.ended, first.unread) == (second.sent, second.ended, second.unread)
+    assert b"".join(took.pieces).startswith(b"".join(whole.pieces))
