@@ -32,6 +32,7 @@ class Counters:
     involuntary_switches: int
     minor_faults: int
     collections: Mapping[int, "Collections"] = field(default_factory=dict)  # by process, those that have ended included
+    buried_ns: int = 0  # CPU time of children that have ended and been waited for
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,19 +66,21 @@ def tree(pid: int) -> tuple[int, ...]:
 
 def counters(pids: tuple[int, ...], account: Path | None = None) -> Counters:
     """The totals now. A process that has ended counts nothing but its collections, which are kept in the folder `account`."""
-    voluntary = involuntary = faults = 0
+    voluntary = involuntary = faults = buried_ns = 0
     for pid in pids:
         process = Path("/proc", str(pid))
         try:
-            # Field 10 of proc(5)'s stat; the name in field 2 may hold spaces, so count from its closing parenthesis.
-            faults += int((process / "stat").read_text().rpartition(")")[2].split()[7])
+            # Fields 10 and 11 of proc(5)'s stat; the name in field 2 may hold spaces, so count from its closing parenthesis.
+            fields = (process / "stat").read_text().rpartition(")")[2].split()
+            faults += int(fields[7]) + int(fields[8])  # its own, and those of children that it has waited for
+            buried_ns += _buried_ns(pid)
             for task in (process / "task").iterdir():
                 status = (task / "status").read_text().rsplit("voluntary_ctxt_switches:", 2)
                 voluntary += int(status[1].split()[0])
                 involuntary += int(status[2])
         except (FileNotFoundError, ProcessLookupError):
             continue
-    return Counters(voluntary, involuntary, faults, collections(account))
+    return Counters(voluntary, involuntary, faults, collections(account), buried_ns)
 
 
 def collections(account: Path | None) -> dict[int, Collections]:
@@ -133,11 +136,17 @@ def socket_bytes() -> int | None:
 
 
 def bill(before: Counters, after: Counters, held: Holdings, load: LoadResult) -> ServerCost:
-    """The server's bill for one window."""
+    """The server's bill for one window.
+
+    The engine reads the clocks of processes that live from edge to edge. Those that came and went meanwhile, as one for each
+    connection, are in their parent's account of the dead, from before the ramp to after the drain: of that the window has its
+    share of the answered requests.
+    """
+    buried_ns = max(after.buried_ns - before.buried_ns, 0) * load.completed // max(load.all_requests, 1)
     spent = [_since(before.collections.get(pid), now) for pid, now in after.collections.items()]
     return ServerCost(
         cpu_user_ns=load.server_user_ns,
-        cpu_system_ns=load.server_cpu_ns - load.server_user_ns,
+        cpu_system_ns=load.server_cpu_ns - load.server_user_ns + buried_ns,
         voluntary_switches=max(after.voluntary_switches - before.voluntary_switches, 0),
         involuntary_switches=max(after.involuntary_switches - before.involuntary_switches, 0),
         minor_faults=max(after.minor_faults - before.minor_faults, 0),

@@ -8,16 +8,18 @@ import tempfile
 import time
 import zlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import objective, sample
+from benchmarks import asking, objective, sample
+from benchmarks.asking import HOST
 from benchmarks.checks.facts import Facts
 from benchmarks.launch import LaunchError, Server
-from benchmarks.load.engine import Drive, Target, request_bytes
 from benchmarks.load.remote import EngineDied, RemoteEngine
 from benchmarks.nouns import (
     SCHEMA,
+    Beside,
     Failure,
     Level,
     Outside,
@@ -31,11 +33,10 @@ from benchmarks.nouns import (
     Window,
     served_by,
 )
-from benchmarks.plan import DRAIN_S, STEADY_WITHIN, WARM_LIMIT_S, WARM_ROUND_S, levels, ramp_s
+from benchmarks.plan import STEADY_WITHIN, WARM_LIMIT_S, WARM_ROUND_S, levels
 from benchmarks.validity import broken
-from benchmarks.verify import VerifyError, same, settled, verify
+from benchmarks.verify import Answer, VerifyError, same, settled, verify
 
-HOST = "127.0.0.1"
 WEATHER_CHANGE = 0.2  # probes before and after that differ by more: another weather
 _WARM_CONNECTIONS = 16
 
@@ -81,7 +82,8 @@ class Visit:
         self.stage = "launch"
         self.windows: list[Window] = []
         self.probes: list[Window] = []
-        self.connected = 0  # connections that are open for the next level
+        self.answer: Answer | None = None
+        self.open_as: tuple[int, Beside | None, bool] | None = None  # what is open for the next level
         self.warmup: Warmup | None = None
         self.digest = ""
         self.outside: Outside | None = None
@@ -161,34 +163,34 @@ class Visit:
         return self.engine.probe(self.options.server_cpus[0])
 
     def _take_through(self, server: Server, others_digest: str) -> None:
-        request = self.scenario.request
         self.stage = "verify"
-        answer = verify(HOST, server.facts.port, self.scenario)
-        same(answer, others_digest, self.plan.model)
-        self.digest = answer.digest
-        target = Target(
-            HOST, server.facts.port, request_bytes(f"{HOST}:{server.facts.port}", request.path, request.method, request.body),
-            request.expect_status, answer.bodies[0], bodiless=request.method == "HEAD",
-        )  # fmt: skip
-        self.stage = "warm-up"
-        self.tell("warming up")
-        slots = server.facts.max_connections
-        # A round must hold several answers of each connection, so it grows with the wait.
-        round_s = max(WARM_ROUND_S, 4 * self.scenario.wait_s)
-        self.warmup = self.engine.warm_up(target, min(_WARM_CONNECTIONS, slots), round_s, WARM_LIMIT_S, STEADY_WITHIN)
+        self.answer = verify(HOST, server.facts.port, self.scenario)
+        same(self.answer, others_digest, self.plan.model)
+        self.digest = self.answer.digest
+        if not self.scenario.rounds:
+            self.stage = "warm-up"
+            self._warm_up(server)
         self.stage = "load"
         before = sample.usage(self.options.server_cpus + self.options.driver_cpus)
         for level in levels(self.scenario, self.options):
             self.tell(level.label)
-            seconds = self.options.closed_s if level.loop == "closed" else self.options.open_s
-            self.windows.append(self._measure(server, target, level, seconds))
+            peak_per_s = self._peak_per_s() if level.share is not None else 0.0
+            self.windows.append(self._measure(server, level, peak_per_s))
         if self.options.objective:
-            self._search(server, target)
-        if self.connected:
+            self._search(server)
+        if self.open_as:
             self._disconnect(server, "the last level")
         self.outside = sample.outside(before, sample.usage(self.options.server_cpus + self.options.driver_cpus))
 
-    def _search(self, server: Server, target: Target) -> None:
+    def _warm_up(self, server: Server) -> None:
+        self.tell("warming up")
+        # A round must hold several answers of each connection, so it grows with the wait.
+        round_s = max(WARM_ROUND_S, 4 * self.scenario.wait_s)
+        connections = min(_WARM_CONNECTIONS, server.facts.max_connections)
+        target = asking.warming(self.scenario, server.facts.port)
+        self.warmup = self.engine.warm_up(target, connections, round_s, WARM_LIMIT_S, STEADY_WITHIN)
+
+    def _search(self, server: Server) -> None:
         """Probe rate after rate for the highest that meets the objective, as long as that tells more and there is time."""
         wanted, peak_per_s = objective.parse(self.options.objective), self._peak_per_s()
         ends = time.monotonic() + objective.SEARCH_LIMIT_S
@@ -198,46 +200,45 @@ class Visit:
             level = Level("open", self.scenario.open_connections, rate_per_s=rate_per_s)
             self.tell(f"{wanted.text} at {level.label.removeprefix('open ')}?")
             seconds = objective.probe_s(wanted, rate_per_s, self.options.open_s)
-            self.probes.append(self._measure(server, target, level, seconds))
+            self.probes.append(self._measure(server, level, seconds=seconds))
             judged.append(objective.judge(Facts.gathered(self.probes[-1], server.facts, cores, self.scenario.wait_s), wanted))
 
-    def _measure(self, server: Server, target: Target, level: Level, seconds: float) -> Window:
-        """One level: counters at the edges, the window in between without a system call of ours."""
-        connections, rate_per_s = level.connections, None
-        if level.loop == "open":
-            connections = min(connections, server.facts.max_connections)
-            rate_per_s = level.rate_per_s or (level.share or 0.0) * self._peak_per_s()
-        new = 0 if self.connected == connections else connections
-        if new:
-            self.engine.open(target, connections)
-            self.connected = connections
+    def _measure(self, server: Server, level: Level, peak_per_s: float = 0.0, seconds: float | None = None) -> Window:
+        """One level: counters at its edges, the window in between without a system call of ours. `seconds`: of a probe."""
+        new = self._connect(server, level)
+        drive = asking.drive(self.scenario, level, self.options, peak_per_s, new, self.windows)
         pids = sample.tree(server.facts.pid)
         sample.forget_longest(self.account)
         before, acks = sample.counters(pids, self.account), sample.delayed_acks()
-        load = self.engine.run(
-            Drive(
-                seconds=seconds,
-                rate_per_s=rate_per_s,
-                ramp_s=ramp_s(self.scenario, new),
-                drain_s=DRAIN_S,
-                poll=self.options.poll,
-                seed=self._seed(level),
-                watch=pids,
-            )
-        )
-        after, acks_after = sample.counters(pids, self.account), sample.delayed_acks()
-        held = sample.holdings(pids)
-        if level.loop == "closed" or load.unfinished or load.errors:
+        load = self.engine.run(replace(drive, seconds=seconds or drive.seconds, seed=self._seed(level), watch=pids))
+        pids = sample.tree(server.facts.pid)
+        after, acks_after, held = sample.counters(pids, self.account), sample.delayed_acks(), sample.holdings(pids)
+        if level.loop == "closed" or level.beside or load.unfinished or load.errors:
             self._disconnect(server, level.label)
         if server.ended() is not None:
             raise _Trouble(f"the server ended by itself with status {server.ended()} during {level.label}")
         delayed = acks_after - acks if acks is not None and acks_after is not None else None
         return Window(level, load, sample.bill(before, after, held, load), delayed)
 
+    def _connect(self, server: Server, level: Level) -> int:
+        """Open the level's connections, unless the level before has left them open. Returns how many are new."""
+        slots, port = server.facts.max_connections, server.facts.port
+        connections = min(level.connections, slots) if level.loop == "open" else level.connections
+        wanted = connections, level.beside, level.keepalive
+        if self.open_as == wanted:
+            return 0
+        if self.open_as:
+            self._disconnect(server, "the level before")
+        assert self.answer is not None
+        target = asking.target(self.scenario, port, self.answer, level.keepalive)
+        self.engine.open(target, connections, asking.companions(level.beside, port, slots - connections))
+        self.open_as = wanted
+        return connections
+
     def _disconnect(self, server: Server, after: str) -> None:
         """Close the connections, and wait until the server has dealt with what they had queued."""
         self.engine.close_connections()
-        self.connected = 0
+        self.open_as = None
         if server.ended() is None and not settled(HOST, server.facts.port, self.scenario):
             raise _Trouble(f"after {after} a new connection was not answered any more")
 

@@ -1,0 +1,93 @@
+"""From a level of a scenario to what the load engine is told: exchanges, companions, and how it is driven."""
+
+from collections.abc import Sequence
+
+from benchmarks import histogram
+from benchmarks.load.engine import Companions, Drive, Exchange, Target, request_bytes
+from benchmarks.nouns import Beside, Level, Request, RunOptions, Scenario, Window
+from benchmarks.plan import DRAIN_S, ramp_s, window_s
+from benchmarks.verify import Answer, requests_of
+
+HOST = "127.0.0.1"
+TIMEOUT_S = 10.0
+SLOW = 2.0  # times the 99th percentile of the quiet level: after overload, who is slower has not recovered
+
+
+def target(scenario: Scenario, port: int, answer: Answer, keepalive: bool = True) -> Target:
+    """Where the load goes, with all that the scenario asks and what must come back."""
+    pairs = zip(requests_of(scenario), answer.bodies, strict=True)
+    return Target(HOST, port, tuple(_exchange(request, port, body, keepalive) for request, body in pairs))
+
+
+def warming(scenario: Scenario, port: int) -> Target:
+    """The same for warm-up: the scenario's own request alone, whatever its body."""
+    return Target(HOST, port, (_exchange(scenario.request, port, None, True),))
+
+
+def _exchange(request: Request, port: int, body: bytes | None, keepalive: bool) -> Exchange:
+    said = request_bytes(f"{HOST}:{port}", request.path, request.method, request.payload, keepalive, request.fields)
+    return Exchange(
+        said,
+        request.expect_status,
+        None if request.any_body else body,
+        bodiless=request.method == "HEAD",
+        weight=request.weight,
+        label=request.label,
+        also_status=request.also_status,
+    )
+
+
+def companions(beside: Beside | None, port: int, room: int) -> Companions | None:
+    """Those beside a level, if there are any. Of silent ones no more are opened than the model has `room` for: all others
+    would wait in the kernel's queue, and the level with them."""
+    if beside is None:
+        return None
+    count = min(beside.count, room) if beside.kind == "idle" else beside.count
+    if count < 1:
+        return None
+    return Companions(
+        count,
+        "idle" if beside.kind == "idle" else "slow_request" if beside.kind == "slow requests" else "slow_read",
+        request_bytes(f"{HOST}:{port}", beside.path),
+        beside.piece_bytes,
+        beside.every_s,
+    )
+
+
+def drive(
+    scenario: Scenario,
+    level: Level,
+    options: RunOptions,
+    peak_per_s: float,
+    new: int,
+    windows: Sequence[Window],
+) -> Drive:
+    """One window. `new`: how many of its connections have just been opened; `peak_per_s` is what an open level's share is of;
+    `windows` are those before it in the visit."""
+    seconds = window_s(scenario, level, options)
+    rate_per_s = level.rate_per_s or (level.share or 0.0) * peak_per_s if level.loop == "open" else None
+    return Drive(
+        seconds=seconds,
+        rate_per_s=rate_per_s,
+        arrivals=level.arrivals,
+        on_s=scenario.on_s,
+        off_s=scenario.off_s,
+        then_rate_per_s=level.then_share * peak_per_s if level.then_share is not None else None,
+        then_at_s=seconds / 2 if level.then_share is not None else 0.0,
+        slow_s=_slow_s(level, windows),
+        ramp_s=ramp_s(scenario, new),
+        drain_s=DRAIN_S,
+        timeout_s=scenario.patience_s or TIMEOUT_S,
+        give_up=scenario.patience_s is not None,
+        keepalive=level.keepalive,
+        poll=options.poll,
+    )
+
+
+def _slow_s(level: Level, windows: Sequence[Window]) -> float:
+    """From which response time on a request after overload counts as slow: by what the quiet level of this visit took."""
+    if level.then_share is None:
+        return 0.0
+    quiet = [w for w in windows if w.level.share == level.then_share and w.level.arrivals == level.arrivals]
+    both = histogram.merge([load for w in quiet for load in (w.load.response, w.load.censored)])
+    return SLOW * histogram.quantile_ns(both, 0.99) / 1e9 if histogram.total(both) else 0.0
