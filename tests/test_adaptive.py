@@ -11,7 +11,7 @@ from benchmarks import adaptive, plan
 from benchmarks.adaptive import Addition, Enough, choose, first_ties, next_block, ties, weigh
 from benchmarks.amounts import half_width
 from benchmarks.analyse import conditions, summarise
-from benchmarks.nouns import Failure, Level, twin_of
+from benchmarks.nouns import Failure, Level, twin_of, variant_of
 from benchmarks.summaries import Estimate, Standing
 
 LEVEL = Level("closed", 16)
@@ -188,6 +188,8 @@ def test_a_block_holds_whole_ties_and_never_one_alone():
     assert choose({"a": 2.0}, []) == ["a"]
     assert choose({"a": math.inf, "b": 1.0, "c": math.inf}, []) == ["a", "c"]
     assert set(choose({"a": 3.0, "b": 2.9, "c": 1.0, twin_of("a"): 0.5}, [])) == {"a", "b", twin_of("a")}
+    varied = variant_of("a", "2 workers")
+    assert choose({"a": 3.0, "b": 2.9, varied: 1.0}, []) == ["a", "b"]  # no twin: it is compared with everybody
     assert weigh({"a": 1.0, "b": 1.0}, [["b", "c"]]) == {"a": 1.0, "b": adaptive.TIED}
 
 

@@ -6,8 +6,10 @@ import factories
 import msgspec
 import pytest
 
+from benchmarks import interpreters
 from benchmarks.environment import differences, environment, versions
-from benchmarks.nouns import Request
+from benchmarks.interpreters import Interpreter
+from benchmarks.nouns import Request, Variant
 
 HERE = {
     "schema": 2,
@@ -83,6 +85,24 @@ def test_software_and_questions_that_differ_are_told():
     ]
     asked = {**RUN.scenarios, "hello": replace(RUN.scenarios["hello"], request=Request("/goodbye"))}
     assert differences(HERE, HERE, RUN, replace(RUN, scenarios=asked)) == ["hello asks GET /hello and GET /goodbye"]
+
+
+def test_another_build_of_an_interpreter_beside_the_harness_is_told():
+    one = replace(RUN, versions={**RUN.versions, "python 3.13": "3.13.0 (b), GIL on", "python 3.12": "3.12.1 (b), GIL on"})
+    other = replace(RUN, versions={**RUN.versions, "python 3.13": "3.13.1 (b), GIL on"})
+    assert differences(HERE, HERE, one, other) == ["python 3.13: 3.13.0 (b), GIL on and 3.13.1 (b), GIL on"]
+
+
+def test_versions_are_those_of_other_interpreters_too_and_one_that_is_gone_is_told(monkeypatch):
+    made = Interpreter("x/bin/python", "3.13.0", "main", True, False, ("gevent",))
+    monkeypatch.setattr(interpreters, "read", lambda _: made)
+    options = factories.options(variants={name: Variant(python="x/bin/python") for name in ("a~python3.13t", "b~python3.13t")})
+    told = versions(options)
+    assert told["python 3.13t"] == "3.13.0 (main), GIL off, without gevent"
+    assert versions(factories.options()) == {name: word for name, word in told.items() if name != "python 3.13t"}
+    monkeypatch.undo()
+    with pytest.raises(interpreters.Unusable, match="x/bin/python, an environment for servers, is not there any more"):
+        versions(options)
 
 
 def test_what_is_absent_on_one_side_is_a_difference_where_absence_means_none():

@@ -88,6 +88,18 @@ def test_what_is_no_run_is_said_to_be_none(tmp_path):
         record.read_run(tmp_path)
 
 
+def test_a_variants_record_has_a_name_without_blanks_and_is_found_again(run):
+    made = factories.records()[0]
+    for model in ("prefork~32 workers", "epoll_loop~direct python3.13t with GIL"):
+        varied = replace(made, plan=replace(made.plan, model=model, scenario="cpu-20ms"))
+        record.write(record.visit_path(run, varied), varied)
+    names = {path.name for path in (run / "visits").iterdir()}
+    assert {"prefork~32_workers-cpu-20ms-0.json", "epoll_loop~direct_python3.13t_with_GIL-cpu-20ms-0.json"} <= names
+    files = record.read(run)
+    assert files.damaged == []
+    assert {one.plan.model for one in files.records} >= {"prefork~32 workers"}
+
+
 def test_latest_points_at_the_newest_run(tmp_path):
     for name in ("first", "second"):
         (tmp_path / name).mkdir()

@@ -1,7 +1,9 @@
 """The whole way as a user goes it: run, plot, report, list, load; interruptions and wrong options."""
 
+import argparse
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import psutil
 import pytest
 
 from benchmarks import catalogue
+from benchmarks.commands._run_options import add_arguments, run_options
 
 CPUS = sorted(os.sched_getaffinity(0))
 MODELS = ("epoll_loop", "prefork", "thread_per_connection")
@@ -106,9 +109,71 @@ def test_list_names_models_and_scenarios():
     assert "epoll_loop" in servebench("list")[0]
 
 
+def test_a_dry_run_tells_the_plan_and_how_long_it_takes_and_makes_nothing(tmp_path):
+    long, _ = servebench("run", "--profile", "full", "--dry-run", "--results", str(tmp_path))
+    assert re.search(r"about \d+\.\d h", " ".join(long.split()))
+    out, _ = servebench("run", *TINY, "--models", "prefork,epoll_loop", "--scenarios", "hello,wait", "--tuned", "--control",
+                        "--visits", "3", "--dry-run", "--results", str(tmp_path))  # fmt: skip
+    said = " ".join(out.split())
+    assert "2 models and 4 variants × hello, wait: 33 visits, about 1." in said
+    assert "epoll_loop~direct is visited in hello alone" in said
+    assert "hello 3 visits of each of 6, " in said
+    assert "wait 3 visits of each of 5, " in said
+    assert "closed 1; closed 8; open 50%" in said
+    assert "models: prefork, prefork~2 workers, prefork~4 workers, prefork~16 workers, epoll_loop, epoll_loop~direct" in said
+    assert not list(tmp_path.iterdir())
+
+
+def test_brief_profiles_visit_brief_scenarios_unless_others_are_named():
+    def asked(*arguments):
+        parser = argparse.ArgumentParser()
+        add_arguments(parser)
+        return run_options(parser.parse_args(arguments))
+
+    brief = {entry.name for entry in catalogue.scenarios() if catalogue.scenario(entry.name).brief}
+    assert 0 < len(brief) < len(catalogue.scenarios())
+    assert set(asked("--profile", "quick").scenarios) == brief
+    assert asked("--profile", "quick").brief
+    assert len(asked("--profile", "standard").scenarios) == len(catalogue.scenarios())
+    named = asked("--profile", "smoke", "--scenarios", "cpu-20ms", "--database", "postgresql://x")
+    assert (named.scenarios, named.brief, named.database) == (("cpu-20ms",), True, "postgresql://x")
+
+
+def test_variants_are_visited_recorded_and_gone_on_with(tmp_path):
+    """A pool with other numbers of threads, and a control, which breaks rules and is measured all the same."""
+    arguments = ("--models", "epoll_loop,thread_pool", "--scenarios", "hello", "--connections", "4", "--tuned", "--control")
+    servebench("run", *TINY, *arguments, "--no-charts", "--name", "varied", "--results", str(tmp_path))
+    run = tmp_path / "varied"
+    visits = {path.name: json.loads(path.read_text()) for path in (run / "visits").iterdir()}
+    assert sorted(visits) == [
+        "epoll_loop-hello-0.json", "epoll_loop~direct-hello-0.json", "thread_pool-hello-0.json",
+        "thread_pool~16_threads-hello-0.json", "thread_pool~2_threads-hello-0.json", "thread_pool~4_threads-hello-0.json",
+    ]  # fmt: skip
+    assert {visit["digest"] for visit in visits.values()} != {""}
+    assert len({visit["digest"] for visit in visits.values()}) == 1
+    assert not any(visit["failure"] or visit["broken_rules"] for visit in visits.values())
+    two = visits["thread_pool~2_threads-hello-0.json"]
+    assert two["server"]["command"][-2:] == ["--threads", "2"]
+    assert two["server"]["max_connections"] == 2
+    assert len(two["windows"][0]["server"]["collections"]) == 3
+    direct = visits["epoll_loop~direct-hello-0.json"]
+    assert direct["server"]["command"][1:3] == ["-m", "benchmarks.controls.direct_epoll"]
+    assert direct["windows"][0]["server"]["collections"] == []  # a control keeps no account
+    facts = json.loads((run / "run.json").read_text())
+    assert facts["options"]["variants"]["epoll_loop~direct"]["module"] == "benchmarks.controls.direct_epoll"
+    assert facts["captions"]["epoll_loop~direct"].startswith("Control: the plain epoll loop")
+    (run / "visits" / "thread_pool~2_threads-hello-0.json").unlink()
+    out, _ = servebench("run", "--resume", str(run), "--no-charts", "--anyway")
+    assert "5 visits are there, 1 are missing" in " ".join(out.split())
+    assert len(list((run / "visits").iterdir())) == 6
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
+        (("run", "--control", "--models", "prefork"), "--control: only epoll_loop, thread_per_connection, asyncio_protocol"),
+        (("run", "--control", "--scenarios", "wait"), "have one, in hello; add them with --models and --scenarios"),
+        (("run", "--python", "python3.99"), "--python python3.99: there is no such interpreter"),
         (("run", "--models", "epol"), "there is no model 'epol'"),
         (("run", "--scenarios", "helo"), "there is no scenario 'helo'"),
         (("run", "--connections", "many"), "not a list of whole numbers"),
