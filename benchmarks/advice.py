@@ -81,7 +81,7 @@ def _held(evidence: Evidence, model: str, workload: Workload, asked: Demand, bas
     q = workload.objective.q if workload.objective else 0.99
     idle_us, idle_cells = evidence.idle_us(model, asked.connections - cell.level.connections)
     on_it = Asked(workload, asked, quick_us + idle_us, q)
-    around = relevant(evidence, model, on_it) if workload.objective else ()
+    around = [name for other in evidence.models for name in relevant(evidence, other, on_it)] if workload.objective else []
     rules = [
         conduct(evidence, model, dict.fromkeys((base[0], *around)), asked),
         *rules,

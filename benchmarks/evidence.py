@@ -180,7 +180,8 @@ class Evidence:
         }
 
     def _is_sound(self, record: VisitRecord, window: Window) -> bool:
-        wait_s = self.run.scenarios[record.plan.scenario].wait_s
+        asked = self.run.scenarios.get(record.plan.scenario)
+        wait_s = asked.wait_s if asked and not asked.mix else 0.0
         found = check_window(Facts.gathered(window, record.server, self.cores, wait_s))
         return bool(window.load.completed) and not any(finding.severity == "strike" for finding in found)
 
