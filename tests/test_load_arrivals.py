@@ -1,5 +1,7 @@
 """Arrivals that come in bursts, change their rate, or give up: what is due when, and what becomes of it."""
 
+import argparse
+import json
 import time
 
 import msgspec
@@ -9,7 +11,7 @@ from answering import BODY, OK, answering, drive, serving
 from test_load_facts import holds
 
 from benchmarks import histogram
-from benchmarks.load import edges, state
+from benchmarks.load import command, edges, state
 from benchmarks.load.engine import Drive, Session, Target, compile_all, request_bytes
 
 SECOND = 1e9
@@ -93,6 +95,44 @@ def test_a_server_meets_the_bursts_from_the_windows_start():
 def test_bursts_need_periods(wrong):
     with pytest.raises(ValueError, match="an on period above 0"):
         drive(9, rate_per_s=10, keepalive=False, **wrong)
+
+
+def asked(*arguments: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    return parser.parse_args(arguments)
+
+
+def test_servebench_load_makes_bursts(capsys):
+    with serving(answering(OK)) as port:
+        options = asked(
+            f"http://127.0.0.1:{port}/", "--rate", "300", "--arrivals", "onoff", "--on", "0.02", "--off", "0.08",
+            "--seconds", "1", "--connections", "4", "--poll", "sleep", "--json",
+        )  # fmt: skip
+        assert command.command(options) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["intended"] == pytest.approx(300, abs=5 * 300**0.5)
+    assert told["errors"] == told["classes"] == told["companions"] == {}
+    in_on, in_off = 0, 0
+    for step, completed in enumerate(told["series"]["completed"]):
+        if step * told["series"]["step_ns"] % 100_000_000 < 40_000_000:
+            in_on += completed
+        else:
+            in_off += completed
+    assert in_on > in_off  # however late the machine makes some of them
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--arrivals", "onoff"], "belongs to the open loop"),
+        (["--arrivals", "onoff", "--rate", "9", "--on", "0"], "--on 0 is not above 0"),
+        (["--arrivals", "onoff", "--rate", "9", "--off", "-1"], "--off -1 is not from 0"),
+    ],
+)
+def test_servebench_load_says_what_makes_no_bursts(arguments, said):
+    with pytest.raises(command.Refused, match=said):
+        command.command(asked("http://127.0.0.1:9/", *arguments))
 
 
 # ---------------------------------------------------------------- a change of rate

@@ -9,6 +9,7 @@ from answering import OK, answer, choosing, drive, serving
 from test_load_facts import holds
 
 from benchmarks import histogram
+from benchmarks.load.command import as_plain
 from benchmarks.load.engine import Drive, Exchange, Session, Target, compile_all, request_bytes
 from benchmarks.nouns import LoadResult
 
@@ -80,6 +81,9 @@ def test_the_classes_add_up_to_the_whole(plan):
     parts_make_the_whole(load)
     holds(load)
     assert all(part.completed > 0 for part in load.classes.values())
+    told = as_plain(load)["classes"]
+    assert [told[label]["completed"] for label in ("hello", "cpu")] == [part.completed for part in load.classes.values()]
+    assert sum(one["response_ns"]["count"] for one in told.values()) == as_plain(load)["response_ns"]["count"]
     assert load.errors == {}
 
 

@@ -6,9 +6,10 @@ import subprocess
 import sys
 
 import psutil
+from answering import BODY, OK, answering, serving
 
 from benchmarks.catalogue import ROOT
-from benchmarks.load.engine import Drive, Target
+from benchmarks.load.engine import Companions, Drive, Exchange, Target
 from benchmarks.load.remote import RemoteEngine
 
 HARNESS = f"""
@@ -57,3 +58,17 @@ def test_levels_may_share_their_connections():
 
     assert [load.connections_opened for load in loads] == [2, 2]  # nobody was answered, so none could be kept
     assert [load.unfinished for load in loads] == [2, 2]
+
+
+def test_a_mix_its_companions_and_its_bursts_go_to_the_process_and_back():
+    with serving(answering(OK)) as port, RemoteEngine((min(os.sched_getaffinity(0)),)) as engine:
+        mix = tuple(Exchange(f"GET /{label} HTTP/1.1\r\n\r\n".encode(), body=BODY, label=label) for label in ("a", "b"))
+        assert engine.open(Target("127.0.0.1", port, mix), 2, Companions(3, "idle")) == {}
+        plan = Drive(0.4, 200, "onoff", on_s=0.05, off_s=0.05, slow_s=10.0, give_up=True, drain_s=5.0, poll="sleep")
+        load = engine.run(plan)
+
+    assert load.companions == {"open": 3, "refused": 0, "lost": 0, "served": 0}
+    assert sum(of.completed for of in load.classes.values()) == load.completed > 0
+    assert load.classes.keys() == {"a", "b"}
+    assert set(load.series.slow) == {0}
+    assert load.errors == {}

@@ -228,6 +228,7 @@ class _Lane:
 
 
 _CROSSING = ("in_flight_ns", "carried_in", "carried_in_ns", "carried_out_ns", "unanswered_ns")
+_NO_RATE_PER_S = 1e-7  # what stands for none at all: the next arrival is due in months, a time that can still be reckoned with
 _FINE_STEP_NS, _COARSE_STEP_NS, _FINE_UP_TO_S = 10_000_000, 100_000_000, 10.0
 _COUNTS = (
     "intended", "completed", "answered", "in_flight_at_end", "drained", "unfinished", "opened", "fallbacks", "gap_count",
@@ -353,7 +354,7 @@ class Session:
             e["interval_ns"] = 1e9 * on / (drive.rate_per_s * share)
             e["next_ns"] = e["interval_ns"] * number / len(self.lanes)
             if drive.then_rate_per_s is not None:
-                e["then_interval_ns"] = 1e9 * on / (drive.then_rate_per_s * share) if drive.then_rate_per_s else np.inf
+                e["then_interval_ns"] = 1e9 * on / max(drive.then_rate_per_s * share, _NO_RATE_PER_S)
                 e["then_ns"] = int(drive.then_at_s * 1e9)
 
     def _each(self, work: Any) -> None:
