@@ -11,12 +11,13 @@ import time
 import uuid
 from dataclasses import replace
 
+import factories
 import psutil
 import pytest
 
 from benchmarks import catalogue, cli, plan, record
 from benchmarks.journal import Journal
-from benchmarks.nouns import Failure, RunFacts
+from benchmarks.nouns import SCHEMA, Failure, RunFacts, Variant, variant_of
 
 TINY = ("--profile", "smoke", "--seconds", "0.1", "--connections", "4", "--scenarios", "hello", "--seed", "5", "--no-charts")
 MARK = "SERVEBENCH_TEST_MARK"
@@ -338,9 +339,38 @@ def test_a_run_that_cannot_be_gone_on_with_says_why(capsys, run, harm, told):
     assert len(err.splitlines()) == 1
 
 
+def test_a_control_is_held_to_no_rule_and_decides_nobodys_bytes(tmp_path):
+    from benchmarks import conduct
+
+    control = variant_of("epoll_loop", "direct")
+    options = {"models": ("epoll_loop", control), "variants": {control: Variant(module="x", scenarios=("hello",))}}
+    first, second = (factories.record("epoll_loop", "hello", block) for block in range(2))
+    other = replace(first, plan=replace(first.plan, model=control), digest="the control's")
+    files = record.RunFiles(factories.run(**options), [other, second], {}, Journal(), [])
+    run = conduct.Run(files, tmp_path, None)
+    assert run.digests == {"hello": second.digest}
+    run.broken_rules["epoll_loop"] = ["a rule: broken"]
+    assert [run._refused(one.plan) for one in (other, second)] == [False, True]
+    assert {visit.model for visit in run.left() if visit.scenario != "hello"} == {"epoll_loop"}
+
+
+def test_an_interpreter_that_is_gone_is_told_before_anything_is_done(capsys, tmp_path):
+    varied = {"epoll_loop~python3.13": Variant(python=".venv-pythons/gone/bin/python")}
+    options = {"models": ("epoll_loop", *varied), "variants": varied, "driver_cpus": (0,)}
+    record.write(tmp_path / "run.json", factories.run(**options))
+    record.write(tmp_path / "environment.json", {"schema": SCHEMA})
+    record.write(tmp_path / "journal.json", Journal())
+    status, _, err = main(capsys, "run", "--resume", str(tmp_path), "--anyway")
+    assert status == 2
+    assert err.count("\n") == 1
+    assert ".venv-pythons/gone/bin/python, an environment for servers, is not there any more" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
+        (("--resume", "x", "--python", "python3.13"), "--python can't be changed by --resume"),
+        (("--resume", "x", "--tuned"), "--tuned can't be changed by --resume"),
         (("--resume", "x", "--models", "epoll_loop"), "--models can't be changed by --resume"),
         (("--resume", "x", "--profile", "quick"), "--profile can't be changed by --resume"),
         (("--resume", "x", "--budget", "3m"), "--budget can't be changed by --resume"),
