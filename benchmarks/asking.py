@@ -75,7 +75,7 @@ def drive(
         then_rate_per_s=level.then_share * peak_per_s if level.then_share is not None else None,
         then_at_s=seconds / 2 if level.then_share is not None else 0.0,
         slow_s=_slow_s(level, windows),
-        ramp_s=ramp_s(scenario, new),
+        ramp_s=ramp_s(scenario, new, level.beside),
         drain_s=DRAIN_S,
         timeout_s=scenario.patience_s or TIMEOUT_S,
         give_up=scenario.patience_s is not None,

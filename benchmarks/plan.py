@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from benchmarks import objective
-from benchmarks.nouns import Level, RunOptions, Scenario, VisitPlan, served_by, visited
+from benchmarks.nouns import Beside, Level, RunOptions, Scenario, VisitPlan, served_by, visited
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ FIXED_S = 0.4  # of a visit: launch, two probes, verification, warm-up, stop; me
 CHANGE_S = 0.015  # between levels: connections, counters, memory
 SETTLE_S = 0.01  # more where connections were closed: until what they had queued has been dealt with
 BLOCK_S = 0.9  # of a block: a fresh engine
+FILLING_S = 1.0  # more beside slow clients: until the kernel's buffers between them and the server are full
 WAITS = 30  # the fewest that follow one another in a closed window
 BESIDE_S = 0.0003  # to open a connection beside the load, have it served once, and close it
 EXAMINE_S = 0.8  # of a model, once: it is held to the rules before anything is measured
@@ -88,9 +89,10 @@ def window_s(scenario: Scenario, level: Level, options: RunOptions) -> float:
     return scenario.longer * options.open_s
 
 
-def ramp_s(scenario: Scenario, new_connections: int) -> float:
+def ramp_s(scenario: Scenario, new_connections: int, beside: Beside | None = None) -> float:
     """The time before a level's window, in which its connections come to their pace; those of the level before are there."""
-    return RAMP_S + scenario.wait_s + RAMP_PER_CONNECTION_S * new_connections
+    filling_s = FILLING_S if beside is not None and beside.kind != "idle" else 0.0
+    return RAMP_S + scenario.wait_s + RAMP_PER_CONNECTION_S * new_connections + filling_s
 
 
 def visits(options: RunOptions) -> list[VisitPlan]:
@@ -119,7 +121,7 @@ def visit_s(scenario: Scenario, options: RunOptions) -> float:
     closed = [level for level in chosen if level.loop == "closed"]
     opened = [level for level in chosen if level.loop == "open"]
     spent = sum(ramp_s(scenario, level.connections) + CHANGE_S + SETTLE_S for level in closed)
-    spent += sum(ramp_s(scenario, 0) + CHANGE_S for level in opened)
+    spent += sum(ramp_s(scenario, 0, level.beside) + CHANGE_S for level in opened)
     spent += sum(window_s(scenario, level, options) for level in chosen)
     # Overload is drained in vain, and then the connections are closed and opened anew, as they are for the first open level.
     overloads = sum((level.share or 0.0) >= 1.0 for level in opened)

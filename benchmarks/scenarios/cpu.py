@@ -33,8 +33,7 @@ def computing(path: str, stretched: tuple[Prediction, ...], longer: float, short
     return Scenario(
         request=Request(path),
         closed=(1, 16, 64),
-        open_shares=(0.25, 0.5, 0.75, 0.9, 1.0, 1.1),
-        open_rates_per_s=(200.0,) if path == "/cpu/2" else (),
+        open_shares=(0.5, 0.9),
         open_connections=64,
         longer=longer,
         question="Who keeps the core busy and the others served?",
@@ -62,6 +61,7 @@ SCENARIOS = {
         (in_turn((*LOOPS, *LOOPS_FORKED), "loops"), in_turn(THREADS, "threads, work shorter than a slice")),
         2.0,
         "2 ms of work",
+        open_rates_per_s=(200.0,),
         brief=True,
         brief_closed=(1, 16),
         brief_shares=(0.5, 1.1),
