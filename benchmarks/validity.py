@@ -17,9 +17,11 @@ from dataclasses import replace
 from benchmarks.amounts import digits, percent
 from benchmarks.checks.books import bookkeeping, few_dominate, histograms_disagree, littles_law
 from benchmarks.checks.ceilings import wait_ceiling, work_ceiling
+from benchmarks.checks.companions import companions
 from benchmarks.checks.engine import engine_saturated, lost_gaps
 from benchmarks.checks.facts import Check, Facts
 from benchmarks.checks.service import (
+    collecting,
     drift,
     more_connections_than_slots,
     no_free_connection,
@@ -48,6 +50,7 @@ CHECKS: tuple[Check, ...] = (
     stall_of_40_ms,
     reuse,
     reconnects,
+    companions,
     errors_seen,
     overloaded,
     no_free_connection,
@@ -56,6 +59,7 @@ CHECKS: tuple[Check, ...] = (
     starving,
     lost_gaps,
     few_dominate,
+    collecting,
     drift,
 )
 

@@ -122,6 +122,9 @@ def _contradictions(load: LoadResult) -> list[str]:
         )
     if sum(load.per_connection) != load.completed:
         found.append(f"{load.completed:,} requests completed, the connections have {sum(load.per_connection):,}")
+    if load.classes and sum(of.completed for of in load.classes.values()) != load.completed:
+        of_labels = sum(of.completed for of in load.classes.values())
+        found.append(f"{load.completed:,} requests completed, those of each label are {of_labels:,}")
     if sum(load.series.completed) != load.completed:
         found.append(f"{load.completed:,} requests completed, the series has {sum(load.series.completed):,}")
     return found

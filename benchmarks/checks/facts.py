@@ -66,6 +66,18 @@ class Facts:
         return not self.is_open and 0 < self.slots < self.window.level.connections
 
     @property
+    def filled_by_companions(self) -> bool:
+        """Whether those beside the load can take all of the server's slots, by what both declared."""
+        beside = self.window.level.beside
+        return beside is not None and 0 < self.slots <= beside.count
+
+    @property
+    def beyond(self) -> bool:
+        """Whether the level asks for more than can be served, all through or for a while: who gives up is then no fault."""
+        level = self.window.level
+        return (level.share or 0.0) >= 1.0 or level.arrivals == "onoff" or level.then_share is not None
+
+    @property
     def round_ns(self) -> float:
         """How long it takes a closed loop to serve every connection once; without end if it served nobody."""
         return self.load.connections * self.load.seconds * 1e9 / self.load.completed if self.load.completed else math.inf

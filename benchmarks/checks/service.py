@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import stdtr
 
 from benchmarks import histogram
-from benchmarks.amounts import digits, percent, rate
+from benchmarks.amounts import digits, duration, percent, rate
 from benchmarks.checks.engine import engine_saturated
 from benchmarks.checks.facts import Facts
 from benchmarks.nouns import Histogram, Series
@@ -22,6 +22,7 @@ ROUNDS_PASSED_OVER = 10  # in which everybody else was served and one was not: t
 STARVED_S = 0.02  # if they took so long: less is a few time slices (4 ms each) of a thread that was not at fault
 EXPECTED_EACH = 20  # completions of each connection, below which chance alone is unfair
 FAIR = 0.9  # Jain's index: served alike it was above 0.95 in 170 windows of eight models, unfairly below 0.88 in the others
+COLLECTING = 0.01  # of the time
 STEPS = 8  # of the series, below which a rank correlation says little
 STEP_COMPLETED = 20  # completions in each
 STEP_TIMES = 4  # a step is so many service times at least: requests that go round together come in waves
@@ -30,21 +31,25 @@ CHANCE = 1e-5  # of a steady window's being called drifting: 1 in 100,000, as a 
 
 
 def nothing_served(facts: Facts) -> Finding | None:
-    """A window without a single completed request has no rate, only silence."""
+    """A window without a single completed request has no rate, only silence. Where others took all slots, that is the truth."""
     if facts.load.completed:
         return None
+    filled = f", with all {facts.slots:,} slots taken by connections beside the load" if facts.filled_by_companions else ""
     return Finding(
         "nothing served",
-        "strike",
-        f"no request completed in {digits(facts.load.seconds)} s",
+        "mark" if filled else "strike",
+        f"no request completed in {digits(facts.load.seconds)} s{filled}",
         "a rate of nothing compares with nothing",
         "look at the errors of the visit, or give the level a longer window (--seconds)",
     )
 
 
 def overloaded(facts: Facts) -> Finding | None:
-    """More offered than served, and the engine had time: the server is the limit. A result, not a fault."""
-    if not facts.short_by or engine_saturated(facts):
+    """More offered than served, and the engine had time: the server is the limit. A result, not a fault.
+
+    Where the rate falls halfway, what came before need not have been served by the end.
+    """
+    if not facts.short_by or facts.window.level.then_share is not None or engine_saturated(facts):
         return None
     served = facts.load.completed / facts.load.seconds
     return Finding(
@@ -84,13 +89,14 @@ def more_connections_than_slots(facts: Facts) -> Finding | None:
 
 
 def unfinished_requests(facts: Facts) -> Finding | None:
-    """Requests that never ended are in no mean, only in percentiles, with their age. Of an overloaded server it is no news.
+    """Requests that never ended are in no mean, only in percentiles, with their age. Of an overloaded server it is no news, nor
+    where more is asked for than can be served.
 
     Nor is it of a closed loop whose round is longer than the drain: each connection has a request under way at the end. There
     only those are counted that were passed over, which are older than two rounds.
     """
     load = facts.load
-    if facts.short_by or facts.crowded:
+    if facts.short_by or facts.crowded or facts.beyond:
         return None
     asked = histogram.total(load.response) + load.unfinished
     unfinished = load.unfinished if facts.is_open else _older(load.censored, LATE_ROUNDS * facts.round_ns)
@@ -148,6 +154,33 @@ def jain(completions: list[int]) -> float:
     return sum(completions) ** 2 / (len(completions) * sum(count * count for count in completions))
 
 
+def pause_share(facts: Facts) -> float | None:
+    """The share of the window in which the server stood still to collect garbage; None where nobody counted.
+
+    Pauses are counted from before the ramp to after the drain, so they are taken by the request. Of several processes that
+    is their pauses' sum: more than all of the time is possible.
+    """
+    server, load = facts.server, facts.load
+    if not server.collections or not server.counted_requests:
+        return None
+    return server.pause_ns / server.counted_requests * load.completed / load.seconds / 1e9
+
+
+def collecting(facts: Facts) -> Finding | None:
+    """Garbage collections that took more than a hundredth of the time. A result: they are the model's own."""
+    share = pause_share(facts)
+    if share is None or share <= COLLECTING:
+        return None
+    longest = f", the longest {duration(facts.server.longest_pause_ns)}" if facts.server.longest_pause_ns else ""
+    return Finding(
+        "garbage collection",
+        "note",
+        f"{sum(facts.server.collections):,} collections took {percent(share)} of the time{longest}",
+        "nobody is served while a collection runs: its length is in the response times of all who wait",
+        "compare with gc.freeze() after start, or with a higher threshold",
+    )
+
+
 # ---------------------------------------------------------------- over the window
 
 
@@ -155,8 +188,12 @@ def drift(facts: Facts) -> Finding | None:
     """A pace that was not the same all through the window: a trend, or slow ups and downs. Then the mean depends on its length.
 
     Spearman's rank correlation of the pace with time, and of each step with the next (Wald & Wolfowitz's serial correlation,
-    Ann. Math. Stat. 14, 1943, by ranks), and a difference that matters between two thirds of the window.
+    Ann. Math. Stat. 14, 1943, by ranks), and a difference that matters between two thirds of the window. Bursts, a rate that
+    falls and the first round of a cold server are no steady load, and are not asked.
     """
+    level = facts.window.level
+    if level.arrivals == "onoff" or level.then_share is not None or level.round == 1:
+        return None
     paces = _paces(facts)
     went = course(paces)
     if not went:

@@ -9,6 +9,7 @@ from benchmarks.tails import pauses
 
 A_HANDFUL = 3  # reconnects that are no pattern, however few the requests
 RECONNECTS_MARKED = 0.005  # of completed requests
+GIVEN_UP = ("gave_up", "read_timeout", "connect_timeout")  # kinds of errors: the client had no more patience
 EDGES_S = 1.0  # beyond the window: a connection is open during ramp and drain too
 DELAYED_ACKS = 0.01  # of the requests
 STALLED_MASS = 0.005  # of the requests
@@ -19,7 +20,12 @@ FULL_HOUSE_NS = (33_000_000, 51_000_000)  # a queue that takes so long by itself
 
 
 def reuse(facts: Facts) -> Finding | None:
-    """One connection each, one more after each error, and those that the server declared it would close: no others."""
+    """One connection each, one more after each error, and those that the server declared it would close: no others.
+
+    Where each request is to have a new connection, none may have an old one.
+    """
+    if not facts.window.level.keepalive:
+        return _kept(facts)
     extra = _extra(facts)
     declared = _declared(facts)
     if extra <= declared + A_HANDFUL:
@@ -35,10 +41,25 @@ def reuse(facts: Facts) -> Finding | None:
     )
 
 
+def _kept(facts: Facts) -> Finding | None:
+    """Requests that came over connections that had been used before. The counts are of moments a little apart."""
+    load = facts.load
+    kept = load.completed - load.connections_opened - load.kept
+    if kept <= RECONNECTS_MARKED * load.completed + load.connections:
+        return None
+    return Finding(
+        "reuse",
+        "strike",
+        f"{load.connections_opened:,} connections were opened for {load.completed:,} requests that were to have one each",
+        "the number lacks handshakes that it is about",
+        "this is a fault of the load engine: please report it with the visit's record",
+    )
+
+
 def reconnects(facts: Facts) -> Finding | None:
     """A bounded keep-alive that was declared is no fault, but its handshakes are in the number."""
     extra = _extra(facts)
-    if reuse(facts) or extra <= max(RECONNECTS_MARKED * facts.load.completed, A_HANDFUL):
+    if not facts.window.level.keepalive or reuse(facts) or extra <= max(RECONNECTS_MARKED * facts.load.completed, A_HANDFUL):
         return None
     return Finding(
         "reconnects",
@@ -116,14 +137,18 @@ def _full_house_ns(facts: Facts) -> float:
 
 
 def errors_seen(facts: Facts) -> Finding | None:
-    """Failed requests never count as served, but the time they took is gone."""
-    if not facts.errors:
+    """Failed requests never count as served, but the time they took is gone. Where a level asks for more than can be served,
+    clients that give up are what it asks about.
+    """
+    counted = {kind: count for kind, count in facts.load.errors.items() if not (facts.beyond and kind in GIVEN_UP)}
+    failed = sum(counted.values())
+    if not failed:
         return None
-    kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(facts.load.errors.items(), key=lambda item: -item[1]))
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(counted.items(), key=lambda item: -item[1]))
     return Finding(
         "errors",
         "mark",
-        f"{percent(facts.errors / (facts.errors + facts.load.completed))} of the requests failed: {kinds}",
+        f"{percent(failed / (facts.errors + facts.load.completed))} of the requests failed: {kinds}",
         "goodput leaves them out; a server that refuses is quick to refuse",
         "see the visit's record and the server's stderr",
     )
