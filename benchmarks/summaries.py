@@ -3,10 +3,10 @@
 Frozen and plain like those of `nouns`. Whatever is in here was computed from a run's files and can be computed again.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-from benchmarks.nouns import Level, Weather
+from benchmarks.nouns import Level, Metric, Weather
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,8 @@ class CellSummary:
     rank: int | None  # among the cells of the same scenario and level; ties share it; None: not ranked
     ranked_by: RankedBy  # closed levels by goodput, common rates by response time; "": not ranked, own shares never are
     relative: Estimate | None  # paired ratio to the best of the level; None when there is nothing to pair
+    collections_per_1000: float | None = None  # garbage collections of all generations, of 1,000 requests; None: not counted
+    pause_share: float | None = None  # of the time, that the server stood still for them
 
     @property
     def struck(self) -> bool:
@@ -116,15 +118,71 @@ class Capacity:
     why: str = ""
 
 
+Unit = Literal["rate", "time", "bytes", "count", "ratio"]
+Reason = Literal["", "failed", "struck", "overloaded", "cannot", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureSummary:
+    """What a scenario ranks by, or shows beside it: see `nouns.Measure`."""
+
+    title: str
+    short: str
+    better: Literal["more", "less"]
+    unit: Unit  # of its values: requests a second, ns, bytes, a plain number, a quotient
+    metric: Metric
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a measure says of a model. `relative` is 1 for the best and smaller for worse, whichever way is better.
+
+    Without a rank `reason` and `why` say what forbids it: there is no number, or none that may be compared.
+    """
+
+    value: Estimate | None
+    rank: int | None
+    relative: Estimate | None
+    reason: Reason = ""
+    why: str = ""
+    marks: list[str] = field(default_factory=list)  # the checks that qualify the levels on which it stands
+
+
+Agreement = Literal["agrees", "disagrees", "open"]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A prediction of one model beside what was measured.
+
+    It agrees where the whole interval lies within the bounds, disagrees where it lies wholly outside, and else is open.
+    """
+
+    family: str
+    model: str
+    says: str
+    source: str
+    measured: str  # the metric in words
+    unit: Unit
+    least: float | None
+    most: float | None
+    estimate: Estimate | None
+    agreement: Agreement
+    why: str  # of an open one
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A model's place in one scenario: its peak over the closed levels."""
+    """A model's place in one scenario: by its first measure, or by its peak over the closed levels where it has none.
+
+    `results` are those of the scenario's measures, in their order.
+    """
 
     model: str
     rank: int | None
     peak_per_s: Estimate | None
     peak_level: str
-    relative: Estimate | None  # paired ratio to the best
+    relative: Estimate | None  # paired ratio to the best, which is 1; the smaller the worse
     p99: Quantile | None  # response time at half its own peak
     marks: list[str]  # short words for the table: "more connections than slots from 64", "1 of 5 visits failed", …
     failed: str  # why it has no number; empty when it has
@@ -132,13 +190,14 @@ class Standing:
     knee: Knee | None = None
     capacity: Capacity | None = None
     cold: Estimate | None = None  # the first clients' rate as a share of the steady one, from the rounds of warm-up
+    results: list[Result] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class ScenarioSummary:
     """One scenario: everybody's standing, best first, and one sentence.
 
-    `spread` is the coefficient of variation from visit to visit within one weather, pooled over the models' peaks: the noise
+    `spread` is the coefficient of variation from visit to visit within one weather, pooled over the models: the noise
     against which they were told apart. None when no model has two visits of one weather.
     """
 
@@ -149,7 +208,9 @@ class ScenarioSummary:
     spread: float | None
     verdict: str
     resolution: float | None = None  # two models that differ by less than this share would not be told apart
-    twin: Estimate | None = None  # the A/A comparison: the twin's peak by its model's; truly 1
+    twin: Estimate | None = None  # the A/A comparison: the twin's first measure by its model's; truly 1
+    measures: list[MeasureSummary] = field(default_factory=list)  # the first one ranks; none: by peak
+    predictions: list[Judged] = field(default_factory=list)
 
 
 WARM_UP = "warm-up"  # the level of a time line's points before time 0
