@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from benchmarks.amounts import percent
 from benchmarks.beginnings import begun, cold_starts, peaks_by_block, with_cold
 from benchmarks.capacities import capacities, with_capacities
-from benchmarks.cells import Cell, cells_of_level
+from benchmarks.cells import Cell, cells_of_level, least_wait_s
 from benchmarks.nouns import SCHEMA, Level, RunFacts, RunOptions, VisitRecord, Warmup, Weather, Window, visited
+from benchmarks.predictions import judged
 from benchmarks.selection import Visit, failures, usable
-from benchmarks.standings import ranked, standings
+from benchmarks.standings import peak_cells, ranked, standings
 from benchmarks.summaries import WARM_UP, RunSummary, ScenarioSummary, Timeline, TimelinePoint
 from benchmarks.validity import check_run, shares_a_core
 from benchmarks.verdict import verdict
@@ -30,7 +31,7 @@ def summarise(run: RunFacts, records: Sequence[VisitRecord], environment: Mappin
     summaries, cells, peaks = [], [], {}
     for scenario in run.options.scenarios:
         by_model = _by_model(run, scenario, visits)
-        wait_s = run.scenarios[scenario].wait_s if scenario in run.scenarios else 0.0
+        wait_s = least_wait_s(run, scenario)
         levels = _cells_by_level(run, scenario, by_model, records)
         found = _scenario_summary(run, scenario, levels, records)
         found = with_capacities(found, capacities(run.options, by_model, wait_s))
@@ -78,10 +79,14 @@ def _levels(records: Iterable[VisitRecord]) -> list[Level]:
     return sorted(taken.values(), key=_level_order)
 
 
-def _level_order(level: Level) -> tuple[int, float]:
+def _level_order(level: Level) -> tuple[float, ...]:
+    """Closed levels by their connections, then those with new ones; own shares, plain, in bursts, falling; common rates."""
+    beside = level.beside.count if level.beside else -1
     if level.loop == "closed":
-        return 0, level.connections
-    return (1, level.share) if level.share is not None else (2, level.rate_per_s or 0.0)
+        return 0, not level.keepalive, level.round, level.connections, beside
+    if level.share is not None:
+        return 1, level.then_share is not None, level.arrivals == "onoff", level.share, beside
+    return 2, not level.keepalive, level.arrivals == "onoff", level.rate_per_s or 0.0, beside
 
 
 def _scenario_summary(
@@ -89,18 +94,29 @@ def _scenario_summary(
 ) -> ScenarioSummary:
     failed = {model: made for (model, where), made in failures(records).items() if where == scenario}
     options = run.options
-    stood = standings(options.models, levels, failed, options.visits.get(scenario, 0), options.twin)
-    caption = run.captions.get(scenario, scenario)
     asked = run.scenarios.get(scenario)
+    measures = asked.measures if asked else ()
+    stood = standings(options.models, levels, failed, options.visits.get(scenario, 0), options.twin, measures)
+    peak_levels = {model: peak.summary.level.label for model, peak in peak_cells(levels).items()}
+    caption = run.captions.get(scenario, scenario)
     return ScenarioSummary(
         scenario=scenario,
         caption=caption,
         question=(asked.question if asked else "") or caption,
         standings=stood.standings,
         spread=stood.spread,
-        verdict=verdict(stood.standings, not shares_a_core(options), stood.resolution, options.twin, stood.twin),
+        verdict=verdict(
+            stood.standings,
+            not shares_a_core(options),
+            stood.resolution,
+            options.twin,
+            stood.twin,
+            stood.measures[0] if stood.measures else None,
+        ),
         resolution=stood.resolution,
         twin=stood.twin,
+        measures=stood.measures,
+        predictions=judged(asked.predictions if asked else (), options.models, levels, peak_levels),
     )
 
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from benchmarks import histogram
 from benchmarks.checks.engine import stalls
 from benchmarks.checks.facts import Facts
-from benchmarks.checks.service import jain
+from benchmarks.checks.service import jain, pause_share
 from benchmarks.intervals import Spread, counting_sd, mean_estimate, pooled_spread
-from benchmarks.nouns import Level, LoadResult, RunFacts, Window
+from benchmarks.nouns import Level, LoadResult, RunFacts, ServerCost, Window
 from benchmarks.selection import UNSTEADY, Visit, of_one_weather, prevailing_weather
 from benchmarks.summaries import CellSummary, Estimate, Finding, Quantile
 from benchmarks.tails import QUANTILES, Pauses, Sample, Tail, hiccup_ns, pauses, spreads
@@ -70,30 +70,44 @@ def cells_of_level(run: RunFacts, scenario: str, level: Level, visits: Mapping[s
     """The cells of all models at one level. `visits` has every model of the run, one that failed with no visits."""
     prevailing = prevailing_weather(visit for of_model in visits.values() for visit in of_model)
     made = {model: windows_of(of_one_weather(of_model, prevailing), level) for model, of_model in visits.items()}
-    inside = {model: _believed(run, scenario, measured) for model, measured in made.items()}
+    checked = _Checked(run, scenario)
+    inside = {model: _believed(checked, measured) for model, measured in made.items()}
     pooling = _Pooling([measured for measured in inside.values() if measured and measured[0].visit.weather == prevailing])
     return [
         Cell(
-            _summary(
-                run, (model, scenario, level), measured, pooling, _findings(run, scenario, made[model], measured, prevailing)
-            ),
-            _believed(run, scenario, windows_of(visits[model], level)),
+            _summary(run, (model, scenario, level), measured, pooling, _findings(checked, made[model], measured, prevailing)),
+            _believed(checked, windows_of(visits[model], level)),
         )
         for model, measured in inside.items()
     ]
 
 
-def _believed(run: RunFacts, scenario: str, measured: Sequence[Measured]) -> list[Measured]:
+def _believed(checked: "_Checked", measured: Sequence[Measured]) -> list[Measured]:
     """The windows that no check strikes, if they are more than half; else all of them, and the cell is struck."""
-    sound = [one for one in measured if not any(found.severity == "strike" for found in _checked(run, scenario, one))]
+    sound = [one for one in measured if not any(found.severity == "strike" for found in checked(one))]
     return sound if is_accident(len(measured) - len(sound), len(measured)) else list(measured)
 
 
-def _checked(run: RunFacts, scenario: str, one: Measured) -> list[Finding]:
-    """What the checks say of one window."""
-    cores = max(len(run.options.server_cpus), 1)
-    wait_s = run.scenarios[scenario].wait_s if scenario in run.scenarios else 0.0
-    return check_window(Facts.gathered(one.window, one.visit.record.server, cores, wait_s))
+class _Checked:
+    """What the checks say of a window: asked several times, found out once."""
+
+    def __init__(self, run: RunFacts, scenario: str) -> None:
+        self.cores = max(len(run.options.server_cpus), 1)
+        self.wait_s = least_wait_s(run, scenario)
+        self.found: dict[int, list[Finding]] = {}  # by the window's identity: the visits outlive this
+
+    def __call__(self, one: Measured) -> list[Finding]:
+        """The findings in one window of a visit."""
+        if id(one.window) not in self.found:
+            facts = Facts.gathered(one.window, one.visit.record.server, self.cores, self.wait_s)
+            self.found[id(one.window)] = check_window(facts)
+        return self.found[id(one.window)]
+
+
+def least_wait_s(run: RunFacts, scenario: str) -> float:
+    """How long each request of a scenario waits whatever the model; in a mix they may differ, so nothing is known."""
+    asked = run.scenarios.get(scenario)
+    return asked.wait_s if asked and not asked.mix else 0.0
 
 
 def windows_of(visits: Iterable[Visit], level: Level) -> list[Measured]:
@@ -167,7 +181,19 @@ def _summary(
         rank=None,
         ranked_by="",
         relative=None,
+        collections_per_1000=_collections_per_1000(servers),
+        pause_share=_mean([share for one in measured if (share := _pause_share(one)) is not None]),
     )
+
+
+def _collections_per_1000(servers: Sequence[ServerCost]) -> float | None:
+    counted = [server for server in servers if server.collections]
+    found = _share(1_000.0 * sum(sum(server.collections) for server in counted), sum(s.counted_requests for s in counted))
+    return found if counted else None
+
+
+def _pause_share(one: Measured) -> float | None:
+    return pause_share(Facts(one.window, 0, 1))
 
 
 def _response_tail(measured: Sequence[Measured]) -> Tail:
@@ -227,12 +253,12 @@ def _hiccup(paused: Pauses) -> list[Quantile]:
 
 
 def _findings(
-    run: RunFacts, scenario: str, made: Sequence[Measured], believed: Sequence[Measured], prevailing: int | None
+    checked: _Checked, made: Sequence[Measured], believed: Sequence[Measured], prevailing: int | None
 ) -> list[Finding]:
     """What the checks say of all visits of the cell, struck ones too, and of their weather; pauses are those of its numbers."""
     by_visit = []
     for one in made:
-        found = check_visit(one.visit.record) + _checked(run, scenario, one)
+        found = check_visit(one.visit.record) + checked(one)
         if one.visit.weather not in (prevailing, UNSTEADY):
             found.append(_OTHER_WEATHER)
         by_visit.append(found)

@@ -19,10 +19,11 @@ from benchmarks import histogram
 from benchmarks.cells import Cell, Measured, cells_of_level
 from benchmarks.differences import Apart, Difference, apart, pooled
 from benchmarks.intervals import CONFIDENCE, counting_sd, samples_wanted
-from benchmarks.nouns import Level, RunFacts, VisitRecord, served_by, visited
+from benchmarks.metrics import BUCKET_SD
+from benchmarks.nouns import Level, RunFacts, VisitRecord, is_twin, visited
 from benchmarks.ranking import FALSE_DIFFERENCE, fit, holm
 from benchmarks.selection import UNSTEADY, Visit, failures, usable
-from benchmarks.standings import BUCKET_SD, is_overloaded, quantile_of_visit, tells
+from benchmarks.standings import is_overloaded, quantile_of_visit, tells
 from benchmarks.summaries import Estimate
 
 Metric = Literal["throughput", "p50", "p90", "p99", "cpu", "memory"]
@@ -165,7 +166,7 @@ def _across_runs(base: Side, other: Side) -> list[Row]:
             first = {cell.summary.model: cell for cell in cells_at(base.run, scenario, level, base_visits)}
             second = {cell.summary.model: cell for cell in cells_at(other.run, scenario, level, other_visits)}
             pairs = [_Pair(scenario, level, model, first.get(model), second.get(model)) for model in first if model in second]
-            asked = [pair for pair in pairs if pair.model == served_by(pair.model)]
+            asked = [pair for pair in pairs if not is_twin(pair.model)]
             if base.model:
                 name = base.model if base.model == other.model else ""
                 asked = [_Pair(scenario, level, name, first.get(base.model), second.get(other.model))]

@@ -104,6 +104,16 @@ def mean_estimate(values: Sequence[float], spread: Spread | None, resolution: fl
     return Estimate(math.exp(middle), math.exp(low), math.exp(high), list(values))
 
 
+def inverse(ratio: Estimate) -> Estimate:
+    """The ratio the other way round."""
+    return Estimate(
+        1 / ratio.value,
+        1 / ratio.high if ratio.high else None,
+        1 / ratio.low if ratio.low else None,
+        [1 / visit for visit in ratio.visits],
+    )
+
+
 def bca(values: Sequence[float], tail: float = TAIL) -> tuple[float, float]:
     """The mean's bias-corrected and accelerated bootstrap interval, leaving out this tail on either side.
 

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 
 from benchmarks import histogram
 from benchmarks.cells import Cell, Measured
+from benchmarks.metrics import is_plain
 from benchmarks.objective import falls_behind
 from benchmarks.summaries import Knee
 from benchmarks.tails import STALL_SHARE, pauses
@@ -28,7 +29,7 @@ UNANSWERED = 0.01  # of the requests; with more the mean response time is anybod
 
 def knee(cells: Sequence[Cell]) -> Knee | None:
     """The knee of one model in one scenario. None when fewer than two levels can be believed, since one is no maximum."""
-    opened = [cell for cell in cells if cell.summary.level.loop == "open" and _rate(cell) > 0]
+    opened = [c for c in cells if c.summary.level.loop == "open" and is_plain(c.summary.level) and _rate(c) > 0]
     known = {cell.summary.level.label: power for cell in opened if (power := _power(cell)) is not None}
     if len(known) < 2:
         return None

@@ -1,4 +1,6 @@
-"""Who stands where: cells of one level against each other, and models by their peaks.
+"""Who stands where: cells of one level against each other, and models by what their scenario ranks by.
+
+A scenario with measures (`benchmarks.results`) ranks by the first of them, one without by the peak over the closed levels.
 
 Closed levels are ranked by goodput. Response time is ranked only where all models were offered the same rate and carried
 it: in a closed loop at saturation it is connections / throughput and says nothing new, and at a share of one's own peak
@@ -7,19 +9,31 @@ everyone is asked something else.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from benchmarks import histogram
 from benchmarks.cells import Cell, Measured
+from benchmarks.checks.companions import TOO_FEW
 from benchmarks.intervals import samples_wanted
 from benchmarks.knees import knee
-from benchmarks.nouns import Level, VisitRecord, served_by, twin_of
+from benchmarks.metrics import BUCKET_SD, is_plain
+from benchmarks.nouns import Level, Measure, VisitRecord, is_twin, twin_of
 from benchmarks.ranking import Paired, Place, fit, place, ratio, resolved
-from benchmarks.summaries import CellSummary, Estimate, Finding, Quantile, RankedBy, Severity, Standing
+from benchmarks.results import coarsest, described, paired, results, values_of
+from benchmarks.summaries import (
+    CellSummary,
+    Estimate,
+    Finding,
+    MeasureSummary,
+    Quantile,
+    RankedBy,
+    Result,
+    Severity,
+    Standing,
+)
 
 SHARE_OF_STANDING = 0.5  # of a model's own peak: where its table shows the p99
 TAIL = 0.99
-BUCKET_SD = 1 / histogram.HALF / math.sqrt(12)  # of the logarithm of a time that is known to a bucket
 
 
 def ranked(level: Level, cells: Sequence[Cell]) -> list[CellSummary]:
@@ -33,7 +47,8 @@ def ranked(level: Level, cells: Sequence[Cell]) -> list[CellSummary]:
 
 def _competes(summary: CellSummary) -> bool:
     believed = summary.rate_per_s is not None and not summary.struck and not is_overloaded(summary)
-    return believed and summary.model == served_by(summary.model)
+    too_few = any(finding.check == TOO_FEW for finding in summary.findings)
+    return believed and not too_few and not is_twin(summary.model)
 
 
 def _placed(summary: CellSummary, by: RankedBy, found: Place | None) -> CellSummary:
@@ -99,6 +114,7 @@ class Stood:
     spread: float | None
     resolution: float | None
     twin: Estimate | None
+    measures: list[MeasureSummary] = field(default_factory=list)
 
 
 def standings(
@@ -107,31 +123,57 @@ def standings(
     failed: Mapping[str, Sequence[VisitRecord]],
     visits: int,
     twinned: str = "",
+    measures: Sequence[Measure] = (),
 ) -> Stood:
     """Everybody's standing in one scenario.
 
     `levels` has the cells of each level by its label; `failed` the failed visits by model; `visits` how many each had. The twin
     of `twinned` is compared with its model alone, in the same way as the others are with each other.
     """
-    cells = [cell for of_level in levels.values() for cell in of_level]
-    everybody = [*models, *([twin_of(twinned)] if twinned else [])]
-    own = {model: [cell for cell in cells if cell.summary.model == model] for model in everybody}
-    peaks = {model: peak for model in everybody if (peak := peak_cell(own[model])) is not None}
-    with_twin = [peak for peak in peaks.values() if not peak.summary.struck]
-    believed = [peak for peak in with_twin if peak.summary.model in models]
-    paired, resolution = _goodputs(believed), rate_resolution(believed)
-    places = place(paired, resolution=resolution)
-    spread = fit(paired, resolution).spread if places else None
-    found = [
-        _standing(model, peaks.get(model), places.get(model), own[model], _failures(failed.get(model, ()), visits))
-        for model in models
-    ]
+    own = by_model(levels)
+    peaks = peak_cells(levels)
+    peak_levels = {model: peak.summary.level.label for model, peak in peaks.items()}
+    found = [values_of(measure.metric, levels, peak_levels) for measure in measures]
+    told = [results(measure, values, models) for measure, values in zip(measures, found, strict=True)]
+    everyone, resolution = (paired(found[0]), coarsest(found[0])) if found else _peaks_compared(list(peaks.values()))
+    values = {model: of_model for model, of_model in everyone.items() if model in models}
+    places = place(values, resolution=resolution) if not found else {}
+    spread = fit(values, resolution).spread if any(values.values()) else None
+    made = []
+    for model in models:
+        failures = _failures(failed.get(model, ()), visits)
+        of_model = [of_measure[model] for of_measure in told if model in of_measure]
+        if of_model:
+            made.append(_measured(model, peaks.get(model), of_model, own[model], failures))
+        else:
+            made.append(_standing(model, peaks.get(model), places.get(model), own.get(model, []), failures))
     return Stood(
-        standings=sorted(found, key=_best_first),
+        standings=sorted(made, key=_best_first),
         spread=spread.sd if spread else None,
-        resolution=resolved(paired, resolution),
-        twin=ratio(_goodputs(with_twin), twin_of(twinned), twinned, rate_resolution(with_twin)) if twinned else None,
+        resolution=resolved(values, resolution),
+        twin=ratio(everyone, twin_of(twinned), twinned, resolution) if twinned else None,
+        measures=[described(measure) for measure in measures],
     )
+
+
+def by_model(levels: Mapping[str, Sequence[Cell]]) -> dict[str, list[Cell]]:
+    """The cells of each model, the twin too, in the order of the levels."""
+    own: dict[str, list[Cell]] = {}
+    for of_level in levels.values():
+        for cell in of_level:
+            own.setdefault(cell.summary.model, []).append(cell)
+    return own
+
+
+def peak_cells(levels: Mapping[str, Sequence[Cell]]) -> dict[str, Cell]:
+    """The peak of each model, the twin too, that served anything in a closed loop."""
+    return {model: peak for model, own in by_model(levels).items() if (peak := peak_cell(own)) is not None}
+
+
+def _peaks_compared(peaks: Sequence[Cell]) -> tuple[Paired, float]:
+    """The goodput of all who are believed at their peak, and its resolution among the models, the twin left out."""
+    believed = [peak for peak in peaks if not peak.summary.struck]
+    return _goodputs(believed), rate_resolution(believed)
 
 
 def _goodputs(cells: Sequence[Cell]) -> Paired:
@@ -158,19 +200,45 @@ def _standing(
     if peak is None:
         return Standing(model, None, None, "", None, None, ["failed"], failed or "nothing was served at any level", "")
     strikes = [finding for finding in peak.summary.findings if finding.severity == "strike"]
-    half = [cell.summary for cell in own if cell.summary.level.share == SHARE_OF_STANDING]
     return Standing(
         model=model,
         rank=found.rank if found else None,
         peak_per_s=peak.summary.rate_per_s,
         peak_level=peak.summary.level.label,
         relative=found.relative if found else None,
-        p99=quantile_of(half[0].response, TAIL) if half else None,
+        p99=_p99_at_half(own),
         marks=marks + cell_marks([cell.summary for cell in own]),
         failed="",
         struck="; ".join(f"{finding.check}: {finding.seen}" for finding in strikes),
         knee=knee(own),
     )
+
+
+def _measured(
+    model: str, peak: Cell | None, told: Sequence[Result], own: Sequence[Cell], failures: tuple[str, list[str]]
+) -> Standing:
+    """The standing by the first of a model's results."""
+    failed, marks = failures
+    first = told[0]
+    nothing = peak is None and not any(result.value for result in told) and first.reason in ("failed", "unknown")
+    return Standing(
+        model=model,
+        rank=first.rank,
+        peak_per_s=peak.summary.rate_per_s if peak else None,
+        peak_level=peak.summary.level.label if peak else "",
+        relative=first.relative,
+        p99=_p99_at_half(own),
+        marks=["failed"] if nothing else marks + cell_marks([cell.summary for cell in own]),
+        failed=(failed or first.why) if nothing else "",
+        struck=first.why if first.reason == "struck" else "",
+        knee=knee(own),
+        results=list(told),
+    )
+
+
+def _p99_at_half(own: Sequence[Cell]) -> Quantile | None:
+    half = [c.summary for c in own if c.summary.level.share == SHARE_OF_STANDING and is_plain(c.summary.level)]
+    return quantile_of(half[0].response, TAIL) if half else None
 
 
 def _failures(failed: Sequence[VisitRecord], visits: int) -> tuple[str, list[str]]:
@@ -208,4 +276,5 @@ def _best_first(standing: Standing) -> tuple[bool, float, float, float]:
     """Numbers before failures, ranked before unranked, compared before struck; within a rank by ratio to the best."""
     rate = standing.peak_per_s.value if standing.peak_per_s else 0.0
     ratio = standing.relative.value if standing.relative else 0.0
-    return standing.peak_per_s is None, standing.rank or math.inf, -ratio, -rate
+    value = standing.results[0].value if standing.results else standing.peak_per_s
+    return value is None, standing.rank or math.inf, -ratio, -rate

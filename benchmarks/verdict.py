@@ -4,7 +4,9 @@ import collections
 from collections.abc import Iterable, Sequence
 
 from benchmarks.amounts import digits, margin, percent, rate, times
-from benchmarks.summaries import Estimate, Standing
+from benchmarks.intervals import inverse
+from benchmarks.metrics import shown
+from benchmarks.summaries import Estimate, MeasureSummary, Reason, Standing
 
 APART = 1.25  # ratio of the best to the least, beyond which it would be odd to name one number for all
 SLOTS = "more connections than slots"  # the one mark that changes who may be compared with whom
@@ -16,19 +18,26 @@ def verdict(
     resolution: float | None = None,
     twinned: str = "",
     twin: Estimate | None = None,
+    measure: MeasureSummary | None = None,
 ) -> str:
     """The verdict of one scenario from its standings, best first: who wins, how sure that is, and what does not count.
 
-    `resolution` and `twin` are those of `summaries.ScenarioSummary`, `twinned` the model that was measured twice, if any.
+    `resolution` and `twin` are those of `summaries.ScenarioSummary`, `twinned` the model that was measured twice, if any;
+    `measure` is the first one of a scenario that does not rank by peak.
     """
-    said = [_winner(standings), *_sureness(standings, resolution), *_against_itself(twinned, twin), *_exceptions(standings)]
+    said = [
+        _winner(standings, measure),
+        *_sureness(standings, resolution),
+        *_against_itself(twinned, twin),
+        *_exceptions(standings),
+    ]
     if not comparable:
         said.append("Server and load engine shared a core: compare none of this.")
     return " ".join(said)
 
 
 def _sureness(standings: Sequence[Standing], resolution: float | None) -> Iterable[str]:
-    numbers = [s.peak_per_s for s in standings if s.peak_per_s and not s.struck]
+    numbers = [number for s in standings if (number := number_of(s)) and not s.struck]
     if resolution is not None:
         small = percent(resolution) if resolution < 1 else f"a factor of {digits(1 + resolution, 2)}" if resolution < 99 else ""
         yield f"Differences under {small} may not show." if small else "Too few visits agree to show any difference."
@@ -53,50 +62,76 @@ def _between(estimate: Estimate) -> str:
     return f" ({times(estimate.low)[:-1]}–{times(estimate.high)[:-1]})" if estimate.low and estimate.high else ""
 
 
-def _winner(standings: Sequence[Standing]) -> str:
-    numbered = [s for s in standings if s.peak_per_s and not s.struck]
+def number_of(standing: Standing) -> Estimate | None:
+    """What a model is ranked by: its first result, or its peak where there are none."""
+    return standing.results[0].value if standing.results else standing.peak_per_s
+
+
+def _winner(standings: Sequence[Standing], measure: MeasureSummary | None) -> str:
+    numbered = [s for s in standings if number_of(s) and not s.struck]
     placed = [s for s in numbered if s.rank]
     if not numbered:
         return "No model has a number that can be believed."
     if not placed:
-        return _unranked(numbered)
+        return _unranked(numbered, measure)
     best, ties = placed[0], [s.model for s in placed[1:] if s.rank == 1]
     if ties and len(ties) == len(placed) - 1:
-        least = min(s.peak_per_s.value for s in placed if s.peak_per_s)
-        if best.peak_per_s and best.peak_per_s.value > APART * least:
-            return f"No difference is beyond doubt: {listed([best.model, *ties])} serve {rate(least)} to {_rate(best)}."
-        return f"No difference seen: {listed([best.model, *ties])} serve about {_rate(best)}."
+        return _all_tie(placed, measure)
     following = next((s for s in placed if s.rank != 1), None)
-    ahead = f", {_ratio(following)}" if following else ""
     tied = f"; {listed(ties)} cannot be told apart from it" if ties else ""
-    return f"{best.model} serves most: {_rate(best)}{ahead}{tied}."
+    if measure is None:
+        ahead = f", {_ratio(following)}" if following else ""
+        return f"{best.model} serves most: {_number(best, None)}{ahead}{tied}."
+    ahead = f", {_ratio(following, measure.better == 'less')}" if following else ""
+    superlative = "highest" if measure.better == "more" else "lowest"
+    return f"{best.model} has the {superlative} {measure.title}: {_number(best, measure)}{ahead}{tied}."
 
 
-def _unranked(numbered: Sequence[Standing]) -> str:
+def _all_tie(placed: Sequence[Standing], measure: MeasureSummary | None) -> str:
+    """Nobody is better than anybody beyond doubt."""
+    values = [number.value for s in placed if (number := number_of(s))]
+    least, most = min(values), max(values)
+    models = [s.model for s in placed]
+    if measure is None:
+        if most > APART * least and values[0] == most:
+            return f"No difference is beyond doubt: {listed(models)} serve {rate(least)} to {_number(placed[0], None)}."
+        return f"No difference seen: {listed(models)} serve about {_number(placed[0], None)}."
+    if most > APART * least:
+        between = f"{shown(least, measure.unit)} to {shown(most, measure.unit)}"
+        return f"No difference in {measure.title} is beyond doubt: {between}, {listed(models)}."
+    return f"No difference in {measure.title} seen: about {_number(placed[0], measure)}, {listed(models)}."
+
+
+def _unranked(numbered: Sequence[Standing], measure: MeasureSummary | None) -> str:
     best = numbered[0]
+    said = _number(best, measure)
+    if measure is not None:
+        if len(numbered) == 1 and not best.results[0].reason:
+            return f"{best.model}: {measure.title} is {said}."
+        why = next((s.results[0].why for s in numbered if s.results[0].why), "too few visits are comparable")
+        return f"Nobody can be ranked by {measure.title} ({why})."
     if len(numbered) == 1:
-        return f"{best.model} serves {_rate(best)}."
-    return f"{best.model} served most, {_rate(best)}, but too few visits are comparable to rank anybody."
+        return f"{best.model} serves {said}."
+    return f"{best.model} served most, {said}, but too few visits are comparable to rank anybody."
 
 
-def _rate(standing: Standing) -> str:
-    if standing.peak_per_s is None:
+def _number(standing: Standing, measure: MeasureSummary | None) -> str:
+    number = number_of(standing)
+    if number is None:
         return "nothing"
-    width = margin(standing.peak_per_s)
-    return rate(standing.peak_per_s.value) + (f" ({width})" if width else "")
+    width = margin(number)
+    return shown(number.value, measure.unit if measure else "rate") + (f" ({width})" if width else "")
 
 
-def _ratio(following: Standing) -> str:
-    """How far the best is ahead of the next that can be told apart: the other way round than `relative` has it."""
+def _ratio(following: Standing, less: bool = False) -> str:
+    """How far the best is ahead of the next that can be told apart: the other way round than `relative` has it.
+
+    Where less is better it is the share of the next one's number that the best has, which is `relative` itself.
+    """
     relative = following.relative
     if relative is None:
         return f"ahead of {following.model}"
-    ahead = Estimate(
-        1 / relative.value,
-        1 / relative.high if relative.high else None,
-        1 / relative.low if relative.low else None,
-        [],
-    )
+    ahead = relative if less else inverse(relative)
     between = f" ({times(ahead.low)[:-1]}–{times(ahead.high)})" if ahead.low and ahead.high else ""
     return f"{times(ahead.value)} {following.model}{between}"
 
@@ -114,6 +149,25 @@ def _exceptions(standings: Sequence[Standing]) -> Iterable[str]:
             yield f"{standing.model} is struck: {standing.struck.split(':')[0]}."
         if standing.failed:
             yield f"{standing.model} failed ({standing.failed})."
+    yield from _unrankable(standings)
+
+
+def _unrankable(standings: Sequence[Standing]) -> Iterable[str]:
+    """Who has no place by the first measure, though nobody doubts its numbers: those of one reason together."""
+    reasons: dict[str, list[str]] = collections.defaultdict(list)
+    for standing in standings:
+        if standing.results and standing.results[0].reason in _SAID and not standing.failed:
+            reasons[_SAID[standing.results[0].reason]].append(standing.model)
+    if any(s.rank for s in standings):  # else the sentence about the winner has said it
+        for said, models in reasons.items():
+            yield f"{listed(models)} {said}."
+
+
+_SAID: dict[Reason, str] = {
+    "overloaded": "could not carry that load",
+    "cannot": "cannot hold so many connections",
+    "unknown": "can't be told",
+}
 
 
 def listed(words: Sequence[str]) -> str:
