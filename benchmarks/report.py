@@ -15,7 +15,14 @@ from rich.text import Text
 
 from benchmarks.amounts import percent
 from benchmarks.open_sheets import open_sheet
-from benchmarks.sheets import Column, Note, Row, Sheet, sheet
+from benchmarks.overview_sheets import (
+    MATRIX_QUESTION,
+    PREDICTIONS_QUESTION,
+    matrix_sheets,
+    prediction_lines,
+    prediction_sheet,
+)
+from benchmarks.sheets import FURTHER, Column, Note, Row, Sheet, sheet
 from benchmarks.summaries import Finding, RunSummary
 
 BAR_WIDTH = 12
@@ -35,11 +42,16 @@ def page(summary: RunSummary, width: int) -> RenderableType:
     """The report for a terminal of this width."""
     parts: list[RenderableType] = []
     sheets = [sheet(summary, scenario) for scenario in summary.scenarios]
-    shown = fitting(sheets, width)
+    # Tables with further measures are each as wide as they are: they must not cost the others their columns.
+    usual = [made.columns for made in sheets if not any(column.spare == FURTHER for column in made.columns)]
+    shown = fitting([made for made in sheets if made.columns in usual], width)
     explained: set[str] = set()
+    if len(sheets) > 1:
+        parts += _matrix(summary, width)
     for made in sheets:
-        parts += _scenario(made, shown)
+        parts += _scenario(made, shown if made.columns in usual else fitting([made], width))
         parts += [Padding(Text(line, style="dim"), (0, 0, 0, 1)) for line in _notes(made.notes, explained)]
+    parts += _predictions(summary)
     parts += [Text(line, style="yellow") for line in (_finding(finding) for finding in summary.findings)]
     parts += [Text(line, style="dim") for line in small_print(summary)]
     return Group(*parts)
@@ -58,6 +70,35 @@ def _notes(notes: Iterable[Note], explained: set[str]) -> Iterable[str]:
         explained.add(note.explained)
 
 
+def _matrix(summary: RunSummary, width: int) -> Iterable[RenderableType]:
+    """All scenarios at a glance, in as many tables side by side as the width demands."""
+    for number, made in enumerate(matrix_sheets(summary, width)):
+        if not number:
+            yield Text.assemble("\n", ("Decision matrix", "bold"), "  ", (MATRIX_QUESTION, "italic"))
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
+        for column in made.columns:
+            table.add_column(column.heading, justify="right" if column.right else "left", no_wrap=True)
+        for row in made.rows:
+            table.add_row(*(Text(words, style=_best_style(words)) for words in row.words))
+        yield table
+        yield from (Padding(Text(note.said, style="dim"), (0, 0, 0, 1)) for note in made.notes)
+        if made.verdict:
+            yield Padding(Text.assemble(("→ ", "bold green"), (made.verdict, "bold")), (0, 0, 0, 1))
+
+
+def _best_style(words: str) -> str:
+    return "bold green" if words.startswith(("=", "1.00")) else ""
+
+
+def _predictions(summary: RunSummary) -> Iterable[RenderableType]:
+    """How many predictions agree, scenario by scenario, and in full each that does not."""
+    lines = prediction_lines(summary)
+    if lines:
+        yield Text.assemble("\n", ("Predictions", "bold"), "  ", (PREDICTIONS_QUESTION, "italic"))
+    for line, disagrees in lines:
+        yield Padding(Text(line, style="red" if disagrees else ""), (0, 0, 0, 1))
+
+
 def _table(made: Sheet, shown: Set[int]) -> Table:
     kept = [at for at, column in enumerate(made.columns) if column.spare in shown]
     bars = BAR_SPARE in shown
@@ -65,7 +106,7 @@ def _table(made: Sheet, shown: Set[int]) -> Table:
     for at in kept:
         column = made.columns[at]
         table.add_column(column.heading, justify="right" if column.right else "left", no_wrap=True)
-        if bars and column.title == "peak":
+        if bars and column.main:
             table.add_column("")
     for row in made.rows:
         table.add_row(*_cells(made, row, kept, bars), style=_style(row))
@@ -74,9 +115,9 @@ def _table(made: Sheet, shown: Set[int]) -> Table:
 
 def _cells(made: Sheet, row: Row, kept: Sequence[int], bars: bool) -> Iterable[Text]:
     for at in kept:
-        title, words = made.columns[at].title, row.words[at]
+        words = row.words[at]
         yield Text(words, style="strike" if row.struck and made.columns[at].claim else "")
-        if bars and title == "peak":
+        if bars and made.columns[at].main:
             yield Text(bar(row.share or 0.0), style="green" if row.first else "blue")
 
 
@@ -160,6 +201,12 @@ def as_markdown(summary: RunSummary) -> str:
     blocks = [f"# {summary.name}"]
     explained: set[str] = set()
     blocks += [f"> **{finding.check}**: {finding.seen}; {finding.why}. {finding.remedy}." for finding in summary.findings]
+    if len(summary.scenarios) > 1:
+        blocks.append(f"## Decision matrix: {MATRIX_QUESTION}")
+        for made in matrix_sheets(summary):
+            blocks += [f"**{_escaped(made.verdict)}**"] if made.verdict else []
+            blocks.append(_markdown_table(made.columns, made.rows))
+            blocks += _markdown_list(note.said for note in made.notes)
     for scenario in summary.scenarios:
         made = sheet(summary, scenario)
         blocks += [
@@ -172,6 +219,10 @@ def as_markdown(summary: RunSummary) -> str:
         if opened.rows:
             blocks += [f"### {made.scenario}, open loop", _markdown_table(opened.columns, opened.rows)]
             blocks += _markdown_list(_notes(opened.notes, explained))
+    foretold = prediction_sheet(summary)
+    if foretold.rows:
+        blocks += [f"## Predictions: {PREDICTIONS_QUESTION}", _markdown_table(foretold.columns, foretold.rows)]
+        blocks += _markdown_list(note.said for note in foretold.notes)
     blocks += [_escaped(line) for line in small_print(summary) if line]
     return "\n\n".join(blocks) + "\n"
 
@@ -192,7 +243,7 @@ def _markdown_cell(column: Column, words: str, row: Row) -> str:
     escaped = _escaped(words)
     if row.struck and column.claim:
         return f"~~{escaped}~~"
-    return f"**{escaped}**" if row.first and column.title in ("model", "peak") else escaped
+    return f"**{escaped}**" if row.first and (column.main or column.title == "model") else escaped
 
 
 def _escaped(words: str) -> str:

@@ -7,13 +7,26 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.amounts import digits, duration, latency, margin, rate, size
+from benchmarks.amounts import digits, duration, latency, margin, percent, rate, size
+from benchmarks.metrics import is_plain, shown
 from benchmarks.objective import CANNOT
-from benchmarks.summaries import CellSummary, Estimate, Finding, Quantile, RunSummary, ScenarioSummary, Standing
+from benchmarks.summaries import (
+    CellSummary,
+    Estimate,
+    Finding,
+    MeasureSummary,
+    Quantile,
+    Reason,
+    RunSummary,
+    ScenarioSummary,
+    Standing,
+)
 from benchmarks.tails import name
 
 NOTHING = "–"
+FURTHER = 8  # how gladly columns of further measures are left out of a narrow terminal
 NAMED_AT_MOST = 3  # models in one note
+FOLDED = 14  # characters of a title in one line
 _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -26,6 +39,7 @@ class Column:
     spare: int = 0
     right: bool = True
     claim: bool = False
+    main: bool = False  # what the table ranks by
 
     @property
     def title(self) -> str:
@@ -71,8 +85,7 @@ def sheet(summary: RunSummary, scenario: ScenarioSummary) -> Sheet:
     columns = [
         Column("#", right=False),
         Column("model", right=False),
-        Column("peak", claim=True),
-        Column("of the best", right=False, claim=True),
+        *_main_columns(scenario.measures),
         Column("connections", spare=5),
         Column(f"capacity at\n{summary.objective}", claim=True) if summary.objective else Column("p99 at\nhalf peak", spare=1),
         Column("CPU per\nrequest", spare=2),
@@ -80,37 +93,63 @@ def sheet(summary: RunSummary, scenario: ScenarioSummary) -> Sheet:
     ]
     if _knees(scenario.standings):
         columns.append(Column("knee", spare=7))
+    columns += [Column(_folded(measure.title), spare=FURTHER, claim=True) for measure in scenario.measures[1:]]
+    if _collected(cells):
+        columns += [Column("collections\nper 1,000", spare=9), Column("time in\ncollections", spare=9)]
+    at_common = 6 + bool(scenario.measures)
     if common:
-        columns.insert(6, Column(f"{_ranking_quantile(common)} at\n{rate(common[0].level.rate_per_s or 0.0)}", spare=3))
+        columns.insert(at_common, Column(f"{_ranking_quantile(common)} at\n{rate(common[0].level.rate_per_s or 0.0)}", spare=3))
     raised, notes = _marks(scenario.standings, cells)
-    rows = [
-        _row(standing, scenario.standings, cells, common, raised, bool(summary.objective)) for standing in scenario.standings
-    ]
+    rows = [_row(standing, scenario, cells, common, raised, bool(summary.objective)) for standing in scenario.standings]
     return Sheet(
         scenario=scenario.scenario,
         question=scenario.question,
         columns=tuple(columns),
         rows=tuple(rows),
-        notes=(*notes, *_capacity_notes(scenario.standings), *_insufficient(scenario.standings, common)),
+        notes=(*notes, *_capacity_notes(scenario.standings), *_insufficient(scenario.standings, common), *_untold(scenario)),
         verdict=scenario.verdict,
     )
 
 
+def _main_columns(measures: Sequence[MeasureSummary]) -> list[Column]:
+    """What the table ranks by, and how far each is from the best; where that is not the peak, the peak too."""
+    of_the_best = Column("of the best", right=False, claim=True)
+    if not measures:
+        return [Column("peak", claim=True, main=True), of_the_best]
+    return [Column(_folded(measures[0].title), claim=True, main=True), of_the_best, Column("peak", spare=3, claim=True)]
+
+
+def _folded(title: str) -> str:
+    """A title in two lines as equally long as can be, if it is long."""
+    words = title.split()
+    if len(title) <= FOLDED or len(words) == 1:
+        return title
+    halves = [(" ".join(words[:at]), " ".join(words[at:])) for at in range(1, len(words))]
+    return "\n".join(min(halves, key=lambda half: max(map(len, half))))
+
+
+def _collected(cells: Iterable[CellSummary]) -> bool:
+    """Whether anybody counted garbage collections."""
+    return any(cell.collections_per_1000 is not None for cell in cells)
+
+
 def _row(
     standing: Standing,
-    standings: Sequence[Standing],
+    scenario: ScenarioSummary,
     cells: Sequence[CellSummary],
     common: Sequence[CellSummary],
     raised: dict[str, str],
     searched: bool,
 ) -> Row:
+    standings, measures = scenario.standings, scenario.measures
     own = [cell for cell in cells if cell.model == standing.model]
     peak = next((cell for cell in own if cell.level.label == standing.peak_level), None)
     words = [
         shared_rank(standing.rank, [other.rank for other in standings]),
         standing.model + _signs(standing, raised),
-        _peak(standing),
+        *([_result(standing, 0, scenario)] if measures else [_peak(standing)]),
         _of_the_best(standing.relative, standing.rank),
+        *([_peak(standing)] if measures else []),
         str(peak.level.connections) if peak else NOTHING,
         _capacity(standing) if searched else latency(standing.p99),
         _cpu(peak),
@@ -118,8 +157,13 @@ def _row(
     ]
     if _knees(standings):
         words.append(_knee(standing))
+    words += [_result(standing, at, scenario) for at in range(1, len(measures))]
+    if _collected(cells):
+        words += _collections(peak)
     if common:
-        words.insert(6, _at_common_rate(next((cell for cell in common if cell.model == standing.model), None), common))
+        words.insert(
+            6 + bool(measures), _at_common_rate(next((cell for cell in common if cell.model == standing.model), None), common)
+        )
     return Row(
         words=tuple(words),
         share=standing.relative.value if standing.relative else None,
@@ -136,9 +180,34 @@ def shared_rank(rank: int | None, ranks: Iterable[int | None]) -> str:
     return f"{rank}=" if sum(other == rank for other in ranks) > 1 else str(rank)
 
 
+def _result(standing: Standing, at: int, scenario: ScenarioSummary) -> str:
+    """What a measure says of a model, with its interval; in few words why it says nothing."""
+    if standing.failed or at >= len(standing.results):
+        return "failed"
+    result = standing.results[at]
+    if result.reason in _IN_A_WORD:
+        return _IN_A_WORD[result.reason]
+    if result.value is None:
+        return NOTHING
+    said = f"{shown(result.value.value, scenario.measures[at].unit)} {margin(result.value)}".rstrip()
+    if at == 0 or result.rank is None:
+        return said
+    ranks = [other.results[at].rank for other in scenario.standings if at < len(other.results)]
+    return f"{said} ({shared_rank(result.rank, ranks)})"
+
+
+_IN_A_WORD: dict[Reason, str] = {"failed": "failed", "overloaded": "overloaded", "cannot": "cannot", "unknown": "can't tell"}
+
+
+def _collections(peak: CellSummary | None) -> list[str]:
+    if peak is None or peak.collections_per_1000 is None or peak.pause_share is None:
+        return [NOTHING, NOTHING]
+    return [digits(peak.collections_per_1000, 2), percent(peak.pause_share) if peak.pause_share else "0"]
+
+
 def _peak(standing: Standing) -> str:
     if standing.peak_per_s is None:
-        return "failed"
+        return "failed" if standing.failed else NOTHING
     return f"{rate(standing.peak_per_s.value)} {margin(standing.peak_per_s)}".rstrip()
 
 
@@ -201,7 +270,9 @@ def _capacity_notes(standings: Iterable[Standing]) -> list[Note]:
 
 def _common_rate(cells: Iterable[CellSummary]) -> list[CellSummary]:
     """The cells of the lowest rate that was offered to all alike: the one that most can carry."""
-    offered = [cell for cell in cells if cell.level.rate_per_s is not None and cell.level.share is None]
+    offered = [
+        cell for cell in cells if cell.level.rate_per_s is not None and cell.level.share is None and is_plain(cell.level)
+    ]
     lowest = min((cell.level.rate_per_s or 0.0 for cell in offered), default=None)
     return [cell for cell in offered if cell.level.rate_per_s == lowest]
 
@@ -289,6 +360,18 @@ def _insufficient(standings: Sequence[Standing], common: Sequence[CellSummary]) 
     for model, why in missing:
         kinds.setdefault(re.sub(r"[\d.,]+", "#", why), []).append((model, why))
     return [Note(f"Insufficient: {same[0][1]} ({_models(same)}).") for same in kinds.values()]
+
+
+def _untold(scenario: ScenarioSummary) -> list[Note]:
+    """Why measures say nothing of models that did not fail; those together whose reasons differ in numbers only."""
+    kinds: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for at, measure in enumerate(scenario.measures):
+        for standing in scenario.standings:
+            result = standing.results[at] if at < len(standing.results) and not standing.failed else None
+            if result and result.reason and result.reason != "struck":
+                key = measure.title, re.sub(r"[\d.,]+\S*", "#", f"{result.reason} {result.why}")
+                kinds.setdefault(key, []).append((standing.model, f"{_IN_A_WORD[result.reason]}: {result.why}"))
+    return [Note(f"No {title}: {same[0][1]} ({_models(same)}).") for (title, _), same in kinds.items()]
 
 
 def _models(same: Sequence[tuple[str, str]]) -> str:

@@ -326,8 +326,10 @@ def server_facts(model: str) -> ServerFacts:
     return ServerFacts(4242, 40000, MODELS[model].slots, ["python", "-m", "servers", model], 0.2, 0.05, 0, *keepalive)
 
 
-def record(model: str, scenario: str, block: int = 0, **changes: object) -> VisitRecord:
+def record(model: str, scenario: str, block: int = 0, windows: list[Window] | None = None, **changes: object) -> VisitRecord:
     """One visit in calm weather: every level of the scenario. The changes are those of the record."""
+    if windows is None:
+        windows = [window(model, scenario, level, block) for level in levels(scenario)]
     made = VisitRecord(
         schema=SCHEMA,
         plan=VisitPlan(model, scenario, block, block),
@@ -340,7 +342,7 @@ def record(model: str, scenario: str, block: int = 0, **changes: object) -> Visi
         after=CALM,
         weather_changed=False,
         outside=Outside(4.0, 2, 5_010_000_000, 5_000_000_000),
-        windows=[window(model, scenario, level, block) for level in levels(scenario)],
+        windows=windows,
         probes=[],
         failure=None,
     )

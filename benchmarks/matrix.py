@@ -1,0 +1,164 @@
+"""The decision matrix: every model in every scenario as its ratio to the best, or a letter for why there is none.
+
+A column is what a scenario ranks by; a further measure has one of its own if it has a short name. The ratio is 1 for the best
+and the smaller the worse, whichever way is better, so that all columns are read alike. Who cannot be told apart from the best
+is tied with it, whatever the ratio's digits.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from benchmarks.nouns import served_by
+from benchmarks.summaries import CellSummary, Estimate, Reason, RunSummary, ScenarioSummary, Standing
+
+Code = str
+CODES: dict[Reason, tuple[Code, str]] = {
+    "failed": ("F", "failed: no visit was usable"),
+    "struck": ("S", "struck: a check does not believe its numbers"),
+    "overloaded": ("O", "overloaded: it could not carry that load, so it has no response time"),
+    "cannot": ("C", "cannot: it holds too few connections"),
+    "unknown": ("?", "can't be told: too few requests or visits, too many unanswered, or the engine stood still"),
+}
+MARKED = "marked: true, but to be read with its remarks"
+ABSENT = "–"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A model in a column: its ratio to the best, or why there is none."""
+
+    ratio: float | None
+    best: bool  # it is the best, or cannot be told apart from it
+    alone: bool  # and nobody else is
+    code: Code  # empty where there is a ratio that counts
+    why: str
+    marks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixColumn:
+    """A column: its scenario, which of its measures if there are several columns, and who is in it."""
+
+    scenario: str
+    measure: str
+    places: dict[str, Place]
+
+    @property
+    def title(self) -> str:
+        """The scenario's name, with the measure's where that is needed."""
+        return f"{self.scenario} {self.measure}" if self.measure else self.scenario
+
+    @property
+    def winners(self) -> list[str]:
+        """Who is best, or tied."""
+        return [model for model, place in self.places.items() if place.best]
+
+
+def columns(summary: RunSummary) -> list[MatrixColumn]:
+    """The columns of a run, scenario by scenario."""
+    return [column for scenario in summary.scenarios for column in _columns(summary, scenario)]
+
+
+def models(summary: RunSummary) -> list[str]:
+    """Everybody with a standing anywhere, as they come."""
+    return list(dict.fromkeys(standing.model for scenario in summary.scenarios for standing in scenario.standings))
+
+
+def with_variants(ordered: Sequence[str]) -> list[str]:
+    """The same models, variants right below the model that they vary."""
+    first = {model: at for at, model in reversed(list(enumerate(ordered)))}
+    heads = [first.get(served_by(model), at) for at, model in enumerate(ordered)]
+    order = sorted(range(len(ordered)), key=lambda at: (heads[at], ordered[at] != served_by(ordered[at]), at))
+    return [ordered[at] for at in order]
+
+
+def _columns(summary: RunSummary, scenario: ScenarioSummary) -> Iterable[MatrixColumn]:
+    if not scenario.measures:
+        own = [cell for cell in summary.cells if cell.scenario == scenario.scenario]
+        yield MatrixColumn(scenario.scenario, "", _placed({s.model: _by_peak(s, own) for s in scenario.standings}))
+        return
+    shown = [at for at, measure in enumerate(scenario.measures) if at == 0 or measure.short]
+    for at in shown:
+        measure = scenario.measures[at]
+        places = {s.model: _by_result(s, at) for s in scenario.standings}
+        yield MatrixColumn(scenario.scenario, measure.short if len(shown) > 1 else "", _placed(places))
+
+
+# What a model is worth in a column, before it is known whether others share the first place.
+_Worth = tuple[int | None, Estimate | None, Reason, str, tuple[str, ...]]
+
+
+def _by_peak(standing: Standing, cells: Iterable[CellSummary]) -> _Worth:
+    if standing.failed:
+        return None, None, "failed", standing.failed, ()
+    if standing.struck:
+        return None, None, "struck", standing.struck, ()
+    at_peak = (cell for cell in cells if (cell.model, cell.level.label) == (standing.model, standing.peak_level))
+    marks = dict.fromkeys(found.check for cell in at_peak for found in cell.findings if found.severity == "mark")
+    reason: Reason = "" if standing.relative else "unknown"
+    return standing.rank, standing.relative, reason, "nothing links it to the others", tuple(marks)
+
+
+def _by_result(standing: Standing, at: int) -> _Worth:
+    if standing.failed or at >= len(standing.results):
+        return None, None, "failed", standing.failed or "no visit was usable", ()
+    result = standing.results[at]
+    return result.rank, result.relative, result.reason, result.why, tuple(result.marks)
+
+
+def _placed(worths: dict[str, _Worth]) -> dict[str, Place]:
+    first = [model for model, worth in worths.items() if worth[0] == 1]
+    return {model: _place(worth, model in first, len(first) == 1) for model, worth in worths.items()}
+
+
+def _place(worth: _Worth, best: bool, alone: bool) -> Place:
+    rank, relative, reason, why, marks = worth
+    if reason or relative is None:
+        return Place(None, False, False, CODES[reason or "unknown"][0], why, marks)
+    return Place(relative.value, best, best and alone, "", "" if rank else "too few visits to rank anybody", marks)
+
+
+def ratio_in_words(value: float) -> str:
+    """Four characters at most: "1.00", "0.97", ".024" where two decimals would say nothing."""
+    if value >= 0.0995:
+        return f"{value:.2f}" if value < 9.995 else f"{value:.0f}"
+    return f"{value:.2g}".lstrip("0") if value >= 0.00095 else "<.001"
+
+
+def words(place: Place | None) -> str:
+    """A place in a table: the ratio, with "=" before it where several share the best place; "*" after it where marked."""
+    if place is None:
+        return ABSENT
+    if place.ratio is None:
+        return place.code
+    tie = "=" if place.best and not place.alone else ""
+    return f"{tie}{ratio_in_words(place.ratio)}{'*' if place.marks else ''}"
+
+
+def explained(shown: Sequence[MatrixColumn]) -> list[tuple[Code, str]]:
+    """The letters that occur in these columns, and what they stand for."""
+    used = {place.code for column in shown for place in column.places.values()}
+    return [(code, said) for code, said in CODES.values() if code in used]
+
+
+def answer(shown: Sequence[MatrixColumn]) -> str:
+    """Who is best alone, or tied, in how many columns; where there are few, in which."""
+    wins: dict[str, list[str]] = {}
+    alone: dict[str, int] = {}
+    for column in shown:
+        for model in column.winners:
+            wins.setdefault(model, []).append(column.title)
+            alone[model] = alone.get(model, 0) + (len(column.winners) == 1)
+    if not wins:
+        return "no model could be ranked"
+    best = sorted(wins, key=lambda model: (-len(wins[model]), -alone[model]))
+    few = len(shown) <= 4
+    clauses = [
+        f"{model} in {', '.join(wins[model])}" if few else f"{model} in {len(wins[model])} ({alone[model]} alone)"
+        for model in best[:4]
+    ]
+    more = f", and {len(best) - 4} more in some" if len(best) > 4 else ""
+    never = len({model for column in shown for model in column.places} - set(wins))
+    nowhere = f"; {never} in none" if never and not few else ""
+    of = "" if few else f"of {len(shown)} columns, "
+    return f"{of}best or tied for best: {', '.join(clauses)}{more}{nowhere}"

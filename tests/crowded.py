@@ -1,0 +1,193 @@
+"""A large run without a server: seventeen models and variants in two dozen scenarios, most of them with measures of their own.
+
+Its scenarios are those of `factories` under many names: some rank by a response time at a common rate, of one label among
+several; some hold idle connections, some are overloaded, one recovers. The imagined machine serves them all as it serves hello.
+"""
+
+import functools
+from dataclasses import replace
+
+import factories
+
+from benchmarks.analyse import summarise
+from benchmarks.nouns import (
+    Beside,
+    ClassResult,
+    Level,
+    LoadResult,
+    Measure,
+    Metric,
+    Prediction,
+    Request,
+    RunFacts,
+    VisitPlan,
+    VisitRecord,
+    Window,
+)
+from benchmarks.summaries import RunSummary
+
+KINDS = {  # of model names: which imagined model serves
+    "asyncio_protocol": "asyncio_protocol",
+    "asyncio_streams": "asyncio_streams",
+    "asyncio_threads": "asyncio_streams",
+    "asyncio_uvloop": "asyncio_protocol",
+    "epoll_loop": "epoll_loop",
+    "epoll_loop~python3.13": "epoll_loop",
+    "gevent_greenlets": "gevent_greenlets",
+    "gevent_prefork": "gevent_greenlets",
+    "poll_loop": "select_loop",
+    "prefork": "prefork",
+    "prefork_epoll": "prefork",
+    "prefork_threads": "thread_pool",
+    "prefork~32 workers": "prefork",
+    "select_loop": "select_loop",
+    "thread_per_connection": "thread_per_connection",
+    "thread_pool": "thread_pool",
+    "trio_nursery": "asyncio_streams",
+}
+PLAIN = (
+    "hello",
+    "churn",
+    "idle",
+    "cpu",
+    "cpu-20ms",
+    "cpu-fine",
+    "wait",
+    "wait-100ms",
+    "wait-lognormal",
+    "download-1MiB",
+    "rest",
+)
+MIXED = (
+    "mixed",
+    "mixed-blocking",
+    "slow_clients",
+    "upload",
+    "proxy",
+    "websocket",
+    "templates",
+    "json",
+    "static-small",
+    "chunked",
+)
+RATE = 20_000.0
+IDLE = Beside("idle", 100)
+COMMON, CROWDED = Level("open", 64, rate_per_s=RATE), Level("open", 64, rate_per_s=RATE, beside=IDLE)
+OVER = Level("open", 64, share=1.5)
+FALLING = Level("open", 64, share=1.5, then_share=0.3)
+VISITS = 3
+
+SMALL = Measure("p90 of hello among work", Metric("p90", COMMON.label, "hello"), "less", "hello")
+HELD = Measure("memory of an idle connection", Metric("held memory", CROWDED.label), "less", "memory")
+BESIDE = Measure("p50 beside idle connections", Metric("p50", CROWDED.label), "less", "p50")
+RECOVERY = Measure("time to recover", Metric("recovery", FALLING.label), "less")
+PEAK = Measure("goodput", Metric("rate"))
+FIRST = Prediction(
+    "readiness loops", ("epoll_loop", "select_loop", "absent"), "they answer at once", "DESIGN", SMALL.metric, most=1e6
+)
+SECOND = Prediction("processes", ("prefork",), "more than epoll", "a guess", PEAK.metric, least=1.5, of="epoll_loop")
+SCENARIOS = {
+    **{name: replace(factories.SCENARIOS["hello"], question=f"How well does it do {name}?") for name in PLAIN},
+    **{
+        name: replace(
+            factories.SCENARIOS["hello"],
+            mix=(Request("/hello", label="hello"), Request("/cpu/20", label="work")),
+            measures=(SMALL, PEAK),
+            predictions=(FIRST, SECOND),
+        )
+        for name in MIXED
+    },
+    "crowd": replace(factories.SCENARIOS["hello"], beside=(IDLE,), measures=(BESIDE, HELD)),
+    "overload": replace(
+        factories.SCENARIOS["hello"],
+        measures=(Measure("goodput at 150%", Metric("rate", OVER.label, by=Metric("rate"))),),
+    ),
+    "recovery": replace(
+        factories.SCENARIOS["hello"], recovery=(1.5, 0.3), measures=(RECOVERY,)
+    ),
+}  # fmt: skip
+
+
+def levels(scenario: str) -> list[Level]:
+    """The levels of a scenario: few, so that the run is made quickly."""
+    plain = [Level("closed", 16), Level("closed", 64), Level("open", 64, share=0.5), COMMON]
+    return plain + {"crowd": [CROWDED], "overload": [OVER], "recovery": [FALLING]}.get(scenario, [])
+
+
+def window(model: str, scenario: str, level: Level, block: int) -> Window:
+    """One level of one visit, with classes, companions and slow steps where the scenario has them."""
+    kind = KINDS[model]
+    plain = replace(level, beside=None, then_share=None)
+    made = factories.window(kind, "hello", plain, seed=block * 1_000 + sum(model.encode()) % 97 + 7 * sum(scenario.encode()))
+    load = made.load
+    if SCENARIOS[scenario].mix:
+        load = replace(load, classes=classes(load))
+    server = replace(made.server, socket_bytes=1_000_000, collections=(20, 2, 0), pause_ns=2_000_000, longest_pause_ns=900_000)
+    if level.beside:
+        held = min(factories.MODELS[kind].slots, IDLE.count)
+        load = replace(load, companions={"open": held, "refused": IDLE.count - held, "lost": 0, "served": held})
+        each = 3_000 * (1 + sum(model.encode()) % 5) + 50 * block
+        server = replace(server, socket_bytes=1_000_000 + 9_000 * held, uss_bytes=server.uss_bytes + each * held)
+    if level.then_share:
+        load = recovering(load, sum(model.encode()) % 7)
+    return Window(level, load, server, made.delayed_acks)
+
+
+def classes(load: LoadResult) -> dict[str, ClassResult]:
+    """Two labels: half of the requests each, the histograms of all."""
+    half = load.completed // 2
+    first = ClassResult(load.intended // 2, half, 0, load.response, load.service, load.censored)
+    second = replace(first, intended=load.intended - load.intended // 2, completed=load.completed - half)
+    return {"hello": first, "work": second}
+
+
+def recovering(load: LoadResult, steps: int) -> LoadResult:
+    """Two seconds in steps of 100 ms, the first `steps` after the middle slow."""
+    each = [load.completed // 20] * 19
+    completed = [*each, load.completed - sum(each)]
+    slow = [0] * 5 + [count // 2 for count in completed[5 : 10 + steps]] + [0] * (10 - steps)
+    series = replace(load.series, completed=completed, errors=[0] * 20, worst_ns=[1_000_000] * 20, slow=slow)
+    return replace(load, seconds=2.0, series=series)
+
+
+def record(model: str, scenario: str, block: int) -> VisitRecord:
+    """One visit."""
+    windows = [window(model, scenario, level, block) for level in levels(scenario)]
+    facts = factories.server_facts(KINDS[model])
+    plan = VisitPlan(model, scenario, block, block)
+    return factories.record("epoll_loop", "hello", block, windows, plan=plan, server=facts)
+
+
+def failed(model: str, scenario: str, block: int) -> VisitRecord:
+    """A visit whose server never came up."""
+    made = factories.failed_record(KINDS[model], "hello", block)
+    return replace(made, plan=VisitPlan(model, scenario, block, block))
+
+
+def run(scenarios: tuple[str, ...] = tuple(SCENARIOS), models: tuple[str, ...] = tuple(KINDS), **changes: object) -> RunFacts:
+    """run.json of that run."""
+    made = factories.run(models=models, scenarios=scenarios, visits=dict.fromkeys(scenarios, VISITS), **changes)
+    captions = {model: factories.MODELS[kind].caption for model, kind in KINDS.items()} | {
+        name: f"{name}." for name in SCENARIOS
+    }
+    return replace(made, scenarios={name: SCENARIOS[name] for name in scenarios}, captions=captions)
+
+
+@functools.cache
+def records(scenarios: tuple[str, ...], models: tuple[str, ...]) -> tuple[VisitRecord, ...]:
+    """All visits: of one model those of one scenario failed."""
+    return tuple(
+        failed(model, scenario, block) if (model, scenario) == ("trio_nursery", "rest") else record(model, scenario, block)
+        for scenario in scenarios
+        for model in models
+        for block in range(VISITS)
+    )
+
+
+@functools.cache
+def summary(scenarios: tuple[str, ...] = tuple(SCENARIOS), models: tuple[str, ...] = tuple(KINDS)) -> RunSummary:
+    """The whole run, or part of it."""
+    return summarise(run(scenarios, models), records(scenarios, models), {"cpu_model": "Imagined CPU at 3 GHz"})
+
+
+FEW = ("epoll_loop", "prefork", "prefork~32 workers", "thread_pool", "select_loop")
