@@ -5,7 +5,7 @@ Here they are listed and saved: SVG with its text as text, PNG at 1600 × 900, o
 depends on the summary alone: no date, no random names inside.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,14 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from benchmarks.charts import capacity, cpu, memory, overview, response, tail, throughput, timeline
-from benchmarks.charts._cells import only
+from benchmarks.charts import capacity, cpu, matrix, memory, overview, response, tail, throughput, timeline
+from benchmarks.charts._cells import models, only
 from benchmarks.charts._page import DPI
 from benchmarks.charts._style import DARK, LIGHT, Theme
-from benchmarks.summaries import RunSummary
+from benchmarks.summaries import RunSummary, ScenarioSummary
 
 THEMES = (LIGHT, DARK)
+CROWD = 10  # models, whose names still fit beside a panel of half a page's height
 SAVING: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: searchable, selectable, small
     "svg.hashsalt": "servebench",  # the names inside an SVG are the same each time
@@ -37,14 +38,17 @@ class Chart:
     draw: Callable[[RunSummary, Theme], Figure]
     scenarios_per_page: int = 0
     wanted: Callable[[RunSummary], bool] = lambda _: True
+    crowded: int = 0  # how many scenarios fit on a page where models are more than `CROWD`; 0: as many as else
+    room: Callable[[ScenarioSummary], int] = lambda _: 1  # how many places of a page a scenario takes
 
 
 CHARTS = (
-    Chart("overview", overview.QUESTION, overview.draw),
-    Chart("throughput", throughput.QUESTION, throughput.draw, 6),
+    Chart("matrix", matrix.QUESTION, matrix.draw, matrix.COLUMNS, room=matrix.columns_of),
+    Chart("overview", overview.QUESTION, overview.draw, 6),
+    Chart("throughput", throughput.QUESTION, throughput.draw, 6, crowded=3),
     Chart("response", response.QUESTION, response.draw, 1),
     Chart("capacity", capacity.QUESTION, capacity.draw, 3, capacity.wanted),
-    Chart("tail", tail.QUESTION, tail.draw, 6),
+    Chart("tail", tail.QUESTION, tail.draw, 6, crowded=3),
     Chart("cpu", cpu.QUESTION, cpu.draw, 3),
     Chart("memory", memory.QUESTION, memory.draw),
     Chart("timeline", timeline.QUESTION, timeline.draw, 3),
@@ -68,15 +72,29 @@ def draw(summary: RunSummary, directory: Path) -> list[Path]:
 
 def pages(chart: Chart, summary: RunSummary) -> Iterator[tuple[str, RunSummary]]:
     """The pages of a chart: the name of each and the part of the summary that it shows."""
-    size = chart.scenarios_per_page
-    if not size or len(summary.scenarios) <= size:
+    size = chart.crowded if chart.crowded and len(models(summary)) > CROWD else chart.scenarios_per_page
+    whole = sum(map(chart.room, summary.scenarios))
+    if not size or whole <= size:
         yield chart.name, summary
         return
-    count = -(-len(summary.scenarios) // size)
-    fair = -(-len(summary.scenarios) // count)  # 4 scenarios on two pages are 2 and 2, not 3 and 1
-    for number in range(count):
+    fair = -(-whole // -(-whole // size))  # 4 scenarios on two pages are 2 and 2, not 3 and 1
+    for number, part in enumerate(_cut(summary.scenarios, chart.room, fair)):
         suffix = f"-{number + 1}" if number else ""
-        yield chart.name + suffix, only(summary, summary.scenarios[number * fair : (number + 1) * fair])
+        yield chart.name + suffix, only(summary, part)
+
+
+def _cut(
+    scenarios: Sequence[ScenarioSummary], room: Callable[[ScenarioSummary], int], size: int
+) -> Iterator[list[ScenarioSummary]]:
+    """The scenarios in parts that take so many places at most, or are one scenario that takes more."""
+    part: list[ScenarioSummary] = []
+    for scenario in scenarios:
+        if part and sum(map(room, part)) + room(scenario) > size:
+            yield part
+            part = []
+        part.append(scenario)
+    if part:
+        yield part
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:

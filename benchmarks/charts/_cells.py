@@ -7,7 +7,9 @@ from dataclasses import replace
 from benchmarks import amounts
 from benchmarks.charts import _words as words
 from benchmarks.charts._style import family_rank
+from benchmarks.metrics import is_plain
 from benchmarks.summaries import CellSummary, Estimate, Finding, Quantile, RunSummary, ScenarioSummary, Standing
+from benchmarks.verdict import number_of
 
 HALF = 0.5  # of a model's own peak: the load at which tails are compared
 
@@ -30,14 +32,23 @@ def only(summary: RunSummary, scenarios: Sequence[ScenarioSummary]) -> RunSummar
 
 
 def closed(summary: RunSummary, scenario: str, model: str) -> list[CellSummary]:
-    """A model's closed-loop cells in a scenario, fewest connections first."""
-    cells = (c for c in summary.cells if c.scenario == scenario and c.model == model and c.level.loop == "closed")
-    return sorted(cells, key=lambda cell: cell.level.connections)
+    """A model's closed-loop cells in a scenario, fewest connections first: kept ones, and of several rounds the last."""
+    last: dict[int, CellSummary] = {}
+    for cell in _closed_of_all_sorts(summary, scenario, model):
+        known = last.get(cell.level.connections)
+        if is_plain(cell.level) and (known is None or known.level.round < cell.level.round):
+            last[cell.level.connections] = cell
+    return [last[connections] for connections in sorted(last)]
+
+
+def _closed_of_all_sorts(summary: RunSummary, scenario: str, model: str) -> list[CellSummary]:
+    return [c for c in summary.cells if c.scenario == scenario and c.model == model and c.level.loop == "closed"]
 
 
 def opened(summary: RunSummary, scenario: str, model: str) -> list[CellSummary]:
-    """A model's open-loop cells in a scenario, least offered first; cells that never ran are left out."""
-    cells = (c for c in summary.cells if c.scenario == scenario and c.model == model and c.level.loop == "open")
+    """A model's open-loop cells in a scenario, least offered first; without those that never ran, bursts and companions."""
+    own = (c for c in summary.cells if c.scenario == scenario and c.model == model and c.level.loop == "open")
+    cells = (cell for cell in own if is_plain(cell.level))
     return sorted((c for c in cells if offered(c) is not None), key=lambda cell: offered(cell) or 0.0)
 
 
@@ -55,7 +66,7 @@ def at_half_peak(summary: RunSummary, scenario: str, model: str) -> CellSummary 
 
 def at_peak(summary: RunSummary, scenario: str, standing: Standing) -> CellSummary | None:
     """The closed cell at which a model reached its peak; where that is not in the summary, the best that is."""
-    found = [cell for cell in closed(summary, scenario, standing.model) if cell.rate_per_s]
+    found = [cell for cell in _closed_of_all_sorts(summary, scenario, standing.model) if cell.rate_per_s]
     exact = next((cell for cell in found if cell.level.label == standing.peak_level), None)
     return exact or max(found, key=lambda cell: cell.rate_per_s.value if cell.rate_per_s else 0.0, default=None)
 
@@ -86,23 +97,45 @@ def believable(cell: CellSummary) -> bool:
 
 
 def winners(scenario: ScenarioSummary) -> list[Standing]:
-    """Those who share the first rank, highest peak first: one model, or several that the noise cannot tell apart."""
-    first = [s for s in scenario.standings if s.rank == 1 and s.peak_per_s is not None]
-    return sorted(first, key=_peak, reverse=True)
+    """Those who share the first rank, best first: one model, or several that the noise cannot tell apart."""
+    first = [s for s in scenario.standings if s.rank == 1 and number_of(s) is not None]
+    return sorted(first, key=_worth, reverse=True)
 
 
 def runners_up(scenario: ScenarioSummary) -> list[Standing]:
     """The ranked others, best first."""
-    rest = [s for s in scenario.standings if s.rank is not None and s.rank > 1 and s.peak_per_s is not None]
-    return sorted(rest, key=_peak, reverse=True)
+    rest = [s for s in scenario.standings if s.rank is not None and s.rank > 1 and number_of(s) is not None]
+    return sorted(rest, key=_worth, reverse=True)
+
+
+def _worth(standing: Standing) -> float:
+    """What to sort by: the peak, or the ratio to the best where something else ranks."""
+    return (standing.relative.value if standing.relative else 0.0) if standing.results else _peak(standing)
+
+
+def by_peak(scenario: ScenarioSummary) -> ScenarioSummary:
+    """The same scenario as if it ranked by peak: where it does not, those within the best one's interval share the place."""
+    if not scenario.measures:
+        return scenario
+    peaks = [s for s in scenario.standings if s.peak_per_s is not None]
+    most = max(peaks, key=_peak, default=None)
+    least = interval(most.peak_per_s)[0] if most and most.peak_per_s else 0.0
+    standings = [
+        replace(s, results=[], relative=None, rank=(1 if interval(s.peak_per_s)[1] >= least else 2) if s.peak_per_s else None)
+        for s in scenario.standings
+    ]
+    return replace(scenario, measures=[], standings=standings)
 
 
 def share_of_best(scenario: ScenarioSummary, standing: Standing) -> Estimate | None:
-    """A model's peak as a share of the best, with its interval; of the best itself it is 1. None without a number."""
-    if standing.peak_per_s is None:
-        return None
+    """A model's number as a share of the best, with its interval; of the best itself it is 1. None without a number.
+
+    The number is the peak, or what the scenario ranks by instead.
+    """
     if standing.relative is not None:
         return standing.relative
+    if standing.results or standing.peak_per_s is None:
+        return None
     ranked = winners(scenario)
     best = ranked[0] if ranked else max((s for s in scenario.standings if s.peak_per_s), key=_peak)
     peak = standing.peak_per_s

@@ -1,4 +1,4 @@
-"""The picture that opens the report: every model in every scenario, beside the best."""
+"""Every model in every scenario as a bar beside the best, with its interval and its visits."""
 
 import math
 
@@ -11,12 +11,14 @@ from benchmarks.charts import _panels as panels
 from benchmarks.charts import _words as words
 from benchmarks.charts._page import ANSWER, HEAD, LABEL, SMALL, Box, Page, clip_to, fit_name, width_px, wrapped
 from benchmarks.charts._style import Theme, look
+from benchmarks.metrics import shown
 from benchmarks.summaries import Estimate, RunSummary, ScenarioSummary, Standing
+from benchmarks.verdict import number_of
 
-QUESTION = "Which model for which workload?"
+QUESTION = "How far behind the best is each?"
 HEAD_PX = 84.0  # the scenario's name and question above its bars
 KEY = (
-    "bar: peak throughput, as a share of the best",
+    "bar: the number that ranks, as a share of the best",
     "solid: the best, and who cannot be told from it",
     "hatched: read with care, or no number",
     "p99: response time at half of its own peak",
@@ -102,11 +104,12 @@ def _name(page: Page, summary: RunSummary, model: str, row: Box, width: float) -
 
 def _head(page: Page, scenario: ScenarioSummary, column: Box) -> None:
     """The scenario's name over its question, and what its longest bar stands for."""
-    best = max((s.peak_per_s.value for s in scenario.standings if s.peak_per_s and s.rank), default=None)
+    first = cells.winners(scenario)
+    best = number_of(first[0]) if first else None
     points = ANSWER if column.width >= 150 else SMALL + 0.5
     name = clip_to(scenario.scenario, points, column.width, "bold")
     page.text(column.left, column.top + 22, name, points, weight="bold")
-    size = f"100% = {amounts.rate(best)}" if best else ""
+    size = f"100% = {_amount(scenario, best)}" if best else ""
     if width_px(size, SMALL) + width_px(name, ANSWER, "bold") + 16 <= column.width:
         page.text(column.right, column.top + 22, size, SMALL, colour=page.theme.muted, align="right")
     question = scenario.question or scenario.caption
@@ -130,8 +133,9 @@ def _column(page: Page, scenario: ScenarioSummary, column: Box, order: list[str]
         if standing is None:
             _no_number(page, cell, "not part of this scenario")
         elif model not in shares:
-            reason = standing.failed or "no visit was usable"
-            _no_number(page, cell, reason if column.width >= 150 else "failed")
+            result = standing.results[0] if standing.results and not standing.failed else None
+            reason = standing.failed or (result.why if result else "") or "no visit was usable"
+            _no_number(page, cell, reason if column.width >= 150 else (result.reason if result else "") or "failed")
         else:
             _bar(page, axes, standing, shares[model], cell)
             _figures(page, axes, scenario, standing, shares[model], cell)
@@ -174,7 +178,8 @@ def _figures(page: Page, axes: Axes, scenario: ScenarioSummary, standing: Standi
     page.text(x, middle, bold, LABEL, weight="bold", vertical="center")
     x += width_px(bold, LABEL, "bold") + 8
     tie = standing.rank == 1 and len(cells.winners(scenario)) > 1
-    details = [amounts.rate(standing.peak_per_s.value)] if cell.width >= ROOMY_PX and standing.peak_per_s else []
+    number = number_of(standing)
+    details = [_amount(scenario, number)] if cell.width >= ROOMY_PX and number else []
     doubt = [f"not ranked: {standing.struck}"] if standing.struck else [] if standing.rank else ["not ranked"]
     remarks = doubt + standing.marks
     below = [*_tail(standing), *remarks] if cell.width >= ROOMY_PX else remarks
@@ -185,6 +190,11 @@ def _figures(page: Page, axes: Axes, scenario: ScenarioSummary, standing: Standi
         y = middle + _thick(cell) / 2 + 18
         for i, line in enumerate(wrapped(" · ".join(below), SMALL, cell.width, most_lines=min(room, 2))):
             page.text(cell.left, y + 17 * i, line, SMALL, colour=page.theme.muted, vertical="center", boxed=True)
+
+
+def _amount(scenario: ScenarioSummary, number: Estimate) -> str:
+    """What a bar stands for: a rate, or whatever the scenario ranks by."""
+    return shown(number.value, scenario.measures[0].unit) if scenario.measures else amounts.rate(number.value)
 
 
 def _tail(standing: Standing) -> list[str]:

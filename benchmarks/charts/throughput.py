@@ -33,6 +33,7 @@ def answer(summary: RunSummary) -> str:
 
 
 def _most(scenario: ScenarioSummary) -> str:
+    scenario = cells.by_peak(scenario)
     first, rest = cells.winners(scenario), cells.runners_up(scenario)
     if not first or first[0].peak_per_s is None:
         return "no model could be ranked"
