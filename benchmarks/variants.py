@@ -18,7 +18,6 @@ _DIRECT = "direct"
 _MULTIPLES = (2, 4, 16)  # for each core of the server
 _TUNED = {  # models whose files don't say it themselves (`catalogue.tuned`)
     "gevent_prefork": ("workers", _MULTIPLES),
-    "prefork": ("workers", _MULTIPLES),
     "prefork_epoll": ("workers", _MULTIPLES),
     "prefork_threads": ("workers", _MULTIPLES),
     "thread_pool": ("threads", _MULTIPLES),

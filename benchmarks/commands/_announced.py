@@ -67,7 +67,7 @@ def _everybody(chosen: RunOptions) -> str:
     names = visited(chosen)
     varied = sum(name in chosen.variants for name in names)
     plain = len({served_by(name) for name in names}) + sum(map(is_twin, names))
-    return f"{plain} models" + (f" and {varied} variants" if varied else "")
+    return f"{plain} model{'s' * (plain != 1)}" + (f" and {varied} variant{'s' * (varied != 1)}" if varied else "")
 
 
 def _long(seconds: float) -> str:
