@@ -1,5 +1,6 @@
 """Models visited in more ways than one: their names, what differs, and the controls themselves."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -11,10 +12,11 @@ from contextlib import closing
 import pytest
 
 from benchmarks import catalogue, variants
-from benchmarks.launch import Server
+from benchmarks.launch import LaunchError, Server
 from benchmarks.nouns import Variant, served_by, variant_of
 from benchmarks.verify import verify
 
+CPUS = sorted(os.sched_getaffinity(0))[:1]
 PYTHONS = {"python3.12": ".venv-pythons/3.12.1/bin/python"}
 
 
@@ -71,12 +73,24 @@ def test_the_models_that_are_named_here_are_there():
     assert variant_of("epoll_loop", "direct") in variants.variants(models, {}, 1, control=True)
 
 
+def test_a_model_whose_package_is_not_there_fails_alone_and_says_so(tmp_path):
+    """As gevent is missing from the environment of an interpreter that it has no wheel for."""
+    blocked = tmp_path / "gevent"
+    blocked.mkdir()
+    (blocked / "__init__.py").write_text("raise ModuleNotFoundError(name='gevent')\n")
+    with pytest.raises(LaunchError) as caught:
+        Server("gevent_greenlets", CPUS, environment={"PYTHONPATH": str(tmp_path)})
+    assert "gevent_greenlets needs gevent, which is not installed" in caught.value.stderr
+    with Server("epoll_loop", CPUS, environment={"PYTHONPATH": str(tmp_path)}) as server:
+        assert server.facts.port
+
+
 # ---------------------------------------------------------------- the controls themselves
 
 
 @pytest.fixture(scope="module", params=sorted(variants.CONTROLS.values()))
 def control(request):
-    with Server("", [0], module=request.param) as server:
+    with Server("", CPUS, module=request.param) as server:
         yield server
     assert (server.facts.exit_status, server.facts.stderr) == (0, "")
 
@@ -89,7 +103,7 @@ def ask(port: int, data: bytes) -> bytes:
 
 
 def test_a_control_answers_hello_byte_for_byte_as_a_model_does(control):
-    with Server("epoll_loop", [0]) as model:
+    with Server("epoll_loop", CPUS) as model:
         hello = catalogue.scenario("hello")
         assert verify("127.0.0.1", control.facts.port, hello).digest == verify("127.0.0.1", model.facts.port, hello).digest
 
