@@ -37,16 +37,16 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class MatrixColumn:
-    """A column: its scenario, which of its measures if there are several columns, and who is in it."""
+    """A column: its scenario, the short name of its measure if that has one, and who is in it."""
 
     scenario: str
-    measure: str
+    short: str
     places: dict[str, Place]
 
     @property
     def title(self) -> str:
-        """The scenario's name, with the measure's where that is needed."""
-        return f"{self.scenario} {self.measure}" if self.measure else self.scenario
+        """What stands above it: the measure's short name, or the scenario's where that has none."""
+        return self.short or self.scenario
 
     @property
     def winners(self) -> list[str]:
@@ -81,7 +81,7 @@ def _columns(summary: RunSummary, scenario: ScenarioSummary) -> Iterable[MatrixC
     for at in shown:
         measure = scenario.measures[at]
         places = {s.model: _by_result(s, at) for s in scenario.standings}
-        yield MatrixColumn(scenario.scenario, measure.short if len(shown) > 1 else "", _placed(places))
+        yield MatrixColumn(scenario.scenario, measure.short, _placed(places))
 
 
 # What a model is worth in a column, before it is known whether others share the first place.

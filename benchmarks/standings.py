@@ -266,7 +266,7 @@ def _where(check: str, severity: Severity, cells: Sequence[CellSummary]) -> str:
     found = [cell.level for cell in cells if any((f.check, f.severity) == (check, severity) for f in cell.findings)]
     if len(found) == len(cells):
         return ""
-    closed = [cell.level for cell in cells if cell.level.loop == "closed"]
+    closed = [cell.level for cell in cells if cell.level.loop == "closed" and cell.level.keepalive and not cell.level.round]
     if found == closed[-len(found) :]:
         return f" from {found[0].connections}"
     return " at " + ", ".join(level.label for level in found) if len(found) <= 2 else f" at {len(found)} of {len(cells)} levels"

@@ -77,9 +77,9 @@ OVER = Level("open", 64, share=1.5)
 FALLING = Level("open", 64, share=1.5, then_share=0.3)
 VISITS = 3
 
-SMALL = Measure("p90 of hello among work", Metric("p90", COMMON.label, "hello"), "less", "hello")
-HELD = Measure("memory of an idle connection", Metric("held memory", CROWDED.label), "less", "memory")
-BESIDE = Measure("p50 beside idle connections", Metric("p50", CROWDED.label), "less", "p50")
+SMALL = Measure("p90 of hello among work", Metric("p90", COMMON.label, "hello"), "less")
+HELD = Measure("memory of an idle connection", Metric("held memory", CROWDED.label), "less", "idle memory")
+BESIDE = Measure("p50 beside idle connections", Metric("p50", CROWDED.label), "less", "p50 beside idle")
 RECOVERY = Measure("time to recover", Metric("recovery", FALLING.label), "less")
 PEAK = Measure("goodput", Metric("rate"))
 FIRST = Prediction(

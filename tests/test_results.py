@@ -165,7 +165,7 @@ def test_predictions_are_judged_for_the_models_of_the_run_and_printed():
 
 def test_the_matrix_has_a_column_for_each_first_measure_and_each_short_one():
     titles = [column.title for column in matrix.columns(summary())]
-    assert titles == ["hello", "mixed", "crowd p50", "crowd memory", "overload", "recovery"]
+    assert titles == ["hello", "mixed", "p50 beside idle", "idle memory", "overload", "recovery"]
 
 
 def test_each_place_is_a_ratio_to_the_best_or_a_reason():

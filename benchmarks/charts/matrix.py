@@ -32,7 +32,8 @@ HUE = "#0072B2"  # Okabe and Ito's blue, from strong to pale: its lightness alon
 STRONGEST, PALEST = 0.0, 0.9  # how much paper is mixed into it, for the best and for a tenth of that or less
 FLOOR = 0.1
 TIED, ALONE = "=", "●"  # before the number of those who share the best place, and of who has it alone
-HEADS_PX, STOREY_PX, KEY_PX, WIDEST_PX, HIGHEST_PX = 78.0, 36.0, 62.0, 170.0, 56.0
+KEY_PX, WIDEST_PX, HIGHEST_PX = 62.0, 170.0, 56.0
+LINE_PX, MOST_LINES, STOREY_PX = 14.5, 2, 46.0  # of the columns' heads; of those there are two storeys where they are wide
 MARK_PX = 7.0  # of a marked cell's right edge, hatched
 KEY = "1.00 = best of the column, smaller is worse everywhere"
 
@@ -46,15 +47,15 @@ def draw(summary: RunSummary, theme: Theme) -> Figure:
     if not shown or not order:
         page.text(page.body.left, page.body.top + 40, "No scenario was measured.", ANSWER)
         return page.figure
+    staggered = any(not _fits(column, page.body.width * 0.8 / len(shown) - 6) for column in shown)
     names_px = min(max(width_px(words.clipped(model), HEAD, "bold") for model in order) + 24, 300.0)
-    body = page.body.inset(left=names_px, top=HEADS_PX, bottom=KEY_PX)  # of heads there may be two storeys
+    body = page.body.inset(left=names_px, top=STOREY_PX * (1 + staggered) + 6, bottom=KEY_PX)
     column_px = min(body.width / len(shown), WIDEST_PX)
     row_px = min(body.height / len(order), HIGHEST_PX)
     grid = Box(body.left, body.top, column_px * len(shown), row_px * len(order))
     for model, row in zip(order, grid.rows(len(order)), strict=True):
         _name(page, model, Box(page.body.left, row.top, names_px, row.height), variant=served_by(model) in order)
     size = _size(shown, row_px, column_px)
-    staggered = any(not _fits(column, column_px - 4) for column in shown)
     for number, (column, box) in enumerate(zip(shown, grid.columns(len(shown)), strict=True)):
         _head(page, column, box, lifted=staggered and number % 2 == 0, room=2 * box.width if staggered else box.width)
         for model, row in zip(order, grid.rows(len(order)), strict=True):
@@ -89,22 +90,27 @@ def _name(page: Page, model: str, box: Box, *, variant: bool) -> None:
 
 def _fits(column: MatrixColumn, width: float) -> bool:
     """Whether a column's head can stand right above it, whole."""
-    lines = _folded(column.scenario, SMALL, width, 3 - bool(column.measure))
-    return not any("…" in line for line in lines) and width_px(column.measure, SMALL - 1) <= width
+    lines = _folded(column.title, SMALL, width, MOST_LINES)
+    return not any("…" in line for line in lines) and width_px(_below(column), SMALL - 1) <= width
+
+
+def _below(column: MatrixColumn) -> str:
+    """What stands in grey below a column's title: its scenario, if that is called otherwise."""
+    return "" if column.title == column.scenario else column.scenario
 
 
 def _head(page: Page, column: MatrixColumn, box: Box, *, lifted: bool, room: float) -> None:
-    """The scenario's name above its column in short lines, the measure in grey below; `lifted` to leave others room."""
-    lines = _folded(column.scenario, SMALL, room - 6, (2 if lifted or room > box.width else 3) - bool(column.measure))
+    """The title above its column in short lines, the scenario in grey below; `lifted` to leave others room."""
+    lines, below = _folded(column.title, SMALL, room - 6, MOST_LINES), _below(column)
     lift = STOREY_PX if lifted else 0.0
-    y = box.top - 9 - lift - 15 * (len(lines) - 1 + bool(column.measure))
+    y = box.top - 9 - lift - LINE_PX * (len(lines) - 1 + bool(below))
     if lifted:
         _fill(page, Box(box.left + box.width / 2 - 0.5, box.top - lift - 2, 1.0, lift), page.theme.hatch)
     for line in lines:
         page.text(box.left + box.width / 2, y, line, SMALL, align="center", weight="bold")
-        y += 15
-    if column.measure:
-        said = clip_to(column.measure, SMALL - 1, room - 6)
+        y += LINE_PX
+    if below:
+        said = clip_to(below, SMALL - 1, room - 6)
         page.text(box.left + box.width / 2, y, said, SMALL - 1, align="center", colour=page.theme.muted)
 
 
