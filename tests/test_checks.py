@@ -28,8 +28,9 @@ from windows import (
 
 from benchmarks import histogram
 from benchmarks.checks.books import malformed
+from benchmarks.checks.facts import Facts
 from benchmarks.checks.service import course, jain, spearman
-from benchmarks.nouns import Histogram, Level, Series
+from benchmarks.nouns import Beside, ClassResult, Histogram, Level, Series
 from benchmarks.validity import check_window
 
 
@@ -74,6 +75,61 @@ def test_a_histogram_that_no_values_could_have_made_is_malformed(told):
 )
 def test_counts_of_the_same_requests_must_agree(changes):
     assert ("histograms", "strike") in found(healthy(**changes))
+
+
+BEYOND = {
+    "share": Level("open", 64, share=1.5),
+    "bursts": Level("open", 64, share=0.5, arrivals="onoff"),
+    "a rate that falls": Level("open", 64, share=1.5, then_share=0.3),
+}
+
+
+@pytest.mark.parametrize("beyond", BEYOND)
+def test_who_gives_up_where_more_is_asked_than_can_be_served_is_no_error(beyond):
+    errors = {"gave_up": 400, "read_timeout": 3}
+    assert ("errors", "mark") not in found(moved(BEYOND[beyond], errors=errors))
+    assert ("errors", "mark") in found(moved(BEYOND[beyond], errors={**errors, "reset": 1}))
+    assert ("errors", "mark") in found(healthy(OPEN, errors=errors))
+
+
+@pytest.mark.parametrize("beyond", BEYOND)
+def test_what_is_unanswered_where_more_is_asked_than_can_be_served_is_no_news(beyond):
+    assert ("unfinished requests", "mark") not in found(moved(BEYOND[beyond], unfinished=100))
+
+
+def moved(level: Level, **load: object) -> Facts:
+    """A healthy window of the common rate, as if it were of this level."""
+    made = healthy(OPEN, **load)
+    return replace(made, window=replace(made.window, level=level))
+
+
+def test_bursts_falls_and_first_rounds_do_not_drift():
+    falling = paced([500 - 5 * step for step in range(40)])
+    assert found(falling) == [("drift", "note")]
+    for level in (*BEYOND.values(), replace(CLOSED, round=1)):
+        if level is not BEYOND["share"]:
+            assert ("drift", "note") not in found(replace(falling, window=replace(falling.window, level=level)))
+
+
+def test_new_connections_for_each_request_are_neither_reuse_nor_reconnects():
+    churn = replace(CLOSED, keepalive=False)
+    opened = healthy(CLOSED).load.all_requests + 64
+    assert found(healthy(churn, connections_opened=opened)) == []
+
+
+def test_nobody_served_where_companions_took_all_slots_is_a_mark():
+    crowded = replace(OPEN, beside=Beside("idle", 100))
+    silent = replace(healthy(crowded, completed=0, companions={"open": 16}), slots=16)
+    severities = dict(found(silent))
+    assert severities["nothing served"] == "mark"
+    assert severities["too few companions"] == "mark"
+
+
+def test_those_of_each_label_are_all_requests_together():
+    load = healthy().load
+    part = ClassResult(load.intended, load.completed - 1, 0, load.response, load.service, load.censored)
+    assert ("histograms", "strike") in found(healthy(classes={"a": part}))
+    assert found(healthy(classes={"a": part, "b": replace(part, completed=1)})) == []
 
 
 def test_requests_that_were_due_and_are_in_no_histogram_are_missed():
