@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 MEASURING = (
-    "check", "doctor", "faults", "launch", "load", "load_facts", "load_process", "new", "resume", "run", "selfbench", "visit",
+    "check", "doctor", "faults", "launch", "load", "load_arrivals", "load_companions", "load_exchanges", "load_facts",
+    "load_process", "new", "resume", "run", "selfbench", "visit",
 )  # fmt: skip
 SERVING = (
-    "clients", "conformance", "model_faults", "models", "peers", "proxies", "seeds", "system_calls", "workers",
+    "clients", "conformance", "durability", "items", "model_faults", "models", "peers", "proxies", "seeds", "system_calls",
+    "workers",
 )  # fmt: skip
 ASKERS = 2
 

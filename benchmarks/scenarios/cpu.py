@@ -77,7 +77,7 @@ SCENARIOS = {
         "/cpu/20", (shared(THREADS, "threads, slices of 0.5 ms"),), 4.0, "20 ms, fine slices", settings=FINE
     ),
     "digest": Scenario(
-        request=Request("/digest/1024"),
+        request=Request("/digest/2816"),
         closed=(1, 16, 64),
         open_shares=(0.5, 0.9),
         open_connections=64,
