@@ -19,6 +19,7 @@ from benchmarks.summaries import CellSummary, RunSummary, ScenarioSummary, Stand
 from benchmarks.validity import check_window
 
 _ROUTE = re.compile(r"/(hello|wait|cpu)(?:/(\d+))?")
+CROWDED = 3  # so many times fewer connections are about as many
 ERRORS = 0.01  # of a cell's requests: more of them is a model that fails
 
 
@@ -90,8 +91,9 @@ class Evidence:
 
     @property
     def models(self) -> tuple[str, ...]:
-        """Who was compared."""
-        return self.run.options.models
+        """Who was compared, but for controls: nobody would deploy those."""
+        controls = {name for name, variant in self.run.options.variants.items() if variant.module}
+        return tuple(model for model in self.run.options.models if model not in controls)
 
     @property
     def cores(self) -> int:
@@ -146,25 +148,30 @@ class Evidence:
 
     # ------------------------------------------------------------ CPU
 
-    def base(self, wait_s: float, rate_per_s: float) -> tuple[str, str] | None:
+    def base(self, wait_s: float, rate_per_s: float, connections: int | None) -> tuple[str, str] | None:
         """Scenario and level that show the CPU of a request without work: the same ones for all models.
 
-        Of those believed of most models, the one whose rate is nearest: a server that is asked seldom pays a wake-up for each
-        request, one that is asked by many at once does not. Requests that wait are looked at where such were measured.
+        Of those believed of most models, the one that is nearest in rate and connections: a server that is asked seldom pays a
+        wake-up for each request, and select pays for each connection. Requests that wait are looked at where there are any.
         """
         idle = [name for name, found in self.shapes.items() if not found.share]
         waiting = [name for name in idle if wait_s and self.shapes[name].wait_s]
         nearest = min(waiting, key=lambda name: apart(self.shapes[name].wait_s, wait_s), default=None)
         quick = sorted((name for name in idle if not self.shapes[name].wait_s), key=lambda name: name != "hello")
         for scenario in [name for name in (nearest, *quick) if name]:
-            rates: dict[str, list[float]] = {}
+            levels: dict[str, list[CellSummary]] = {}
             for cell in self.summary.cells:
                 common = cell.scenario == scenario and cell.level.share is None and cell.model in self.models
                 if common and is_plain(cell.level) and not cell.struck and cell.rate_per_s and cpu_us(cell):
-                    rates.setdefault(cell.level.label, []).append(cell.rate_per_s.value)
-            if rates:
-                return scenario, min(rates, key=lambda at: (-len(rates[at]), apart(statistics.median(rates[at]), rate_per_s)))
+                    levels.setdefault(cell.level.label, []).append(cell)
+            if levels:
+                return scenario, min(levels, key=lambda label: _unlike(levels[label], rate_per_s, connections))
         return None
+
+    def least_us(self, model: str, scenario: str, connections: int) -> tuple[float, str] | None:
+        """The cheapest that its requests were seen there with about so many connections or more, and in which cell."""
+        crowded = [cell for cell in self.believed(model, scenario) if cell.level.connections * CROWDED >= connections]
+        return min(((us, named(cell)) for cell in crowded if (us := cpu_us(cell))), default=None)
 
     def cpu_by_visit(self, more_us: Mapping[str, float], scenario: str, label: str) -> Paired:
         """CPU of a request in each visit of these models by block and weather, with so much more in it, for comparisons."""
@@ -292,6 +299,15 @@ def _window_cpu_us(window: Window) -> float:
 def apart(one: float, other: float) -> float:
     """By what factor two amounts differ, as a logarithm."""
     return abs(math.log(one / other)) if one > 0 and other > 0 else 0.0 if one == other else math.inf
+
+
+def _unlike(cells: Sequence[CellSummary], rate_per_s: float, connections: int | None) -> tuple[bool, int, float]:
+    """How little a level's cells are what is asked: a single connection is nobody's server, and its load comes in turn."""
+    level = cells[0].level
+    distance = apart(statistics.median(cell.rate_per_s.value for cell in cells if cell.rate_per_s), rate_per_s)
+    if connections is not None:
+        distance += apart(level.connections, connections)
+    return level.connections == 1 and connections != 1, -len(cells), distance
 
 
 def _connections(cell: CellSummary) -> int:

@@ -5,7 +5,7 @@ A rule is kept, kept but tight, broken, or unknown where the evidence does not r
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from benchmarks.amounts import duration, percent, rate, size
@@ -71,20 +71,25 @@ def _whole(number: float) -> str:
     return f"{math.ceil(number):,}"
 
 
-def cpu(evidence: Evidence, model: str, asked: Asked, cells: tuple[str, ...]) -> Held:
-    """Its core has the time."""
-    busy, most_per_s = asked.busy, 1e6 / asked.request_us
+def cpu(evidence: Evidence, model: str, asked: Asked, cells: tuple[str, ...], least: tuple[float, str] | None) -> Held:
+    """Its core has the time. `least` is the cheapest that a request without work was seen: many at once share a wake-up."""
     each = f"{duration(asked.request_us * 1e3)} of CPU a request"
-    if busy <= 1:
-        outcome: Outcome = "kept" if busy <= TIGHT else "tight"
-        return Held("CPU", outcome, f"{each}: {percent(busy)} of a core, which serves {rate(most_per_s)} at most", cells)
-    needs = (
-        f"{each}: {rate(asked.demand.rate_per_s)} need about {math.ceil(busy):,} cores; one serves {rate(most_per_s)} at most"
-    )
+    if asked.busy <= 1:
+        outcome: Outcome = "kept" if asked.busy <= TIGHT else "tight"
+        most = rate(1e6 / asked.request_us)
+        return Held("CPU", outcome, f"{each}: {percent(asked.busy)} of a core, which serves {most} at most", cells)
+    if least and least[0] < asked.quick_us:
+        asked, cells = replace(asked, quick_us=least[0]), (*cells, least[1])
+        if asked.busy <= 1:
+            less = duration(asked.request_us * 1e3)
+            return Held("CPU", "tight", f"{each}, more than a core has; less the busier it is, down to {less}", cells)
+        each = f"{duration(asked.request_us * 1e3)} of CPU a request at least"
+    most = rate(1e6 / asked.request_us)
+    needs = f"{each}: {rate(asked.demand.rate_per_s)} need about {math.ceil(asked.busy):,} cores; one serves {most} at most"
     measured = f"nothing here was measured on more than {evidence.cores}"
     if evidence.has_processes(model):
-        if busy <= evidence.cores:
-            return Held("CPU", "kept" if busy <= TIGHT * evidence.cores else "tight", needs, cells)
+        if asked.busy <= evidence.cores:
+            return Held("CPU", "kept" if asked.busy <= TIGHT * evidence.cores else "tight", needs, cells)
         return Held("CPU", "unknown", f"{needs}. Its processes can use more than one in principle, but {measured}", cells)
     if evidence.other_python(model):
         return Held("CPU", "unknown", f"{needs}. Whether its interpreter has a GIL is not known here; {measured}", cells)
@@ -100,6 +105,8 @@ def tail(asked: Asked, limit_ns: float, text: str, found: Bounds) -> Held:
         return Held("tail", "broken", f"{text}: it would be {about}", found.cells)
     if found.high_ns <= limit_ns:
         return Held("tail", "kept", f"{text}: it would be {about}", found.cells)
+    if not found.cells:
+        return Held("tail", "unknown", f"{text}: {found.why}")
     return Held("tail", "unknown", f"{text}: it would be {about}{'; ' + found.why if found.why else ''}", found.cells)
 
 

@@ -66,7 +66,12 @@ def near(one: float, other: float) -> bool:
 def bounds(evidence: Evidence, model: str, asked: Asked) -> Bounds:
     """The bounds of the asked percentile on a model."""
     if asked.busy >= 1:
-        return Bounds(asked.own_ns, math.inf, (), "the queue would grow without end")
+        return Bounds(
+            asked.own_ns,
+            math.inf,
+            (),
+            f"at {asked.request_us:.3g} µs of CPU a request the core is full, and nothing tells how long the queue is",
+        )
     scenario = _resembling(evidence, model, asked)
     if scenario is None:
         return Bounds(asked.own_ns, math.inf, (), _unlike(asked))

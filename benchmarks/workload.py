@@ -70,8 +70,11 @@ def demand(workload: Workload) -> Demand:
             f" {_connections(workload.connections)} can carry: give a lower --rate or more --connections"
         )
     open_at_once = workload.connections or max(math.ceil(at_once), 1)
-    said = f"{rate(workload.rate_per_s)} × {duration(takes_s * 1e9)} = {digits(at_once)} under way at once, on"
-    said += f" {_connections(open_at_once)}" + ("" if workload.connections else " at least")
+    said = f"{rate(workload.rate_per_s)}"
+    said += (
+        f" × {duration(takes_s * 1e9)} = {digits(at_once)} under way at once" if takes_s else ", hardly any under way at once"
+    )
+    said += f", on {_connections(open_at_once)}" + ("" if workload.connections else " at least")
     return Demand(workload.rate_per_s, False, at_once, open_at_once, said)
 
 
