@@ -16,7 +16,7 @@ from benchmarks.nouns import RunFacts, VisitRecord
 from benchmarks.requirements import Held, between, conduct, cpu, memory, slots, tail
 from benchmarks.response import NEAR, Asked, Bounds, bounds, relevant
 from benchmarks.summaries import RunSummary
-from benchmarks.verdict import listed
+from benchmarks.verdict import APART, listed
 from benchmarks.workload import Demand, Workload, demand, told
 
 
@@ -48,8 +48,8 @@ def advise(
         return Advice(run.options.name, None, None, answers, doubts, "", summary.conditions)
     asked = demand(workload)
     answer = _of_workload(evidence, workload, asked)
-    missing = any(candidate.stands == "unknown" for candidate in answer.candidates)
-    would_tell = _would_tell(evidence, workload, asked, known) if missing else ""
+    unknown = [candidate for candidate in answer.candidates if candidate.stands == "unknown"]
+    would_tell = _would_tell(evidence, workload, asked, known, unknown) if unknown else ""
     return Advice(run.options.name, workload, asked, (answer,), doubts, would_tell, summary.conditions)
 
 
@@ -61,7 +61,7 @@ def _doubts(summary: RunSummary) -> tuple[str, ...]:
 
 
 def _of_workload(evidence: Evidence, workload: Workload, asked: Demand) -> Answer:
-    base = evidence.base(workload.wait_s, asked.rate_per_s)
+    base = evidence.base(workload.wait_s, asked.rate_per_s, workload.connections)
     found = [_held(evidence, model, workload, asked, base) for model in evidence.models]
     scenario, label = base or ("", "")
     candidates = ranked(evidence, found, scenario, label, workload.mean_cpu_s * 1e6)
@@ -85,7 +85,7 @@ def _held(evidence: Evidence, model: str, workload: Workload, asked: Demand, bas
     rules = [
         conduct(evidence, model, dict.fromkeys((base[0], *around)), asked),
         *rules,
-        cpu(evidence, model, on_it, (named(cell), *idle_cells)),
+        cpu(evidence, model, on_it, (named(cell), *idle_cells), _least(evidence, model, base[0], asked, idle_us)),
     ]
     response: tuple[float, float | None] | None = None
     if workload.objective:
@@ -99,10 +99,15 @@ def _held(evidence: Evidence, model: str, workload: Workload, asked: Demand, bas
         tuple(rules),
         mechanism(evidence, cell),
         request_us=on_it.request_us,
-        busy=on_it.busy,
+        busy=min(on_it.busy, 1.0) if stands(rules) == "fits" else on_it.busy,
         memory_bytes=total,
         response=response,
     )
+
+
+def _least(evidence: Evidence, model: str, scenario: str, asked: Demand, idle_us: float) -> tuple[float, str] | None:
+    found = evidence.least_us(model, scenario, asked.connections)
+    return (found[0] + idle_us, found[1]) if found else None
 
 
 def _bounds(evidence: Evidence, model: str, asked: Asked) -> Bounds:
@@ -161,14 +166,23 @@ def _winner(evidence: Evidence, workload: Workload, fits: Sequence[Candidate]) -
         return f"{said}; " + ("nobody else fits." if len(fits) == 1 else "so few visits show no noise, so nobody is ranked.")
     ties = [candidate.model for candidate in fits[1:] if candidate.rank == 1]
     if ties:
-        return f"{said}; {listed(ties)} {'is' if len(ties) == 1 else 'are'} tied in CPU."
+        return f"{said}; {listed(ties)} {'is' if len(ties) == 1 else 'are'} tied in CPU{_though([best, *fits[1:]])}."
     return f"{said}."
+
+
+def _though(fits: Sequence[Candidate]) -> str:
+    """That ties are wide, where they are: so few visits may just not show a difference."""
+    shares = [candidate.busy for candidate in fits if candidate.rank == 1 and candidate.busy]
+    wide = bool(shares) and max(shares) > APART * min(shares)
+    return f", though at {percent(min(shares))} to {percent(max(shares))} of a core: more visits may tell" if wide else ""
 
 
 # ---------------------------------------------------------------- what would tell more
 
 
-def _would_tell(evidence: Evidence, workload: Workload, asked: Demand, known: Mapping[str, Shape]) -> str:
+def _would_tell(
+    evidence: Evidence, workload: Workload, asked: Demand, known: Mapping[str, Shape], unknown: Sequence[Candidate]
+) -> str:
     """The run that would show what this one does not."""
     wanted = [_nearest(known, workload.wait_s, 0.0, 0.0)]  # hello, where nobody waits
     if workload.cpu_s:
@@ -177,9 +191,9 @@ def _would_tell(evidence: Evidence, workload: Workload, asked: Demand, known: Ma
     most = max((evidence.crowd(model)[0] for model in evidence.models), default=0)
     beyond = f" --connections 16,{asked.connections}" if asked.connections > NEAR * most else ""
     command = f"servebench run --profile standard --scenarios {','.join(names)}{beyond}" if names else ""
-    cores = math.ceil(asked.rate_per_s * workload.mean_cpu_s)
-    if cores > evidence.cores:
-        command += f" --server-cpus with {cores} cores or more, beside those of the load"
+    busy = [c.busy for c in unknown if c.busy and any((h.rule, h.outcome) == ("CPU", "unknown") for h in c.rules)]
+    if command and busy:
+        command += f" --server-cpus LIST, of {math.ceil(min(busy)):,} cores, with others for the load"
     if None not in wanted:
         return command
     path = (

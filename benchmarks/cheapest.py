@@ -8,7 +8,7 @@ from benchmarks.candidates import Answer, Candidate, Mechanism, mechanism, ranke
 from benchmarks.evidence import Evidence, has, named
 from benchmarks.requirements import Held
 from benchmarks.summaries import CellSummary, Finding
-from benchmarks.verdict import listed
+from benchmarks.verdict import APART, listed
 
 
 def of_scenario(evidence: Evidence, scenario: str) -> Answer:
@@ -53,7 +53,7 @@ def _cheapest(evidence: Evidence, candidates: Sequence[Candidate], label: str) -
     ties = [c.model for c in fits[1:] if c.rank == 1 and best.rank == 1]
     cost = f"{duration(best.mechanism.cpu_us * 1e3)} of CPU a request ({best.mechanism.cell})"
     if ties and len(ties) == len(fits) - 1:
-        said = f"No difference seen in CPU: all take about {cost}"
+        said = alike([candidate.request_us or 0.0 for candidate in fits])
     else:
         said = f"{best.model} is cheapest: {cost}"
         said += f"; at {label} {listed(ties)} cannot be told apart from it" if ties else ""
@@ -68,6 +68,14 @@ def _cheapest(evidence: Evidence, candidates: Sequence[Candidate], label: str) -
     least = min(fits, key=lambda c: c.memory_bytes or math.inf)
     said += f". Least memory: {least.model}, {size(least.memory_bytes or 0)}"
     return said + "."
+
+
+def alike(costs_us: Sequence[float]) -> str:
+    """What is said of costs that nobody can tell apart."""
+    least, most = (duration(cost * 1e3) for cost in (min(costs_us), max(costs_us)))
+    if max(costs_us) > APART * min(costs_us):
+        return f"No difference in CPU is beyond doubt: {least} to {most} a request"
+    return f"No difference seen in CPU: about {least} a request"
 
 
 def _because(best: Mechanism, dear: Mechanism) -> str:
