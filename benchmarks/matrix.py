@@ -5,6 +5,7 @@ and the smaller the worse, whichever way is better, so that all columns are read
 is tied with it, whatever the ratio's digits.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -139,6 +140,24 @@ def explained(shown: Sequence[MatrixColumn]) -> list[tuple[Code, str]]:
     """The letters that occur in these columns, and what they stand for."""
     used = {place.code for column in shown for place in column.places.values()}
     return [(code, said) for code, said in CODES.values() if code in used]
+
+
+def reasons(shown: Sequence[MatrixColumn]) -> list[str]:
+    """Why there is no ratio, those together whose reasons differ in numbers only: "F a and b in cpu: launch: no ready line"."""
+    alike: dict[tuple[Code, str], list[tuple[str, str, str]]] = {}
+    for column in shown:
+        for model, place in column.places.items():
+            if place.code:
+                alike.setdefault((place.code, re.sub(r"[\d.,]+", "#", place.why)), []).append((model, column.title, place.why))
+    said = []
+    for (code, _), same in alike.items():
+        who, where = (_some(list(dict.fromkeys(one[at] for one in same))) for at in (0, 1))
+        said.append(f"{code} {who} in {where}: {same[0][2]}")
+    return said
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= 2 else f"{names[0]} and {len(names) - 1} more"
 
 
 def answer(shown: Sequence[MatrixColumn]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from benchmarks.amounts import margin
 from benchmarks.charts._style import family_rank
-from benchmarks.matrix import ABSENT, MARKED, MatrixColumn, answer, columns, explained, models, with_variants, words
+from benchmarks.matrix import ABSENT, MARKED, MatrixColumn, answer, columns, explained, models, reasons, with_variants, words
 from benchmarks.metrics import shown
 from benchmarks.sheets import NOTHING, Column, Note, Row, Sheet
 from benchmarks.summaries import Judged, RunSummary
@@ -24,6 +24,7 @@ def matrix_sheets(summary: RunSummary, width: int | None = None) -> list[Sheet]:
     order = with_variants(sorted(models(summary), key=family_rank))
     parts = list(_parts(shown_columns, order, width))
     notes = [Note(KEY), *(Note(f"{code}: {said}.") for code, said in explained(shown_columns))]
+    notes += [Note(f"{reason}.") for reason in reasons(shown_columns)]
     if any(place.marks and place.ratio is not None for column in shown_columns for place in column.places.values()):
         notes.append(Note(f"*: {MARKED}."))
     said = answer(shown_columns)

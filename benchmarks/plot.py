@@ -47,7 +47,7 @@ CHARTS = (
     Chart("overview", overview.QUESTION, overview.draw, 6),
     Chart("throughput", throughput.QUESTION, throughput.draw, 6, crowded=3),
     Chart("response", response.QUESTION, response.draw, 1),
-    Chart("capacity", capacity.QUESTION, capacity.draw, 3, capacity.wanted),
+    Chart("capacity", capacity.QUESTION, capacity.draw, 3, capacity.wanted, crowded=1),
     Chart("tail", tail.QUESTION, tail.draw, 6, crowded=3),
     Chart("cpu", cpu.QUESTION, cpu.draw, 3),
     Chart("memory", memory.QUESTION, memory.draw),

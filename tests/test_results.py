@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks import matrix, report
 from benchmarks.analyse import summarise
+from benchmarks.charts.matrix import _folded
 from benchmarks.nouns import VisitRecord, twin_of
 from benchmarks.overview_sheets import matrix_sheets, prediction_sheet
 from benchmarks.predictions import agreement_of
@@ -197,3 +198,9 @@ def test_a_narrow_terminal_gets_several_tables():
     assert len(parts) > 1
     assert sum(len(part.columns) - 1 for part in parts) == len(whole[0].columns) - 1
     assert parts[-1].verdict == whole[0].verdict != ""
+
+
+def test_a_head_is_broken_where_words_end_and_keeps_its_spaces():
+    assert _folded("p50 beside idle", 9.5, 400.0, 2) == ["p50 beside idle"]
+    assert _folded("wait-lognormal", 9.5, 80.0, 2) == ["wait-", "lognormal"]
+    assert " ".join(_folded("hello beside work", 9.5, 110.0, 2)) == "hello beside work"

@@ -1,6 +1,7 @@
 """The highest rate at which each model meets the run's objective, beside its peak in the closed loop."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
@@ -24,6 +25,7 @@ KEY = (
     "outline: the closed loop's peak",
 )
 ROW_PX, FOOT_PX, HEAD_PX = 84.0, 30.0, 56.0
+MOST_ROWS = 12  # of a scenario, below each other
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +119,16 @@ def _scenario(page: Page, scenario: ScenarioSummary, box: Box) -> None:
     inner = box.inset(top=HEAD_PX, bottom=FOOT_PX)
     if not found:
         return
-    rows = Box(inner.left, inner.top, inner.width, min(ROW_PX * len(found), inner.height)).rows(len(found))
     highest = max([bar.per_s for bar in found] + [s.peak_per_s.value for s in scenario.standings if s.peak_per_s] + [0.0])
+    beside = 2 if len(found) > MOST_ROWS and inner.width > page.body.width / 2 else 1
+    each = -(-len(found) // beside)
+    for number, place in enumerate(inner.columns(beside, 40.0)):
+        _bars(page, found[number * each : (number + 1) * each], place, highest)
+
+
+def _bars(page: Page, found: Sequence[Bar], inner: Box, highest: float) -> None:
+    """Rows below each other on a common scale."""
+    rows = Box(inner.left, inner.top, inner.width, min(ROW_PX * len(found), inner.height)).rows(len(found))
     plot = Box(inner.left, inner.top, inner.width - 12, rows[-1].bottom - inner.top)
     axes = page.axes(plot)
     axes.set_xlim(0, (highest or 1.0) * 1.05)

@@ -32,7 +32,7 @@ HUE = "#0072B2"  # Okabe and Ito's blue, from strong to pale: its lightness alon
 STRONGEST, PALEST = 0.0, 0.9  # how much paper is mixed into it, for the best and for a tenth of that or less
 FLOOR = 0.1
 TIED, ALONE = "=", "●"  # before the number of those who share the best place, and of who has it alone
-KEY_PX, WIDEST_PX, HIGHEST_PX = 62.0, 170.0, 56.0
+KEY_PX, WIDEST_PX, HIGHEST_PX = 92.0, 240.0, 72.0
 LINE_PX, MOST_LINES, STOREY_PX = 14.5, 2, 46.0  # of the columns' heads; of those there are two storeys where they are wide
 MARK_PX = 7.0  # of a marked cell's right edge, hatched
 KEY = "1.00 = best of the column, smaller is worse everywhere"
@@ -115,17 +115,17 @@ def _head(page: Page, column: MatrixColumn, box: Box, *, lifted: bool, room: flo
 
 
 def _folded(name: str, size: float, width: float, most: int) -> list[str]:
-    """A name in lines that fit, broken after its hyphens and underscores first."""
-    pieces = name.replace("-", "-\n").replace("_", "_\n").replace(" ", "\n").split("\n")
+    """A name in lines that fit, broken at spaces and after hyphens and underscores."""
+    pieces = name.replace("-", "-\n").replace("_", "_\n").replace(" ", " \n").split("\n")
     lines = [pieces[0]]
     for piece in pieces[1:]:
-        if width_px(lines[-1] + piece, size, "bold") <= width:
+        if width_px((lines[-1] + piece).rstrip(), size, "bold") <= width:
             lines[-1] += piece
         else:
             lines.append(piece)
     if len(lines) > most:
         lines = [*lines[: most - 1], "".join(lines[most - 1 :])]
-    return [clip_to(line, size, width, "bold") for line in lines]
+    return [clip_to(line.rstrip(), size, width, "bold") for line in lines]
 
 
 def _size(shown: Sequence[MatrixColumn], row_px: float, column_px: float) -> float:
@@ -197,7 +197,7 @@ def _fill(page: Page, box: Box, colour: str, hatch: str = "") -> None:
 
 
 def _key(page: Page, shown: Sequence[MatrixColumn], box: Box) -> None:
-    """What colours, signs and letters stand for, in two lines at most."""
+    """What colours, signs and letters stand for, in two lines at most, and in two more why there are letters."""
     places = [place for column in shown for place in column.places.values()]
     entries: list[tuple[str, str]] = [("", KEY)]
     if any(place.alone for place in places):
@@ -217,6 +217,8 @@ def _key(page: Page, shown: Sequence[MatrixColumn], box: Box) -> None:
         fitted = clip_to(said, SMALL, box.right - x - swatch - 8)
         page.text(x + swatch + 8, y, fitted, SMALL, colour=page.theme.muted, vertical="center")
         x += wide
+    said = " · ".join(matrix.reasons(shown))
+    page.paragraph(box.left, y + 26, said, SMALL, box.width, most_lines=2, colour=page.theme.muted)
 
 
 def _swatch(page: Page, code: str, x: float, y: float) -> None:
