@@ -15,13 +15,6 @@ CONTROLS = {  # loops without the steps, by the model that each is held beside; 
 }
 CONTROLLED = "hello"  # the scenario that controls can serve
 _DIRECT = "direct"
-_MULTIPLES = (2, 4, 16)  # for each core of the server
-_TUNED = {  # models whose files don't say it themselves (`catalogue.tuned`)
-    "gevent_prefork": ("workers", _MULTIPLES),
-    "prefork_epoll": ("workers", _MULTIPLES),
-    "prefork_threads": ("workers", _MULTIPLES),
-    "thread_pool": ("threads", _MULTIPLES),
-}
 
 
 def variants(
@@ -45,7 +38,7 @@ def variants(
 
 def _numbers(model: str, cores: int) -> dict[str, tuple[str, ...]]:
     """The settings to try, by what they are called: "4 workers"."""
-    said = catalogue.tuned(model) or _TUNED.get(model)
+    said = catalogue.tuned(model)
     if said is None:
         return {}
     option, multiples = said

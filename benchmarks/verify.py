@@ -32,7 +32,7 @@ def requests_of(scenario: Scenario) -> tuple[Request, ...]:
 
 
 def verify(host: str, port: int, scenario: Scenario) -> Answer:
-    """Prepare what the scenario needs, ask its request twice on a kept-alive connection, then all others. Raises VerifyError."""
+    """Prepare what the scenario needs, ask its request twice on a kept connection, then all others. Raises VerifyError."""
     connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
     try:
         for request in scenario.prepare:

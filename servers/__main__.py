@@ -39,7 +39,8 @@ def main(argv: list[str], prog: str = "python -m servers") -> int:
     """Serve as the command line asks; returns the exit status: 0 after a drain, 2 for what cannot be served (said on stderr).
 
     Raises SystemExit for `--help` (0) and for bad options (2). Prints one line of JSON on stdout when connections are accepted:
-    `port`, `pid`, `model`; `max_connections`, how many conversations the model serves at once; `keepalive_requests` (0: no
+    `port`, `pid`, `model`; `max_connections`, how many conversations the model serves at once; `given`, those of its options
+    that say how many workers or threads it has, as the model's GIVEN names them; `keepalive_requests` (0: no
     limit) and `keepalive_idle_s`, after which it closes a connection.
     """
     parser = make_parser(prog)
@@ -80,6 +81,7 @@ def main(argv: list[str], prog: str = "python -m servers") -> int:
     stop.install()
     most = model.max_connections(options) if hasattr(model, "max_connections") else options.connections
     ready = {"port": listener.getsockname()[1], "pid": os.getpid(), "model": name, "max_connections": most}
+    ready["given"] = {field: getattr(options, field) for field in getattr(model, "GIVEN", ())}
     ready |= {"keepalive_requests": limits.keepalive_requests, "keepalive_idle_s": limits.keepalive_idle_s}
     print(json.dumps(ready), flush=True)
     converse = functools.partial(http1, respond, stop, limits, in_pieces=in_pieces)
@@ -167,8 +169,8 @@ METAVARS: dict[Callable[[str], Any], str] = {
     synchronous: "full|normal",
 }
 SETTINGS: tuple[tuple[str, type, str, Callable[[str], Any], str], ...] = (
-    ("--workers", Options, "workers", number(1, 10_000), "processes of prefork"),
-    ("--threads", Options, "threads", number(1, 100_000), "threads of thread_pool; in loops those for blocking functions"),
+    ("--workers", Options, "workers", number(1, 10_000), "processes of models that prefork"),
+    ("--threads", Options, "threads", number(1, 100_000), "threads of pools; in loops those for blocking functions"),
     ("--connections", Options, "connections", number(1), "most open connections; later clients wait in the kernel's queue"),
     ("--line-bytes", Limits, "line_bytes", number(16), "bytes of a request line"),
     ("--header-bytes", Limits, "header_bytes", number(16), "bytes of a request's header section"),

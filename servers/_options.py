@@ -11,8 +11,8 @@ class Options:
     """
 
     connections: int = 1000
-    workers: int = 16  # processes of prefork
-    threads: int = 32  # of thread_pool; in loops those that run Offload
+    workers: int = 16  # processes of the models that prefork
+    threads: int = 32  # of pools, in each process; in loops those that run Offload
     send_s: float = 15.0  # of a Send, since the client last took a byte
     linger_s: float = 1.0  # from the stop until idle connections are released
     drain_s: float = 10.0  # from the stop until the rest is cut

@@ -30,6 +30,8 @@ from servers._steps import Conversation, Converse, Offer, Offload, Receive, Send
 
 ELSEWHERE = Offload(lambda: None)  # the step of a conversation that a thread runs
 
+GIVEN = ("threads",)
+
 
 def serve(listener: socket.socket, converse: Converse, options: Options, stop: Stopping) -> None:
     """Serve until the stop, then drain."""

@@ -26,6 +26,8 @@ from servers._stopping import Stop
 from servers._workers import Workers
 
 DEFAULTS = {"workers": len(os.sched_getaffinity(0))}
+GIVEN = ("workers",)
+TUNED = ("workers", (2, 4, 16))  # for each core: what is worth a look
 
 
 def serve(listener: socket.socket, converse: Converse, options: Options, stop: Stop) -> None:

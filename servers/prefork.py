@@ -24,6 +24,7 @@ from servers._stopping import Drain, Stop
 from servers._workers import Workers
 
 DEFAULTS = {"keepalive_requests": 100, "keepalive_idle_s": 1.0}
+GIVEN = ("workers",)
 TUNED = ("workers", (2, 4, 16))  # for each core: what is worth a look
 
 

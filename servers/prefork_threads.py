@@ -28,6 +28,8 @@ from servers._stopping import Drain, Stop
 from servers._workers import Workers, share
 
 DEFAULTS = {"workers": 4, "threads": 8, "keepalive_requests": 100, "keepalive_idle_s": 1.0}
+GIVEN = ("workers", "threads")
+TUNED = ("workers", (2, 4, 16))  # for each core: what is worth a look
 
 
 def max_connections(options: Options) -> int:

@@ -20,6 +20,8 @@ from servers._options import Options
 from servers._steps import Converse, Stopping
 
 DEFAULTS = {"keepalive_requests": 100, "keepalive_idle_s": 1.0}
+GIVEN = ("threads",)
+TUNED = ("threads", (2, 4, 16))  # for each core: what is worth a look
 
 
 def max_connections(options: Options) -> int:

@@ -64,7 +64,7 @@ SCENARIOS = {
         open_rates_per_s=(200.0,),
         brief=True,
         brief_closed=(1, 16),
-        brief_shares=(0.5, 1.1),
+        brief_shares=(0.5,),
     ),
     "20ms": computing(
         "/cpu/20",

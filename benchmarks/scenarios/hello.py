@@ -23,7 +23,7 @@ SCENARIO = Scenario(
     question="What does one request cost?",
     brief=True,
     brief_closed=(16, 64),
-    brief_shares=(0.5, 0.9, 1.1),
+    brief_shares=(0.5, 0.9),
     predictions=(
         Prediction(
             "loops",

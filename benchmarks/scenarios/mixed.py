@@ -32,6 +32,7 @@ SCENARIOS = {
         longer=4.0,
         question="Who lets a computing request hold up the others?",
         brief=True,
+        brief_closed=(16,),
         measures=(
             Measure("p90 of hello beside work", Metric("p90", HALF, "hello"), "less", short="hello beside work"),
             Measure("mean of hello, by the work's length", WAIT, "less"),

@@ -54,7 +54,7 @@ SCENARIOS = {
         question="Who can hold many waiting requests at once?",
         brief=True,
         brief_closed=(16, 256),
-        brief_shares=(0.5, 0.9),
+        brief_shares=(0.5,),
         predictions=(
             slots("prefork", 16, 0.010, "closed 256"),
             slots("thread_pool", 32, 0.010, "closed 256"),
