@@ -20,6 +20,8 @@ from benchmarks.verify import VerifyError, same, verify
 MODELS = [entry.name for entry in catalogue.models()]
 CPUS = sorted(os.sched_getaffinity(0))
 HELLO = catalogue.scenario("hello")
+SCENARIOS = {entry.name: catalogue.scenario(entry.name) for entry in catalogue.scenarios()}
+ASKED = list({(one.request, one.mix, one.prepare): name for name, one in reversed(SCENARIOS.items())}.values())
 LOAD = factories.record("epoll_loop", "hello", 0).windows[0].load
 
 
@@ -35,9 +37,9 @@ def test_every_model_is_launched_pinned_and_says_what_it_holds(server):
         assert psutil.Process(pid).cpu_affinity() == CPUS[:1]
 
 
-@pytest.mark.parametrize("name", [entry.name for entry in catalogue.scenarios()])
+@pytest.mark.parametrize("name", ASKED)
 def test_every_model_gives_every_scenario_its_answer(server, name):
-    answer = verify("127.0.0.1", server.facts.port, catalogue.scenario(name))
+    answer = verify("127.0.0.1", server.facts.port, SCENARIOS[name])
     _digests.setdefault(name, answer.digest)
     same(answer, _digests[name], "this model")
 
