@@ -173,11 +173,14 @@ def answer(shown: Sequence[MatrixColumn]) -> str:
     best = sorted(wins, key=lambda model: (-len(wins[model]), -alone[model]))
     few = len(shown) <= 4
     clauses = [
-        f"{model} in {', '.join(wins[model])}" if few else f"{model} in {len(wins[model])} ({alone[model]} alone)"
+        f"{model} in {_listed(wins[model])}" if few else f"{model} in {len(wins[model])} ({alone[model]} alone)"
         for model in best[:4]
     ]
     more = f", and {len(best) - 4} more in some" if len(best) > 4 else ""
     never = len({model for column in shown for model in column.places} - set(wins))
     nowhere = f"; {never} in none" if never and not few else ""
-    of = "" if few else f"of {len(shown)} columns, "
-    return f"{of}best or tied for best: {', '.join(clauses)}{more}{nowhere}"
+    return f"of {len(shown)} column{'s' * (len(shown) != 1)}, best or tied for best: {'; '.join(clauses)}{more}{nowhere}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
