@@ -44,6 +44,11 @@ def values_of(metric: Metric, levels: Levels, peak_levels: Mapping[str, str]) ->
     return {model: _values(metric, _cells(metric, model, levels, peak_levels), peak_levels.get(model, "")) for model in models}
 
 
+def was_measured(metric: Metric, levels: Levels) -> bool:
+    """Whether the run took anybody through the levels on which the metric stands."""
+    return all(label in levels for label in levels_of(metric, "") if label)
+
+
 def _cells(metric: Metric, model: str, levels: Levels, peak_levels: Mapping[str, str]) -> list[Cell]:
     """The cells of a model on which the metric stands; of a model that was not taken there, those that there are."""
     wanted = list(levels_of(metric, peak_levels.get(model, "")))
@@ -64,6 +69,8 @@ def _values(metric: Metric, cells: Sequence[Cell], level_of_peak: str) -> Values
     if not visits and not reason:
         reasons = [why for _, _, why in found if why]
         reason, why = ("unknown", statistics.mode(reasons)) if reasons else ("failed", "no visit was usable")
+        if not cells:
+            reason, why = "unknown", "no level of the run shows it"
     return Values(
         visits=visits,
         resolution=max((resolution(metric, visit.record, level_of_peak) for visit, _ in visits), default=0.0),

@@ -19,7 +19,7 @@ from benchmarks.knees import knee
 from benchmarks.metrics import BUCKET_SD, is_plain
 from benchmarks.nouns import Level, Measure, VisitRecord, is_twin, twin_of
 from benchmarks.ranking import Paired, Place, fit, place, ratio, resolved
-from benchmarks.results import coarsest, described, paired, results, values_of
+from benchmarks.results import coarsest, described, paired, results, values_of, was_measured
 from benchmarks.summaries import (
     CellSummary,
     Estimate,
@@ -128,8 +128,10 @@ def standings(
     """Everybody's standing in one scenario.
 
     `levels` has the cells of each level by its label; `failed` the failed visits by model; `visits` how many each had. The twin
-    of `twinned` is compared with its model alone, in the same way as the others are with each other.
+    of `twinned` is compared with its model alone, in the same way as the others are with each other. Measures of levels that
+    the run left out, as short ones do, are left out with them.
     """
+    measures = [measure for measure in measures if was_measured(measure.metric, levels)]
     own = by_model(levels)
     peaks = peak_cells(levels)
     peak_levels = {model: peak.summary.level.label for model, peak in peaks.items()}

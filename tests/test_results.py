@@ -46,6 +46,17 @@ def test_a_scenario_without_measures_ranks_by_peak():
     assert scenario("hello").verdict.startswith("epoll_loop serves most")
 
 
+def test_measures_of_levels_that_a_run_left_out_are_left_out():
+    records = [
+        replace(one, windows=[w for w in one.windows if w.level.loop == "closed"])
+        for one in crowded.records(("mixed",), crowded.FEW)
+    ]
+    made = scenario("mixed", summarise(crowded.run(("mixed",), crowded.FEW), records, {}))
+    assert [measure.title for measure in made.measures] == ["goodput"]
+    assert made.standings[0].rank == 1
+    assert {one.agreement for one in made.predictions if one.model == "epoll_loop"} == {"open"}
+
+
 def test_the_verdict_is_of_the_measure():
     assert scenario("mixed").verdict.startswith("epoll_loop has the lowest p90 of hello among work: ")
     assert "goodput at 150%" in scenario("overload").verdict
