@@ -12,7 +12,7 @@ from benchmarks.amounts import percent
 from benchmarks.beginnings import begun, cold_starts, peaks_by_block, with_cold
 from benchmarks.capacities import capacities, with_capacities
 from benchmarks.cells import Cell, cells_of_level, least_wait_s
-from benchmarks.nouns import SCHEMA, Level, RunFacts, RunOptions, VisitRecord, Warmup, Weather, Window, visited
+from benchmarks.nouns import SCHEMA, Level, RunFacts, RunOptions, VisitRecord, Warmup, Weather, Window, is_twin, visited
 from benchmarks.predictions import judged
 from benchmarks.selection import Visit, failures, usable
 from benchmarks.standings import peak_cells, ranked, standings
@@ -96,7 +96,8 @@ def _scenario_summary(
     options = run.options
     asked = run.scenarios.get(scenario)
     measures = asked.measures if asked else ()
-    stood = standings(options.models, levels, failed, options.visits.get(scenario, 0), options.twin, measures)
+    models = [model for model in visited(options, scenario) if not is_twin(model)]
+    stood = standings(models, levels, failed, options.visits.get(scenario, 0), options.twin, measures)
     peak_levels = {model: peak.summary.level.label for model, peak in peak_cells(levels).items()}
     caption = run.captions.get(scenario, scenario)
     return ScenarioSummary(

@@ -32,6 +32,14 @@ def is_twin(name: str) -> bool:
     return name.endswith(_TWIN)
 
 
+CONTROL = "direct"  # how the name of a control goes on: a loop without the steps, which nobody would deploy
+
+
+def is_control(name: str) -> bool:
+    """Whether that is the name of one: measured beside the models and never ranked among them."""
+    return name.partition(_APART)[2].startswith(CONTROL)
+
+
 def variant_of(model: str, what: str) -> str:
     """The name under which a model is visited with other settings: "prefork~32 workers"."""
     return f"{model}{_APART}{what}"

@@ -17,7 +17,7 @@ from benchmarks.checks.companions import TOO_FEW
 from benchmarks.intervals import samples_wanted
 from benchmarks.knees import knee
 from benchmarks.metrics import BUCKET_SD, is_plain
-from benchmarks.nouns import Level, Measure, VisitRecord, is_twin, twin_of
+from benchmarks.nouns import Level, Measure, VisitRecord, is_control, is_twin, twin_of
 from benchmarks.ranking import Paired, Place, fit, place, ratio, resolved
 from benchmarks.results import coarsest, described, paired, results, values_of, was_measured
 from benchmarks.summaries import (
@@ -37,7 +37,7 @@ TAIL = 0.99
 
 
 def ranked(level: Level, cells: Sequence[Cell]) -> list[CellSummary]:
-    """The cells of one level with their ranks; those struck, failed or overloaded have none, and no twin has."""
+    """The cells of one level with their ranks; those struck, failed or overloaded have none, and no twin or control has."""
     if level.share is not None:
         return [cell.summary for cell in cells]
     able = [cell for cell in cells if _competes(cell.summary)]
@@ -48,7 +48,7 @@ def ranked(level: Level, cells: Sequence[Cell]) -> list[CellSummary]:
 def _competes(summary: CellSummary) -> bool:
     believed = summary.rate_per_s is not None and not summary.struck and not is_overloaded(summary)
     too_few = any(finding.check == TOO_FEW for finding in summary.findings)
-    return believed and not too_few and not is_twin(summary.model)
+    return believed and not too_few and not is_twin(summary.model) and not is_control(summary.model)
 
 
 def _placed(summary: CellSummary, by: RankedBy, found: Place | None) -> CellSummary:
@@ -138,7 +138,7 @@ def standings(
     found = [values_of(measure.metric, levels, peak_levels) for measure in measures]
     told = [results(measure, values, models) for measure, values in zip(measures, found, strict=True)]
     everyone, resolution = (paired(found[0]), coarsest(found[0])) if found else _peaks_compared(list(peaks.values()))
-    values = {model: of_model for model, of_model in everyone.items() if model in models}
+    values = {model: of_model for model, of_model in everyone.items() if model in models and not is_control(model)}
     places = place(values, resolution=resolution) if not found else {}
     spread = fit(values, resolution).spread if any(values.values()) else None
     made = []

@@ -6,7 +6,7 @@ A variant is one more name in the list of models, "prefork~4 workers"; whatever 
 from collections.abc import Mapping, Sequence
 
 from benchmarks import catalogue
-from benchmarks.nouns import Variant, served_by, variant_of
+from benchmarks.nouns import CONTROL, Variant, served_by, variant_of
 
 CONTROLS = {  # loops without the steps, by the model that each is held beside; DESIGN section 4, item 10
     "epoll_loop": "benchmarks.controls.direct_epoll",
@@ -14,7 +14,6 @@ CONTROLS = {  # loops without the steps, by the model that each is held beside; 
     "asyncio_protocol": "benchmarks.controls.direct_asyncio",
 }
 CONTROLLED = "hello"  # the scenario that controls can serve
-_DIRECT = "direct"
 
 
 def variants(
@@ -31,7 +30,7 @@ def variants(
         found |= {variant_of(model, label): Variant(python=python) for label, python in pythons.items()}
         if control and model in CONTROLS:
             for label, python in {"": "", **pythons}.items():
-                name = variant_of(model, f"{_DIRECT} {label}".strip())
+                name = variant_of(model, f"{CONTROL} {label}".strip())
                 found[name] = Variant(python=python, module=CONTROLS[model], scenarios=(CONTROLLED,))
     return found
 
@@ -55,7 +54,7 @@ def caption(name: str, variant: Variant, captions: Mapping[str, str]) -> str:
     what = name.partition(served_by(name))[2][1:]
     if variant.module:
         path = catalogue.ROOT.joinpath(*variant.module.split(".")).with_suffix(".py")
-        under = what.removeprefix(_DIRECT).strip()
+        under = what.removeprefix(CONTROL).strip()
         words = catalogue.caption(path)
         return f"Control: {words[0].lower()}{words[1:]}" + (f" ({under})" if under else "")
     return f"{captions[served_by(name)]} ({what})"

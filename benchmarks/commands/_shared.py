@@ -57,7 +57,7 @@ def show(summary: RunSummary, folder: Path, console: Console, as_json: bool, cha
     drawn = ""
     if charts:
         stage.draw(summary, folder / "charts")
-        drawn = f"charts: {folder}/charts  (start with overview.png);  "
+        drawn = f"charts: {folder}/charts  (start with matrix.png);  "
     console.print(f"{drawn}numbers: {folder}/summary.json, summary.md", highlight=False)
 
 

@@ -493,7 +493,7 @@ def rules(resets_in_all: int = 1000, heads: int = 300, idles: int = 5000, floods
              Settings(connections=8, workers=8, threads=8, head_s=0.5, idle_s=0.5)),
         rule("flood", f"{floods:,} clients at once, more than are held and queued: each is served or refused.",
              survives(lambda running: flood(running, floods), lambda running: flood(running, floods // 10)),
-             Settings(connections=64, workers=4, threads=4)),
+             Settings(connections=64, workers=4, threads=4, idle_s=30)),
         rule("slow-readers", "Clients that do not read cost less than 1 MiB each and keep nobody else from being served.",
              survives(slow_readers)),
         rule("never-readers", "Clients that do not read at all are cut off.", survives(never_readers), Settings(send_s=1.0)),
