@@ -33,6 +33,7 @@ PATIENT_S = 10.0  # for what should come at once, on a machine that does a lot b
 LEAVES_S = 20.0  # for all that a fault has left behind to go away
 HALF_OPEN_S = 5.0  # for the end of what can't be completed: at once, not at its deadline
 LATE_S = 1.0  # deadlines may be that late
+FLOOD_S = 60.0  # until all of a flood are served, at most
 RECOVERS_S = 1.0  # from the first free descriptor until those who had to wait are served
 ALLOWED_S = 2.0  # to a busy machine on top of that
 LOOKS_S = 0.8  # for spinning
@@ -376,8 +377,9 @@ def flood(running: Running, count: int) -> None:
     with Crowd(running.port, room_for(count)) as crowd:
         crowd.join(0.3)
         crowd.say(LAST)
+        ends_s = time.monotonic() + FLOOD_S
         fates, before = crowd.hear(3 * PATIENT_S), None
-        while fates != before:  # a slow server is well as long as it goes on
+        while fates != before and time.monotonic() < ends_s:  # a slow server is well as long as it goes on
             fates, before = crowd.hear(PATIENT_S), fates
         if running.ours:
             all_answered(crowd, f"in a flood, when {PATIENT_S:g} s had brought no answer")
