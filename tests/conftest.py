@@ -30,3 +30,10 @@ def pytest_itemcollected(item):
     else:
         group = name
     item.add_marker(pytest.mark.xdist_group(group))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    """Groups that are not heeded would go unnoticed: all would pass, slowly, and sometimes not."""
+    if getattr(config.option, "loadgroup", False):
+        assert all("@" in item.nodeid for item in items), "pytest and pytest-xdist don't agree about groups"

@@ -26,17 +26,43 @@ def test_the_variant_is_its_model_with_another_docstring(like):
     assert max(map(len, variant("m" * 40, like, source).splitlines()[1:])) <= 128
 
 
-def test_it_serves_keeps_the_rules_and_appears_in_a_run(copy):
+SCENARIO = '''"""Is an echo dearer beside sums? A question of one file, of what the application can do already."""
+
+from benchmarks.nouns import Measure, Metric, Prediction, Request, Scenario
+
+ECHO = Request("/echo", "POST", b"over", expect_body=b"over", weight=0.5, label="echo")
+SLOWER = Metric("mean", "closed 2", "echo", by=Metric("mean", "closed 2", "sum"))
+
+SCENARIO = Scenario(
+    request=ECHO,
+    mix=(ECHO, Request("/cpu/1", weight=0.5, label="sum")),
+    closed=(1, 2),
+    measures=(Measure("echoes by sums", SLOWER, "less", short="echo"),),
+    predictions=(Prediction("a loop", ("epoll_loop",), "It waits its turn.", "Kleinrock 1975", SLOWER, most=10.0),),
+)
+'''
+
+
+def test_a_model_and_a_scenario_are_one_file_each(copy):
+    """Both are served, keep the rules and appear in a run; nothing else was touched."""
+    (copy / "benchmarks" / "scenarios" / "beside_sums.py").write_text(SCENARIO)
     out, _ = servebench(copy, "new", "mine")
     assert "servebench check mine" in out
     servebench(copy, "check", "mine", "--fast")
     assert "mine" in {entry["name"] for entry in json.loads(servebench(copy, "list", "--json")[0])["models"]}
-    tiny = ("--profile", "smoke", "--seconds", "0.1", "--connections", "1", "--scenarios", "hello", "--no-charts")
+    tiny = ("--profile", "smoke", "--seconds", "0.1", "--scenarios", "beside_sums", "--no-charts")
     out, _ = servebench(copy, "run", *tiny, "--models", "mine,epoll_loop")
     assert "mine" in out
     summary = json.loads((copy / "results" / "latest" / "summary.json").read_text())
     assert summary["visits_failed"] == 0
-    assert {cell["model"] for cell in summary["cells"]} == {"mine", "epoll_loop"}
+    assert {(cell["model"], cell["level"]["connections"]) for cell in summary["cells"]} == {
+        (model, connections) for model in ("mine", "epoll_loop") for connections in (1, 2)
+    }
+    (asked,) = summary["scenarios"]
+    assert [measure["title"] for measure in asked["measures"]] == ["echoes by sums"]
+    (judged,) = asked["predictions"]
+    assert judged["model"] == "epoll_loop"
+    assert judged["estimate"]["value"] > 0
 
 
 @pytest.mark.parametrize(

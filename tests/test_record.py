@@ -79,7 +79,7 @@ def test_a_damaged_visit_is_named(run, damage):
 
 def test_another_schema_is_refused_with_both_numbers(run):
     record.write(run / "run.json", replace(factories.run(), schema=99))
-    with pytest.raises(record.RecordError, match="schema 99; this servebench reads schema 2"):
+    with pytest.raises(record.RecordError, match="schema 99; this servebench reads schema 3"):
         record.read_run(run)
 
 

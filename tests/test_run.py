@@ -115,7 +115,7 @@ def test_a_dry_run_tells_the_plan_and_how_long_it_takes_and_makes_nothing(tmp_pa
     out, _ = servebench("run", *TINY, "--models", "prefork,epoll_loop", "--scenarios", "hello,wait", "--tuned", "--control",
                         "--visits", "3", "--dry-run", "--results", str(tmp_path))  # fmt: skip
     said = " ".join(out.split())
-    assert "2 models and 4 variants × hello, wait: 33 visits, about 1." in said
+    assert "2 models and 4 variants × hello, wait: 33 visits, about 0." in said
     assert "epoll_loop~direct is visited in hello alone" in said
     assert "hello 3 visits of each of 6, " in said
     assert "wait 3 visits of each of 5, " in said

@@ -23,9 +23,9 @@ class Counted(RemoteEngine):
         super().__init__(cpus)
         self.opened = []
 
-    def open(self, target, connections):
+    def open(self, target, connections, companions=None):
         self.opened.append(connections)
-        return super().open(target, connections)
+        return super().open(target, connections, companions)
 
 
 @pytest.fixture(scope="module")
