@@ -132,6 +132,7 @@ def test_a_wait_for_a_descriptor(steps: Server) -> None:
 
 def test_a_wait_for_the_client_or_a_descriptor(steps: Server) -> None:
     with steps.connect() as waiter, steps.connect() as ringer:
+        assert waiter.ask(b"echo awake") == b"awake"  # one that is still beginning would get the word along with the command
         waiter.send(b"wait_for_bell_or_client\n")
         assert silent(waiter, 0.1)
         waiter.send(b"word")
@@ -145,6 +146,7 @@ def test_a_wait_for_the_client_or_a_descriptor(steps: Server) -> None:
 
 def test_the_end_of_stream_counts_as_readable(steps: Server) -> None:
     with steps.connect() as waiter:
+        assert waiter.ask(b"echo awake") == b"awake"
         waiter.send(b"wait_for_bell_or_client\n")
         assert silent(waiter, 0.1)
         waiter.socket.shutdown(socket.SHUT_WR)
