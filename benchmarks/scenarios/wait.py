@@ -64,7 +64,7 @@ SCENARIOS = {
     ),
     "100ms": Scenario(
         request=Request("/wait/100"),
-        closed=(16, 256, 1000),
+        closed=(256, 1000),
         open_shares=(0.5, 0.9),
         open_rates_per_s=(200.0,),
         open_connections=1000,
