@@ -29,14 +29,14 @@ install: $(VENV)/.runs ## make the environment alone, the load engine compiled
 selfbench: $(VENV)/.runs ## measure the measuring: the engine against others and the truth, the models against nginx (4 minutes)
 	@$(BIN)/python -m benchmarks.selfbench $(ARGS)
 
-reference: $(VENV)/.runs ## make results/reference anew (quick profile, fixed seed)
-	@rm -rf results/reference && $(BIN)/servebench run --name reference --seed 2026 $(ARGS)
+reference: $(VENV)/.runs ## make results/reference anew (standard profile, fixed seed: two hours)
+	@rm -rf results/reference && $(BIN)/servebench run --profile standard --name reference --seed 2026 $(ARGS)
 
 rules: $(VENV)/.tests ## hold all models, and the peers that are installed, to every rule; the table in results/rules (15 minutes)
 	@$(BIN)/servebench check --peers --jobs 3 --write results/rules $(ARGS)
 
 clean: ## remove the environment and caches; results stay
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-pythons build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.python:

@@ -53,7 +53,14 @@ def summarise(run: RunFacts, records: Sequence[VisitRecord], environment: Mappin
         weather=_weather(run, records),
         findings=[*check_run(run.options), *begun(peaks, summaries)],
         objective=run.options.objective,
+        given=_given(records),
     )
+
+
+def _given(records: Iterable[VisitRecord]) -> dict[str, dict[str, int]]:
+    """How many workers and threads each model had, as its servers said."""
+    said = {record.plan.model: record.server.given for record in records if record.server and record.server.given}
+    return dict(sorted(said.items()))
 
 
 def _by_model(run: RunFacts, scenario: str, visits: Iterable[Visit]) -> dict[str, list[Visit]]:
@@ -128,9 +135,10 @@ def conditions(run: RunFacts, environment: Mapping[str, object]) -> str:
     visits = sorted(set(options.visits.values()))
     between = f"{visits[0]}–{visits[-1]}" if len(visits) > 1 else f"{visits[0]}" if visits else "0"
     python = run.versions.get("python")
+    others = [version for name, version in run.versions.items() if name.startswith("python ")]  # of variants
     said = [
         str(machine) if machine else "",
-        f"Python {python}" if python else "",
+        " and ".join([f"Python {python}", *others]) if python else "",
         f"{_cores(options.server_cpus)} for the server, {len(options.driver_cpus)} for the load",
         f"{between} visit{'s' if between != '1' else ''} of each model" + _more(options),
         f"windows of {options.closed_s:g} s closed, {options.open_s:g} s open",

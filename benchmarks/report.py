@@ -4,7 +4,7 @@ The same sheets become a terminal page (rich; plain where there is no terminal, 
 answer to `--json`. Nothing is computed here.
 """
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 import msgspec
 from rich import box
@@ -173,7 +173,13 @@ def small_print(summary: RunSummary) -> list[str]:
             " told apart share it (2=); behind a percentile it stands in brackets. The chance of a false difference anywhere"
             " in a table is at most 5%."
         )
-    return ["", *lines, summary.conditions]
+    given = "; ".join(f"{model} {_numbers(numbers)}" for model, numbers in summary.given.items())
+    return ["", *lines, *([f"Given: {given}."] if given else []), summary.conditions]
+
+
+def _numbers(given: Mapping[str, int]) -> str:
+    """ "16 workers", "4 workers × 8 threads"."""
+    return " × ".join(f"{count} {name if count != 1 else name[:-1]}" for name, count in given.items())
 
 
 def _finding(finding: Finding) -> str:

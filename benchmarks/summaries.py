@@ -254,6 +254,7 @@ class RunSummary:
     weather: list[tuple[float, Weather]]  # (seconds since the run began, probe)
     findings: list[Finding]  # about the run as a whole
     objective: str = ""
+    given: dict[str, dict[str, int]] = field(default_factory=dict)  # of models with workers or threads: how many
 
 
 # ---------------------------------------------------------------- what the doctor says of the machine
