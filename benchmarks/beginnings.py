@@ -53,7 +53,7 @@ def cold_share(warmup: Warmup | None) -> float | None:
     if warmup is None or not warmup.steady or len(warmup.rates_per_s) < ROUNDS:
         return None
     first, pace = warmup.rates_per_s[0], statistics.fmean(warmup.rates_per_s[1:][-ROUNDS:])
-    return first / pace if first > 0 else None
+    return first / pace if first > 0 and pace > 0 else None
 
 
 def cold_starts(by_model: Mapping[str, Sequence[Visit]]) -> dict[str, Estimate]:

@@ -33,6 +33,7 @@ class Counters:
     minor_faults: int
     collections: Mapping[int, "Collections"] = field(default_factory=dict)  # by process, those that have ended included
     buried_ns: int = 0  # CPU time of children that have ended and been waited for
+    clocks_ns: Mapping[int, int] = field(default_factory=dict)  # of each process: what it has used itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def counters(pids: tuple[int, ...], account: Path | None = None) -> Counters:
                 involuntary += int(status[2])
         except (FileNotFoundError, ProcessLookupError):
             continue
-    return Counters(voluntary, involuntary, faults, collections(account), buried_ns)
+    return Counters(voluntary, involuntary, faults, collections(account), buried_ns, {pid: _clock_ns(pid) for pid in pids})
 
 
 def collections(account: Path | None) -> dict[int, Collections]:
@@ -138,15 +139,19 @@ def socket_bytes() -> int | None:
 def bill(before: Counters, after: Counters, held: Holdings, load: LoadResult) -> ServerCost:
     """The server's bill for one window.
 
-    The engine reads the clocks of processes that live from edge to edge. Those that came and went meanwhile, as one for each
-    connection, are in their parent's account of the dead, from before the ramp to after the drain: of that the window has its
-    share of the answered requests.
+    The engine reads the clocks of the processes that were there before the ramp. Those that came later, as one for each
+    connection does, count with all that they have used until after the drain, and of that the window has its share of the
+    answered requests.
     """
-    buried_ns = max(after.buried_ns - before.buried_ns, 0) * load.completed // max(load.all_requests, 1)
+    # Of those that have gone the parent has an account; what they had used before is not of now.
+    earlier_ns = sum(used_ns for pid, used_ns in before.clocks_ns.items() if pid not in after.clocks_ns)
+    gone_ns = max(after.buried_ns - before.buried_ns - earlier_ns, 0)
+    newcomers_ns = sum(used_ns for pid, used_ns in after.clocks_ns.items() if pid not in before.clocks_ns)
+    others_ns = (gone_ns + newcomers_ns) * load.completed // max(load.all_requests, 1)
     spent = [_since(before.collections.get(pid), now) for pid, now in after.collections.items()]
     return ServerCost(
         cpu_user_ns=load.server_user_ns,
-        cpu_system_ns=load.server_cpu_ns - load.server_user_ns + buried_ns,
+        cpu_system_ns=load.server_cpu_ns - load.server_user_ns + others_ns,
         voluntary_switches=max(after.voluntary_switches - before.voluntary_switches, 0),
         involuntary_switches=max(after.involuntary_switches - before.involuntary_switches, 0),
         minor_faults=max(after.minor_faults - before.minor_faults, 0),

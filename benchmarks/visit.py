@@ -104,12 +104,19 @@ class Visit:
             before = self._probe()
             self.tell("starting")
             server = self._launched(folder)
+            if self.scenario.rounds:  # its first clients are what is measured: another server is asked whether it is right
+                with server:
+                    self._verify(server, others_digest)
+                self.stage = "launch"
+                server = self._launched(folder)
             with server:
                 try:
                     self._take_through(server, others_digest)
                 except (VerifyError, EngineDied, _Trouble) as trouble:
                     failure = Failure(self.stage, str(trouble), server.stderr())
             after = self._probe() if failure is None else None
+        except VerifyError as trouble:
+            failure = Failure(self.stage, str(trouble), server.facts.stderr if server else "")
         except _Refused as trouble:
             failure = Failure("check", str(trouble), "")
         except LaunchError as trouble:
@@ -140,7 +147,7 @@ class Visit:
         common: tuple[str, ...] = ()
         if not variant.module:
             self.account = folder / "collections"
-            self.account.mkdir()
+            self.account.mkdir(exist_ok=True)
             common = ("--gc-account", str(self.account), *self.scenario.settings, *self.options.settings)
             if self.options.database and _keeps_items(self.scenario):  # else a server makes a file of its own
                 common += ("--database", self.options.database)
@@ -162,11 +169,15 @@ class Visit:
         self.tell("probing the weather")
         return self.engine.probe(self.options.server_cpus[0])
 
-    def _take_through(self, server: Server, others_digest: str) -> None:
+    def _verify(self, server: Server, others_digest: str) -> None:
         self.stage = "verify"
         self.answer = verify(HOST, server.facts.port, self.scenario)
         same(self.answer, others_digest, self.plan.model)
         self.digest = self.answer.digest
+
+    def _take_through(self, server: Server, others_digest: str) -> None:
+        if self.answer is None:
+            self._verify(server, others_digest)
         if not self.scenario.rounds:
             self.stage = "warm-up"
             self._warm_up(server)

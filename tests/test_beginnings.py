@@ -34,6 +34,7 @@ def test_a_cold_start_is_the_first_round_by_the_steady_ones(rates, steady, share
 
 def test_without_warm_up_there_is_no_cold_start():
     assert cold_share(None) is None
+    assert cold_share(Warmup(0.2, [50.0, 0.0, 0.0, 0.0], steady=True)) is None  # work that takes longer than a round
 
 
 @pytest.mark.parametrize(

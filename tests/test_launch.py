@@ -157,6 +157,15 @@ def test_a_stopped_server_leaves_nothing_behind(model):
     assert not psutil.wait_procs(processes, timeout=5)[1]
 
 
+def test_the_bill_has_processes_that_came_and_went():
+    """One lived from edge to edge, and was watched; one came and stayed, one was there and went, one came and went."""
+    before = sample.Counters(0, 0, 0, buried_ns=1_000, clocks_ns={1: 50_000, 2: 7_000})
+    after = sample.Counters(0, 0, 0, buried_ns=1_000 + 9_000 + 4_000, clocks_ns={1: 80_000, 3: 6_000})
+    load = replace(LOAD, server_cpu_ns=30_000, server_user_ns=10_000, completed=50, all_requests=100)
+    bill = sample.bill(before, after, sample.Holdings(0, 0, 0, 0, 0), load)
+    assert bill.cpu_user_ns + bill.cpu_system_ns == 30_000 + (2_000 + 4_000 + 6_000) // 2
+
+
 def test_servers_die_with_the_harness():
     """Kill a harness with SIGKILL while it has a server of several processes."""
     script = textwrap.dedent(f"""

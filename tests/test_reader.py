@@ -32,6 +32,18 @@ def read(pieces, body=BODY, bodiless=False):
     return outcome, taken, connections[0]
 
 
+@pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
+@pytest.mark.parametrize(("said", "closes"), [("", 0), ("Connection: close\r\n", 1)])
+def test_an_answer_that_can_have_no_body_ends_at_its_head_and_keeps_the_connection(status, said, closes):
+    outcome, _, connection = read([f"HTTP/1.1 {status}\r\nDate: x\r\n{said}\r\n".encode()])
+    assert (outcome, connection["closes"]) == (reader.WHOLE, closes)
+
+
+def test_a_body_of_unknown_length_ends_with_its_connection():
+    outcome, _, connection = read([b"HTTP/1.1 200 OK\r\nDate: x\r\n\r\nHello"])
+    assert (outcome, connection["closes"]) == (reader.MORE, 1)
+
+
 @pytest.mark.parametrize("message", WHOLE.values(), ids=WHOLE)
 @given(data=st.data())
 @settings(deadline=None, max_examples=60)

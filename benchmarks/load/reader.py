@@ -160,7 +160,7 @@ def parse_head(data: Any, start: int, end: int, c: Any) -> bool:
     elif length >= 0:
         c.stage, c.left = LENGTH, length
     else:
-        c.stage, c.closes = UNTIL_CLOSE, 1
+        c.stage = UNTIL_CLOSE
     return True
 
 
@@ -212,6 +212,8 @@ def _framed(c: Any, bodiless: bool) -> int:
         return MORE
     if bodiless or c.status == 204 or c.status == 304 or (c.stage == LENGTH and c.left == 0):
         return WHOLE
+    if c.stage == UNTIL_CLOSE:  # only a body that nothing else ends: 204 and 304 have neither one nor a length (RFC 9112, 6.3)
+        c.closes = 1
     return MORE
 
 
