@@ -7,6 +7,7 @@ import struct
 import sys
 import textwrap
 import time
+from dataclasses import replace
 
 import factories
 import psutil
