@@ -45,7 +45,7 @@ BUCKET_SD = 1 / histogram.HALF / 12**0.5  # of the logarithm of a time that is k
 UNITS: dict[Quantity, Unit] = {
     "rate": "rate", "mean": "time", "p50": "time", "p90": "time", "p99": "time", "connect p50": "time", "cpu": "time",
     "recovery": "time", "memory": "bytes", "held memory": "bytes", "switches": "count", "faults": "count", "threads": "count",
-    "descriptors": "count",
+    "descriptors": "count", "answered": "count",
 }  # fmt: skip
 
 
@@ -148,6 +148,8 @@ def _of_window(metric: Metric, window: Window, record: VisitRecord) -> float:
     of_label = _of_label(load, metric.label)
     if quantity == "rate":
         return _some(of_label.completed) / load.seconds
+    if quantity == "answered":
+        return max(histogram.total(of_label.response), 0.5) / _some(of_label.intended)
     if quantity == "cpu":
         return (server.cpu_user_ns + server.cpu_system_ns) / _some(load.completed)
     both = histogram.merge([of_label.response, of_label.censored])

@@ -149,6 +149,7 @@ class Level:
 
 Quantity = Literal[
     "rate",  # goodput, requests a second
+    "answered",  # the share of the requests that were due that was answered; none counts as half a request, for its logarithm
     "mean", "p50", "p90", "p99",  # response time in ns, those unanswered with their age
     "connect p50",  # of opening a connection, ns
     "cpu",  # the server's CPU time of a request, ns

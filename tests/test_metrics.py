@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from benchmarks import histogram
 from benchmarks.metrics import RECOVERY_STEP_NS, UNITS, is_plain, measure, shown, told
-from benchmarks.nouns import Level, Metric, Quantity, Series, VisitRecord
+from benchmarks.nouns import Histogram, Level, Metric, Quantity, Series, VisitRecord
 
 PEAK = "closed 64"
 COMMON = crowded.COMMON.label
@@ -48,6 +48,17 @@ def test_numbers_are_those_of_the_window():
     assert measure(Metric("cpu"), made, PEAK) == cpu_ns / window.load.completed
     assert measure(Metric("p90"), made, PEAK) == histogram.quantile_ns(window.load.response, 0.9)
     assert measure(Metric("rate", COMMON), made, PEAK) != measure(Metric("rate"), made, PEAK)
+
+
+def test_the_share_answered_is_of_what_was_due_and_never_nothing():
+    made = visit()
+    load = next(w for w in made.windows if w.level.label == COMMON).load
+    share = measure(Metric("answered", COMMON), made, PEAK)
+    assert share == histogram.total(load.response) / load.intended
+    half = measure(Metric("answered", COMMON), changed(made, COMMON, intended=2 * load.intended), PEAK)
+    assert half == pytest.approx(share / 2)
+    none = changed(made, COMMON, response=Histogram(), intended=200)
+    assert measure(Metric("answered", COMMON), none, PEAK) == 0.5 / 200
 
 
 def test_a_label_has_requests_of_its_own():
