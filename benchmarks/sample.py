@@ -81,7 +81,14 @@ def counters(pids: tuple[int, ...], account: Path | None = None) -> Counters:
                 involuntary += int(status[2])
         except (FileNotFoundError, ProcessLookupError):
             continue
-    return Counters(voluntary, involuntary, faults, collections(account), buried_ns, {pid: _clock_ns(pid) for pid in pids})
+    return Counters(
+        voluntary,
+        involuntary,
+        faults,
+        collections(account),
+        buried_ns,
+        {pid: used_ns for pid in pids if (used_ns := _clock_ns(pid))},
+    )
 
 
 def collections(account: Path | None) -> dict[int, Collections]:
