@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from benchmarks.checks.facts import Facts
+from benchmarks.metrics import is_plain
 from benchmarks.nouns import Level, RunFacts, Scenario, VisitRecord, Window
 from benchmarks.ranking import Paired
 from benchmarks.selection import Visit, usable
@@ -57,9 +58,9 @@ def cpu_us(cell: CellSummary) -> float | None:
     return cell.cpu_user_us.value + cell.cpu_system_us.value if cell.cpu_user_us and cell.cpu_system_us else None
 
 
-def is_plain(level: Level) -> bool:
-    """Whether its load is nothing but so many connections or such a rate."""
-    return level.keepalive and level.arrivals != "onoff" and level.then_share is None and not level.beside and not level.round
+def _is_plain(level: Level) -> bool:
+    """Whether its load is nothing but so many connections or such a rate, and the server was warm."""
+    return is_plain(level) and not level.round
 
 
 def has(cell: CellSummary, check: str) -> bool:
@@ -116,7 +117,7 @@ class Evidence:
 
     def believed(self, model: str, scenario: str) -> list[CellSummary]:
         """Its plain cells whose numbers can be believed."""
-        return [cell for cell in self.cells(model, scenario) if is_plain(cell.level) and cell.rate_per_s and not cell.struck]
+        return [cell for cell in self.cells(model, scenario) if _is_plain(cell.level) and cell.rate_per_s and not cell.struck]
 
     def cell(self, model: str, scenario: str, label: str) -> CellSummary | None:
         """One of those."""
@@ -162,7 +163,7 @@ class Evidence:
             levels: dict[str, list[CellSummary]] = {}
             for cell in self.summary.cells:
                 common = cell.scenario == scenario and cell.level.share is None and cell.model in self.models
-                if common and is_plain(cell.level) and not cell.struck and cell.rate_per_s and cpu_us(cell):
+                if common and _is_plain(cell.level) and not cell.struck and cell.rate_per_s and cpu_us(cell):
                     levels.setdefault(cell.level.label, []).append(cell)
             if levels:
                 return scenario, min(levels, key=lambda label: _unlike(levels[label], rate_per_s, connections))
@@ -281,7 +282,7 @@ class Evidence:
             if standing and standing.failed:
                 return f"it failed in {scenario} ({standing.failed})", scenario
             for cell in self.cells(model, scenario):
-                beyond = (cell.level.share or 0.0) >= 1.0 or not is_plain(cell.level)
+                beyond = (cell.level.share or 0.0) >= 1.0 or not _is_plain(cell.level)
                 rules = next((f.seen for f in cell.findings if f.check == "rules broken"), "")
                 if rules:
                     return rules, named(cell)
