@@ -23,7 +23,7 @@ from benchmarks.journal import Journal
 from benchmarks.load.remote import RemoteEngine
 from benchmarks.nouns import SCHEMA, RunFacts, RunOptions, VisitPlan, VisitRecord, served_by, twin_of
 from benchmarks.remaining import blocks, numbered, remaining, to_repeat
-from benchmarks.validity import broken, disturbed
+from benchmarks.validity import RULES_ENOUGH, broken, disturbed
 from benchmarks.visit import Visit
 
 _FAILURES_ENOUGH = 2  # in one scenario; after that a model is not visited again
@@ -127,7 +127,7 @@ class Run:
         """Hold the models to be visited to the rules that need no waiting. What won't start is left for its visit to tell."""
         for model in sorted({model for visit in left if (model := self._held(visit))}):
             self.watcher.examining(model)
-            report = suite.examine(Model(model), suite.FAST)
+            report = suite.examine(Model(model), suite.FAST, enough=RULES_ENOUGH)
             found = [] if report.not_started else report.broken
             self.broken_rules[model] = [f"{outcome.rule}: {outcome.saw}" for outcome in found]
             if found:

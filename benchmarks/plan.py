@@ -28,7 +28,7 @@ class Profile:
 PROFILES: Mapping[str, Profile] = {
     "smoke": Profile(visits=1, extra=False, closed_s=0.15, open_s=0.2, requeue_budget_s=0.0, brief=True),
     "quick": Profile(visits=2, extra=False, closed_s=0.2, open_s=0.2, requeue_budget_s=8.0, brief=True),
-    "standard": Profile(visits=3, extra=True, closed_s=0.4, open_s=0.5, requeue_budget_s=300.0),
+    "standard": Profile(visits=3, extra=True, closed_s=0.2, open_s=0.25, requeue_budget_s=300.0),
     "full": Profile(visits=10, extra=True, closed_s=1.0, open_s=1.5, requeue_budget_s=1200.0),
 }
 

@@ -21,6 +21,7 @@ from benchmarks.nouns import LoadResult, Outside, ServerCost
 
 _ACCOUNT = struct.Struct("=5Q")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_REST_S = 0.01  # in which a server that is forking has forked once more
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
@@ -63,6 +64,17 @@ def tree(pid: int) -> tuple[int, ...]:
         return (pid, *(child.pid for child in psutil.Process(pid).children(recursive=True)))
     except psutil.NoSuchProcess:
         return (pid,)
+
+
+def rested_tree(pid: int, within_s: float = 5.0) -> tuple[int, ...]:
+    """The same once it no longer grows, as it does where a process is forked for each connection; or after this time."""
+    ends, before = time.monotonic() + within_s, tree(pid)
+    while True:
+        time.sleep(_REST_S)
+        now = tree(pid)
+        if now == before or time.monotonic() > ends:
+            return now
+        before = now
 
 
 def counters(pids: tuple[int, ...], account: Path | None = None) -> Counters:

@@ -218,7 +218,7 @@ class Visit:
         """One level: counters at its edges, the window in between without a system call of ours. `seconds`: of a probe."""
         new = self._connect(server, level)
         drive = asking.drive(self.scenario, level, self.options, peak_per_s, new, self.windows)
-        pids = sample.tree(server.facts.pid)
+        pids = sample.rested_tree(server.facts.pid) if new else sample.tree(server.facts.pid)
         sample.forget_longest(self.account)
         before, acks = sample.counters(pids, self.account), sample.delayed_acks()
         load = self.engine.run(replace(drive, seconds=seconds or drive.seconds, seed=self._seed(level), watch=pids))
@@ -254,11 +254,10 @@ class Visit:
             raise _Trouble(f"after {after} a new connection was not answered any more")
 
     def _peak_per_s(self) -> float:
-        """The best goodput of the closed levels so far. Raises _Trouble if there was none."""
-        rates = [w.load.completed / w.load.seconds for w in self.windows if w.level.loop == "closed"]
-        if not max(rates, default=0.0):
+        """What shares are of. Raises _Trouble if nothing was served in the closed loop."""
+        if not (peak := asking.peak_per_s(self.scenario, self.windows)):
             raise _Trouble("no request was served in the closed loop, so there is no peak to take a share of")
-        return max(rates)
+        return peak
 
     def _seed(self, level: Level) -> int:
         """The same arrivals for every model of a block; others for every probe, as a repetition must not repeat accidents."""

@@ -4,6 +4,7 @@ Server and load of a measurement have a core each, so such tests keep out of eac
 only ask what servers do mostly wait for them, and time nothing; they are parted by the model that they ask.
 """
 
+import signal
 import zlib
 from pathlib import Path
 
@@ -18,6 +19,12 @@ SERVING = (
     "workers",
 )  # fmt: skip
 ASKERS = 2
+
+
+def pytest_configure():
+    """Tests interrupt what they start. A shell's background jobs ignore that, and so would all that is started by one."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_itemcollected(item):

@@ -51,6 +51,13 @@ def copied(folder: Path) -> Path:
     return folder
 
 
+def environment(folder: Path) -> dict[str, str]:
+    """That of a command of the copy: it finds the copy's modules, and the cache of its engine rather than this process's."""
+    found = {**os.environ, "PYTHONPATH": str(folder), "COLUMNS": "140"}
+    found.pop("NUMBA_CACHE_DIR", None)
+    return found
+
+
 def servebench(folder: Path, *arguments: str, status: int = 0) -> tuple[str, str]:
     """Run a command of the copy in it; its stdout and stderr. Fails the test when the exit status is another."""
     done = subprocess.run(
@@ -59,7 +66,7 @@ def servebench(folder: Path, *arguments: str, status: int = 0) -> tuple[str, str
         text=True,
         cwd=folder,
         timeout=180,
-        env={**os.environ, "PYTHONPATH": str(folder), "COLUMNS": "140"},
+        env=environment(folder),
         check=False,
     )
     assert done.returncode == status, done.stdout + done.stderr

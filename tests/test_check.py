@@ -1,7 +1,6 @@
 """`servebench check`, and what a run makes of a model that breaks rules: it is refused, or measured and struck out."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -9,7 +8,7 @@ import time
 
 import psutil
 import pytest
-from copied import CARELESS, copied, servebench
+from copied import CARELESS, copied, environment, servebench
 
 TINY = ("--profile", "smoke", "--seconds", "0.1", "--connections", "1,8", "--seed", "5", "--scenarios", "hello", "--no-charts")
 
@@ -43,7 +42,7 @@ def standing(folder, model):
 
 
 def test_what_is_broken_is_shown_with_the_rule_and_the_bytes(copy):
-    out, _ = servebench(copy, "check", "careless", "--fast", status=1)
+    out, _ = servebench(copy, "check", "careless", "--fast", "--rule", "host-missing,host-twice", status=1)
     assert "host-missing" in out
     assert "RFC 9112, 3.2" in out
     assert "answered 200, not 400" in out
@@ -54,6 +53,10 @@ def test_what_is_broken_is_shown_with_the_rule_and_the_bytes(copy):
 def test_a_model_that_keeps_the_rules_passes(copy):
     out, _ = servebench(copy, "check", "epoll_loop", "--fast")
     assert "✗" not in out
+
+
+def test_a_run_stops_asking_when_enough_is_broken(refused):
+    assert "breaks 20 rules or more (method-small-letters, " in standing(refused, "careless")["failed"]
 
 
 def test_machines_are_told_every_outcome(copy):
@@ -95,7 +98,7 @@ def test_bad_use_is_told_in_a_line(copy, arguments, told):
 def test_an_interruption_leaves_nothing_running(copy):
     check = subprocess.Popen(
         [sys.executable, "-m", "benchmarks", "check", "epoll_loop", "prefork", "--part", "limits,stop", "--jobs", "2"],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=copy, env=os.environ | {"PYTHONPATH": str(copy)},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=copy, env=environment(copy),
     )  # fmt: skip
     ends = time.monotonic() + 60
     while len(family := psutil.Process(check.pid).children(recursive=True)) < 2:
@@ -139,7 +142,7 @@ def test_a_run_does_not_measure_who_breaks_rules(refused):
 def test_a_refused_model_leaves_one_failed_visit_that_a_resumed_run_makes_again(copy, refused):
     visits = [json.loads(path.read_text()) for path in (refused / "visits").glob("careless-*.json")]
     assert [visit["failure"]["stage"] for visit in visits] == ["check"]
-    assert any(rule.startswith("host-missing: ") for rule in visits[0]["broken_rules"])
+    assert any(rule.startswith("method-small-letters: ") for rule in visits[0]["broken_rules"])
     out, _ = servebench(copy, "run", "--resume", "refused", "--no-charts")
     assert "going on with" in out
     assert len(list((refused / "visits").glob("careless-*.json"))) == 2

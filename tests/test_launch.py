@@ -1,8 +1,10 @@
 """Launching, verifying and sampling real servers: every model of the catalogue."""
 
+import contextlib
 import os
 import resource
 import signal
+import socket
 import struct
 import sys
 import textwrap
@@ -61,6 +63,14 @@ def test_counters_grow_with_work_and_holdings_are_a_process_trees(server):
     assert held.rss_bytes >= held.uss_bytes > 1_000_000
     assert held.threads >= held.processes
     assert held.descriptors > 3
+
+
+def test_a_tree_is_read_when_its_processes_for_connections_are_there():
+    with Server("fork_per_connection", CPUS[:1]) as server, contextlib.ExitStack() as stack:
+        before = len(sample.rested_tree(server.facts.pid))
+        for _ in range(40):
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.facts.port)))
+        assert len(sample.rested_tree(server.facts.pid, within_s=60.0)) == before + 40
 
 
 def test_a_process_that_has_ended_holds_nothing():

@@ -28,28 +28,32 @@ def examine(
     only: Iterable[str] = (),
     repeat: int = 1,
     tell: Tell = lambda _: None,
+    enough: int = 0,
 ) -> Report:
-    """Hold a server to the rules of these parts, or of those the ones named, each `repeat` times; the first failure counts."""
+    """Hold a server to the rules of these parts, or of those the ones named, each `repeat` times; the first failure counts.
+
+    With `enough`, rules that follow so many broken ones of a server are not asked, and are not in the report.
+    """
     begins, wanted = time.monotonic(), frozenset(only)
     rules = [rule for part in parts for rule in PARTS[part] if not wanted or rule.name in wanted]
     outcomes: dict[str, Outcome] = {}
     for _ in range(repeat):
         left = [rule for rule in rules if rule.name not in outcomes or outcomes[rule.name].verdict == "kept"]
-        outcomes |= {outcome.rule: outcome for outcome in _once(subject, left, tell)}
-    ordered = [outcomes[rule.name] for rule in rules]
+        outcomes |= {outcome.rule: outcome for outcome in _once(subject, left, tell, enough)}
+    ordered = [outcomes[rule.name] for rule in rules if rule.name in outcomes]
     not_started = next((one.saw for one in ordered if one.saw.startswith(_NOT_STARTED)), "")
     return Report(subject.name, list(parts), ordered, time.monotonic() - begins, subject.ours, not_started)
 
 
-def _once(subject: Subject, rules: Sequence[Rule], tell: Tell) -> list[Outcome]:
+def _once(subject: Subject, rules: Sequence[Rule], tell: Tell, enough: int) -> list[Outcome]:
     about = [rule for rule in rules if rule.is_about(subject.name)]
     found = [outcome(rule, "unfit", f"it is about {' and '.join(rule.models)}") for rule in rules if rule not in about]
     for settings, group in _by_settings(rule for rule in about if not rule.alone).items():
-        found += _together(subject, settings, group, tell)
+        found += _together(subject, settings, group, tell, enough)
     for rule in about:
         if rule.alone:
             tell(rule.name)
-            found += _together(subject, rule.settings, [rule], tell)
+            found += _together(subject, rule.settings, [rule], tell, enough)
     return found
 
 
@@ -60,19 +64,22 @@ def _by_settings(rules: Iterable[Rule]) -> Mapping[Settings, list[Rule]]:
     return groups
 
 
-def _together(subject: Subject, settings: Settings, rules: Sequence[Rule], tell: Tell) -> list[Outcome]:
+def _together(subject: Subject, settings: Settings, rules: Sequence[Rule], tell: Tell, enough: int) -> list[Outcome]:
     """All these on one server."""
     try:
         with subject.running(settings) as running:
-            return _on(running, rules, tell)
+            return _on(running, rules, tell, enough)
     except LaunchError as failure:
         said = f"; it said: {failure.stderr}" if failure.stderr else ""
         return [outcome(rule, "broken", f"{_NOT_STARTED}: {failure}{said}") for rule in rules]
 
 
-def _on(running: Running, rules: Sequence[Rule], tell: Tell) -> list[Outcome]:
-    found, silent = [], 0
+def _on(running: Running, rules: Sequence[Rule], tell: Tell, enough: int) -> list[Outcome]:
+    found: list[Outcome] = []
+    silent = 0
     for rule in rules:
+        if enough and sum(one.verdict == "broken" for one in found) >= enough:
+            return found
         if rule.slow:
             continue
         tell(rule.name)

@@ -1,7 +1,8 @@
 """Who lets one slow request hold up the others? 95% hello, 5% that compute for 20 units; the result is how hello fares.
 
-The same seeded sequence of kinds comes to every model, in an open loop at half of its own peak. `mixed-blocking` has a handler
-that naively sleeps for 20 ms instead of computing: the classic mistake, at a rate that is the same for all.
+The same seeded sequence of kinds comes to every model, in an open loop at half of its own peak: what its closed loop would
+have served with exactly 5% of them. `mixed-blocking` has a handler that naively sleeps for 20 ms instead of computing: the
+classic mistake, at a rate that is the same for all.
 
 Theory: a loop serves in turn, so a hello waits for whatever is ahead of it. By Pollaczek and Khinchine the mean wait at
 utilisation 1/2, with next to all work in one kind of request of length S, is (lambda E[s^2]) / 2 (1 - rho) = S / 2 (Kleinrock,
@@ -32,7 +33,7 @@ SCENARIOS = {
         longer=4.0,
         question="Who lets a computing request hold up the others?",
         brief=True,
-        brief_closed=(16,),
+        brief_closed=(1,),
         measures=(
             Measure("p90 of hello beside work", Metric("p90", HALF, "hello"), "less", short="hello beside work"),
             Measure("mean of hello, by the work's length", WAIT, "less"),
