@@ -21,7 +21,8 @@ from benchmarks.nouns import LoadResult, Outside, ServerCost
 
 _ACCOUNT = struct.Struct("=5Q")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-_REST_S = 0.01  # in which a server that is forking has forked once more
+_LOOK_S = 0.01
+_IDLE = 0.2  # of a CPU's time that a server with nothing to do may use between two looks
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
@@ -67,12 +68,17 @@ def tree(pid: int) -> tuple[int, ...]:
 
 
 def rested_tree(pid: int, within_s: float = 5.0) -> tuple[int, ...]:
-    """The same once it no longer grows, as it does where a process is forked for each connection; or after this time."""
-    ends, before = time.monotonic() + within_s, tree(pid)
+    """The same as soon as there is nothing left to do: what was asked before is done, and whoever is forked for a connection
+    is there. It is so when no process has come or gone from one look to the next and they have hardly used a CPU; or after this
+    time."""
+    ends, before, used_ns = time.monotonic() + within_s, tree(pid), -1
     while True:
-        time.sleep(_REST_S)
+        begins_ns, earlier_ns = time.monotonic_ns(), used_ns
+        time.sleep(_LOOK_S)
         now = tree(pid)
-        if now == before or time.monotonic() > ends:
+        used_ns = sum(map(_clock_ns, now))
+        idle = earlier_ns >= 0 and used_ns - earlier_ns < _IDLE * (time.monotonic_ns() - begins_ns)
+        if (now == before and idle) or time.monotonic() > ends:
             return now
         before = now
 
