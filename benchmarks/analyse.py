@@ -12,8 +12,9 @@ from benchmarks.amounts import percent
 from benchmarks.beginnings import begun, cold_starts, peaks_by_block, with_cold
 from benchmarks.capacities import capacities, with_capacities
 from benchmarks.cells import Cell, cells_of_level, least_wait_s
-from benchmarks.nouns import SCHEMA, Level, RunFacts, RunOptions, VisitRecord, Warmup, Weather, Window, is_twin, visited
+from benchmarks.nouns import SCHEMA, RunFacts, RunOptions, VisitRecord, Warmup, Weather, Window, is_twin, visited
 from benchmarks.predictions import judged
+from benchmarks.questions import Level
 from benchmarks.selection import Visit, failures, usable
 from benchmarks.standings import peak_cells, ranked, standings
 from benchmarks.summaries import WARM_UP, RunSummary, ScenarioSummary, Timeline, TimelinePoint

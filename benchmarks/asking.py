@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from benchmarks import histogram
 from benchmarks.load.engine import Companions, Drive, Exchange, Target, request_bytes
-from benchmarks.nouns import Beside, Level, Request, RunOptions, Scenario, Window
+from benchmarks.nouns import RunOptions, Window
 from benchmarks.plan import DRAIN_S, ramp_s, window_s
+from benchmarks.questions import Beside, Level, Request, Scenario
 from benchmarks.verify import Answer, requests_of
 
 HOST = "127.0.0.1"

@@ -11,7 +11,8 @@ import importlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.nouns import Entry, Scenario
+from benchmarks.nouns import Entry
+from benchmarks.questions import Scenario
 
 ROOT = Path(__file__).resolve().parent.parent
 _SERVERS, _SCENARIOS = ROOT / "servers", ROOT / "benchmarks" / "scenarios"

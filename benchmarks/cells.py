@@ -15,7 +15,8 @@ from benchmarks.checks.engine import stalls
 from benchmarks.checks.facts import Facts
 from benchmarks.checks.service import jain, pause_share
 from benchmarks.intervals import Spread, counting_sd, mean_estimate, pooled_spread
-from benchmarks.nouns import Level, LoadResult, RunFacts, ServerCost, Window
+from benchmarks.nouns import LoadResult, RunFacts, ServerCost, Window
+from benchmarks.questions import Level
 from benchmarks.selection import UNSTEADY, Visit, of_one_weather, prevailing_weather
 from benchmarks.summaries import CellSummary, Estimate, Finding, Quantile
 from benchmarks.tails import QUANTILES, Pauses, Sample, Tail, hiccup_ns, pauses, spreads

@@ -20,7 +20,8 @@ from benchmarks.cells import Cell, Measured, cells_of_level
 from benchmarks.differences import Apart, Difference, apart, pooled
 from benchmarks.intervals import CONFIDENCE, counting_sd, samples_wanted
 from benchmarks.metrics import BUCKET_SD
-from benchmarks.nouns import Level, RunFacts, VisitRecord, is_twin, visited
+from benchmarks.nouns import RunFacts, VisitRecord, is_twin, visited
+from benchmarks.questions import Level
 from benchmarks.ranking import FALSE_DIFFERENCE, fit, holm
 from benchmarks.selection import UNSTEADY, Visit, failures, usable
 from benchmarks.standings import is_overloaded, quantile_of_visit, tells

@@ -6,6 +6,7 @@ What there is to do is asked of the records each time: so a run that was interru
 
 import resource
 import shlex
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from benchmarks.conformance import suite
 from benchmarks.conformance.subjects import Model
 from benchmarks.environment import versions
 from benchmarks.journal import Journal
+from benchmarks.launch import compile_servers
 from benchmarks.load.remote import RemoteEngine
 from benchmarks.nouns import SCHEMA, RunFacts, RunOptions, VisitPlan, VisitRecord, served_by, twin_of
 from benchmarks.remaining import blocks, numbered, remaining, to_repeat
@@ -114,6 +116,7 @@ class Run:
         self._note(self.journal.begun(differs))
         left = self.left()
         self.watcher.expect(left)
+        compile_servers(dict.fromkeys([sys.executable, *(one.python for one in self.options.variants.values() if one.python)]))
         self._examine(left)
         self.ends = time.monotonic() + self._takes_s(left)
         for block in blocks(left):

@@ -16,7 +16,8 @@ from typing import Any
 import msgspec
 
 from benchmarks import doctor, interpreters
-from benchmarks.nouns import SCHEMA, RunFacts, RunOptions, Scenario
+from benchmarks.nouns import SCHEMA, RunFacts, RunOptions
+from benchmarks.questions import Scenario
 
 _PACKAGES = (
     "servebench", "gevent", "httptools", "llvmlite", "matplotlib", "msgspec", "numba", "numpy", "psutil", "rich", "scipy",

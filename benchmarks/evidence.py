@@ -13,7 +13,8 @@ from functools import cached_property
 
 from benchmarks.checks.facts import Facts
 from benchmarks.metrics import is_plain
-from benchmarks.nouns import Level, RunFacts, Scenario, VisitRecord, Window
+from benchmarks.nouns import RunFacts, VisitRecord, Window
+from benchmarks.questions import Level, Scenario
 from benchmarks.ranking import Paired
 from benchmarks.selection import Visit, usable
 from benchmarks.summaries import CellSummary, RunSummary, ScenarioSummary, Standing

@@ -19,18 +19,8 @@ from dataclasses import replace
 from benchmarks import histogram
 from benchmarks.amounts import digits, duration, rate, size, times
 from benchmarks.intervals import counting_sd, samples_wanted
-from benchmarks.nouns import (
-    ClassResult,
-    Histogram,
-    Level,
-    LoadResult,
-    Metric,
-    Quantity,
-    Series,
-    ServerCost,
-    VisitRecord,
-    Window,
-)
+from benchmarks.nouns import ClassResult, Histogram, LoadResult, Series, ServerCost, VisitRecord, Window
+from benchmarks.questions import Level, Metric, Quantity
 from benchmarks.summaries import Unit
 from benchmarks.tails import pauses, refusal
 

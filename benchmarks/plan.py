@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from benchmarks import objective
-from benchmarks.nouns import Beside, Level, RunOptions, Scenario, VisitPlan, served_by, visited
+from benchmarks.nouns import RunOptions, VisitPlan, served_by, visited
+from benchmarks.questions import Beside, Level, Scenario
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from benchmarks.metrics import unit_of
-from benchmarks.nouns import Metric, Prediction
+from benchmarks.questions import Metric, Prediction
 from benchmarks.ranking import ratio
 from benchmarks.results import Levels, Values, coarsest, estimates, paired, values_of
 from benchmarks.summaries import Agreement, Estimate, Judged

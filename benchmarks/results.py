@@ -14,7 +14,7 @@ from benchmarks.cells import Cell, Measured
 from benchmarks.checks.companions import TOO_FEW
 from benchmarks.intervals import inverse, mean_estimate, pooled_spread
 from benchmarks.metrics import is_of_response, levels_of, plain_label, resolution, told, unit_of
-from benchmarks.nouns import Measure, Metric
+from benchmarks.questions import Measure, Metric
 from benchmarks.ranking import Paired, Place, place
 from benchmarks.selection import Visit, of_one_weather, prevailing_weather
 from benchmarks.summaries import CellSummary, Estimate, MeasureSummary, Reason, Result

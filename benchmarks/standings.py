@@ -17,7 +17,8 @@ from benchmarks.checks.companions import TOO_FEW
 from benchmarks.intervals import samples_wanted
 from benchmarks.knees import knee
 from benchmarks.metrics import BUCKET_SD, is_plain
-from benchmarks.nouns import Level, Measure, VisitRecord, is_control, is_twin, twin_of
+from benchmarks.nouns import VisitRecord, is_control, is_twin, twin_of
+from benchmarks.questions import Level, Measure
 from benchmarks.ranking import Paired, Place, fit, place, ratio, resolved
 from benchmarks.results import coarsest, described, paired, results, values_of, was_measured
 from benchmarks.summaries import (

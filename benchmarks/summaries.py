@@ -6,7 +6,8 @@ Frozen and plain like those of `nouns`. Whatever is in here was computed from a 
 from dataclasses import dataclass, field
 from typing import Literal
 
-from benchmarks.nouns import Level, Metric, Weather
+from benchmarks.nouns import Weather
+from benchmarks.questions import Level, Metric
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ Reason = Literal["", "failed", "struck", "overloaded", "cannot", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class MeasureSummary:
-    """What a scenario ranks by, or shows beside it: see `nouns.Measure`."""
+    """What a scenario ranks by, or shows beside it: see `questions.Measure`."""
 
     title: str
     short: str

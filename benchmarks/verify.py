@@ -5,7 +5,7 @@ import http.client
 import time
 from dataclasses import dataclass
 
-from benchmarks.nouns import Request, Scenario
+from benchmarks.questions import Request, Scenario
 
 _TIMEOUT_S = 10.0
 _SETTLED_S = 60.0  # five thousand threads that end together take up to 25 s

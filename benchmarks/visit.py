@@ -19,12 +19,9 @@ from benchmarks.launch import LaunchError, Server
 from benchmarks.load.remote import EngineDied, RemoteEngine
 from benchmarks.nouns import (
     SCHEMA,
-    Beside,
     Failure,
-    Level,
     Outside,
     RunOptions,
-    Scenario,
     Variant,
     VisitPlan,
     VisitRecord,
@@ -34,6 +31,7 @@ from benchmarks.nouns import (
     served_by,
 )
 from benchmarks.plan import STEADY_WITHIN, WARM_LIMIT_S, WARM_ROUND_S, levels
+from benchmarks.questions import Beside, Level, Scenario
 from benchmarks.validity import broken
 from benchmarks.verify import Answer, VerifyError, same, settled, verify
 

@@ -29,13 +29,13 @@ def pytest_configure():
 
 def pytest_itemcollected(item):
     name = Path(item.path).stem.removeprefix("test_")
+    params = item.callspec.params if hasattr(item, "callspec") else {}
     if name in MEASURING:
         group = "measuring"
     elif name in SERVING:
-        params = item.callspec.params if hasattr(item, "callspec") else {}
         group = f"serving {zlib.crc32(str(params.get('model', name)).encode()) % ASKERS}"
     else:
-        group = name
+        group = f"{name} {params['chart'].name}" if "chart" in params else name
     item.add_marker(pytest.mark.xdist_group(group))
 
 

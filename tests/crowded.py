@@ -10,20 +10,8 @@ from dataclasses import replace
 import factories
 
 from benchmarks.analyse import summarise
-from benchmarks.nouns import (
-    Beside,
-    ClassResult,
-    Level,
-    LoadResult,
-    Measure,
-    Metric,
-    Prediction,
-    Request,
-    RunFacts,
-    VisitPlan,
-    VisitRecord,
-    Window,
-)
+from benchmarks.nouns import ClassResult, LoadResult, RunFacts, VisitPlan, VisitRecord, Window
+from benchmarks.questions import Beside, Level, Measure, Metric, Prediction, Request
 from benchmarks.summaries import RunSummary
 
 KINDS = {  # of model names: which imagined model serves

@@ -22,13 +22,10 @@ from benchmarks.nouns import (
     Failure,
     Histogram,
     Ledger,
-    Level,
     LoadResult,
     Outside,
-    Request,
     RunFacts,
     RunOptions,
-    Scenario,
     Series,
     ServerCost,
     ServerFacts,
@@ -38,6 +35,7 @@ from benchmarks.nouns import (
     Weather,
     Window,
 )
+from benchmarks.questions import Level, Request, Scenario
 from benchmarks.summaries import RunSummary
 
 STARTED_AT = "2026-01-02T03:04:05+00:00"

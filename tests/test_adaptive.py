@@ -11,7 +11,8 @@ from benchmarks import adaptive, plan
 from benchmarks.adaptive import Addition, Enough, choose, first_ties, next_block, ties, weigh
 from benchmarks.amounts import half_width
 from benchmarks.analyse import conditions, summarise
-from benchmarks.nouns import Failure, Level, twin_of, variant_of
+from benchmarks.nouns import Failure, twin_of, variant_of
+from benchmarks.questions import Level
 from benchmarks.summaries import Estimate, Standing
 
 LEVEL = Level("closed", 16)

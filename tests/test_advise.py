@@ -17,8 +17,9 @@ from benchmarks.analyse import summarise
 from benchmarks.candidates import Candidate
 from benchmarks.cli import main
 from benchmarks.evidence import Evidence, Shape, shape
-from benchmarks.nouns import Beside, Level, Request, RunFacts, Scenario, VisitRecord, Window
+from benchmarks.nouns import RunFacts, VisitRecord, Window
 from benchmarks.objective import parse
+from benchmarks.questions import Beside, Level, Request, Scenario
 from benchmarks.response import Asked, bounds
 from benchmarks.summaries import CellSummary, Finding, RunSummary
 from benchmarks.workload import Workload, demand, seconds, share

@@ -8,7 +8,8 @@ import pytest
 
 from benchmarks.analyse import conditions, summarise, timeline
 from benchmarks.cells import jain
-from benchmarks.nouns import Level, Series, VisitRecord, Weather
+from benchmarks.nouns import Series, VisitRecord, Weather
+from benchmarks.questions import Level
 from benchmarks.selection import UNPROBED, UNSTEADY, of_one_weather, prevailing_weather, usable, weather_labels
 from benchmarks.summaries import CellSummary, Estimate, RunSummary, ScenarioSummary, Standing
 from benchmarks.verdict import listed, verdict

@@ -6,7 +6,8 @@ import factories
 import pytest
 
 from benchmarks import asking, histogram
-from benchmarks.nouns import ClassResult, Histogram, Level, Request, Scenario, Window
+from benchmarks.nouns import ClassResult, Histogram, Window
+from benchmarks.questions import Level, Request, Scenario
 
 HELLO, WORK = Request("/hello", weight=0.95, label="hello"), Request("/cpu/20", weight=0.05, label="work")
 MIXED = Scenario(HELLO, mix=(HELLO, WORK), closed=(1, 16))

@@ -31,7 +31,7 @@ def test_every_caption_is_a_sentence():
 
 def test_one_file_may_hold_several_scenarios(tmp_path, monkeypatch):
     (tmp_path / "dig.py").write_text(
-        '"""How deep?\n\nMore."""\nfrom benchmarks.nouns import Request, Scenario\n'
+        '"""How deep?\n\nMore."""\nfrom benchmarks.questions import Request, Scenario\n'
         'SCENARIOS: dict[str, Scenario] = {\n    "": Scenario(Request("/1"), (1,)),\n'
         '    "20ms": Scenario(Request("/20"), (1,)),\n}\n'
     )

@@ -30,7 +30,8 @@ from benchmarks import histogram
 from benchmarks.checks.books import malformed
 from benchmarks.checks.facts import Facts
 from benchmarks.checks.service import course, jain, spearman
-from benchmarks.nouns import Beside, ClassResult, Histogram, Level, Series
+from benchmarks.nouns import ClassResult, Histogram, Series
+from benchmarks.questions import Beside, Level
 from benchmarks.validity import check_window
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from benchmarks.analyse import summarise
 from benchmarks.comparison import Comparison, Row, Side, compare, levels_of, metrics_of
-from benchmarks.nouns import Level, VisitRecord, Window, twin_of
+from benchmarks.nouns import VisitRecord, Window, twin_of
+from benchmarks.questions import Level
 
 MODELS = ("epoll_loop", "asyncio_streams", "thread_pool")
 LATER = "2026-01-03T03:04:05+00:00"

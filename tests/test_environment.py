@@ -9,7 +9,8 @@ import pytest
 from benchmarks import interpreters
 from benchmarks.environment import differences, environment, versions
 from benchmarks.interpreters import Interpreter
-from benchmarks.nouns import Request, Variant
+from benchmarks.nouns import Variant
+from benchmarks.questions import Request
 
 HERE = {
     "schema": 2,

@@ -23,7 +23,8 @@ from benchmarks import catalogue, sample
 from benchmarks.checks.facts import Facts
 from benchmarks.load.engine import Drive, Session, Target, compile_all, request_bytes
 from benchmarks.load.remote import RemoteEngine
-from benchmarks.nouns import Level, VisitPlan, Window
+from benchmarks.nouns import VisitPlan, Window
+from benchmarks.questions import Level
 from benchmarks.validity import check_visit, check_window, disturbed
 from benchmarks.visit import Visit
 

@@ -9,7 +9,7 @@ import pytest
 from benchmarks import histogram
 from benchmarks.cells import cells_of_level
 from benchmarks.knees import knee
-from benchmarks.nouns import Level
+from benchmarks.questions import Level
 from benchmarks.selection import usable
 from benchmarks.summaries import Finding
 

@@ -16,8 +16,8 @@ import psutil
 import pytest
 
 from benchmarks import catalogue, sample
-from benchmarks.launch import LaunchError, Server
-from benchmarks.nouns import Request, Scenario
+from benchmarks.launch import LaunchError, Server, compile_servers
+from benchmarks.questions import Request, Scenario
 from benchmarks.verify import VerifyError, same, verify
 
 MODELS = [entry.name for entry in catalogue.models()]
@@ -51,7 +51,7 @@ _digests: dict[str, str] = {}
 
 
 def test_counters_grow_with_work_and_holdings_are_a_process_trees(server):
-    pids = sample.tree(server.facts.pid)
+    pids = sample.rested_tree(server.facts.pid)  # whoever was forked for a client of another test has gone
     before = sample.counters(pids)
     for _ in range(3):
         verify("127.0.0.1", server.facts.port, HELLO)
@@ -63,6 +63,13 @@ def test_counters_grow_with_work_and_holdings_are_a_process_trees(server):
     assert held.rss_bytes >= held.uss_bytes > 1_000_000
     assert held.threads >= held.processes
     assert held.descriptors > 3
+
+
+def test_servers_are_compiled_before_they_are_compared(tmp_path):
+    (tmp_path / "servers").mkdir()
+    (tmp_path / "servers" / "mine.py").write_text('"""Mine."""\n')
+    compile_servers([sys.executable], tmp_path)
+    assert [path.name.partition(".")[0] for path in (tmp_path / "servers" / "__pycache__").iterdir()] == ["mine"]
 
 
 def test_a_tree_is_read_when_its_processes_for_connections_are_there():

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from benchmarks import histogram
 from benchmarks.metrics import RECOVERY_STEP_NS, UNITS, is_plain, measure, shown, told
-from benchmarks.nouns import Histogram, Level, Metric, Quantity, Series, VisitRecord
+from benchmarks.nouns import Histogram, Series, VisitRecord
+from benchmarks.questions import Level, Metric, Quantity
 
 PEAK = "closed 64"
 COMMON = crowded.COMMON.label

@@ -28,7 +28,7 @@ def test_the_variant_is_its_model_with_another_docstring(like):
 
 SCENARIO = '''"""Is an echo dearer beside sums? A question of one file, of what the application can do already."""
 
-from benchmarks.nouns import Measure, Metric, Prediction, Request, Scenario
+from benchmarks.questions import Measure, Metric, Prediction, Request, Scenario
 
 ECHO = Request("/echo", "POST", b"over", expect_body=b"over", weight=0.5, label="echo")
 SLOWER = Metric("mean", "closed 2", "echo", by=Metric("mean", "closed 2", "sum"))

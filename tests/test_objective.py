@@ -17,7 +17,7 @@ from windows import facts
 
 from benchmarks import histogram
 from benchmarks.capacities import capacities, with_capacities
-from benchmarks.nouns import Crossing, Histogram, Level, Series
+from benchmarks.nouns import Crossing, Histogram, Series
 from benchmarks.objective import (
     HIGHEST,
     PROBES_MOST,
@@ -34,6 +34,7 @@ from benchmarks.objective import (
     parse,
     probe_s,
 )
+from benchmarks.questions import Level
 from benchmarks.selection import usable
 from benchmarks.summaries import Capacity, Estimate
 

@@ -11,6 +11,7 @@ import time
 
 import psutil
 import pytest
+from refused import refusal
 
 from benchmarks import catalogue
 from benchmarks.commands._run_options import add_arguments, run_options
@@ -192,11 +193,16 @@ def test_variants_are_visited_recorded_and_gone_on_with(tmp_path):
         (("load", "http://127.0.0.1:8/", "--connections", "0"), "--connections 0 is not from 1"),
         (("load", "http://127.0.0.1:8/", "--rate", "0"), "--rate 0 is not above 0"),
         (("load", "http://127.0.0.1:8/", "--cpus", "x"), "not a list of CPU numbers"),
-        (("serve", "epol"), "epol"),
         (("frobnicate",), "invalid choice"),
     ],
 )
-def test_bad_use_is_told_in_a_line(arguments, told, tmp_path):
+def test_bad_use_is_told_in_a_line(arguments, told, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert told in refusal(capsys, *arguments)
+
+
+@pytest.mark.parametrize(("arguments", "told"), [(("serve", "epol"), "epol"), (("run", "--models", "epol"), "no model 'epol'")])
+def test_the_command_itself_ends_so(arguments, told, tmp_path):
     _, err = servebench(*arguments, folder=tmp_path, status=2)
     assert told in err
 

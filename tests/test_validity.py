@@ -29,7 +29,8 @@ from windows import (
 
 from benchmarks.checks.companions import TOO_FEW
 from benchmarks.checks.engine import stalls
-from benchmarks.nouns import Beside, Level, Outside, Warmup
+from benchmarks.nouns import Outside, Warmup
+from benchmarks.questions import Beside, Level
 from benchmarks.selection import UNSTEADY, usable
 from benchmarks.tails import Pauses
 from benchmarks.validity import CHECKS, check_run, check_visit, check_window, disturbed, over_visits

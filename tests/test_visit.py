@@ -6,9 +6,10 @@ import factories
 import pytest
 
 from benchmarks.load.remote import RemoteEngine
-from benchmarks.nouns import Request, Scenario, VisitPlan
+from benchmarks.nouns import VisitPlan
 from benchmarks.objective import DECIDES, HIGHEST, PROBES_MOST, parse, probe_s
 from benchmarks.plan import levels
+from benchmarks.questions import Request, Scenario
 from benchmarks.visit import Visit
 
 CPUS = sorted(os.sched_getaffinity(0))

@@ -6,7 +6,8 @@ import factories
 
 from benchmarks import histogram
 from benchmarks.checks.facts import Facts
-from benchmarks.nouns import Histogram, Level, Series
+from benchmarks.nouns import Histogram, Series
+from benchmarks.questions import Level
 from benchmarks.validity import check_window
 
 CLOSED = Level("closed", 64)

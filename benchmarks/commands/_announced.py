@@ -8,7 +8,8 @@ from rich.console import Console
 
 from benchmarks import plan
 from benchmarks.commands._run_options import listed
-from benchmarks.nouns import RunOptions, Scenario, is_twin, served_by, visited
+from benchmarks.nouns import RunOptions, is_twin, served_by, visited
+from benchmarks.questions import Scenario
 from benchmarks.summaries import Symptom
 
 _LONG_S = 6000.0  # from here on in hours

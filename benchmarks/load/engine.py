@@ -18,7 +18,8 @@ import numpy as np
 from benchmarks import histogram
 from benchmarks.load import companions as company
 from benchmarks.load import libc, loop, probes, reader, recorder, state
-from benchmarks.nouns import Arrivals, ClassResult, Crossing, EngineCost, Histogram, Ledger, LoadResult, Poll, Series
+from benchmarks.nouns import ClassResult, Crossing, EngineCost, Histogram, Ledger, LoadResult, Poll, Series
+from benchmarks.questions import Arrivals
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ drain. Its length is the same for all, as all are offered a share of their own p
 model.
 """
 
-from benchmarks.nouns import Measure, Metric, Prediction, Request, Scenario
+from benchmarks.questions import Measure, Metric, Prediction, Request, Scenario
 from benchmarks.scenarios._families import LOOPS, THREADS
 
 STRETCH = Metric("p90", "open 50%, in bursts", by=Metric("p90", "open 50%"))

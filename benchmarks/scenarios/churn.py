@@ -9,7 +9,7 @@ start costs tens of microseconds (pthread_create(3) and the interpreter's own bo
 Python process: hundreds of microseconds and more (Baumann et al., "A fork() in the road", HotOS 2019).
 """
 
-from benchmarks.nouns import Measure, Metric, Prediction, Request, Scenario
+from benchmarks.questions import Measure, Metric, Prediction, Request, Scenario
 from benchmarks.scenarios._families import ASYNCIO, READINESS
 
 FRESH = "closed 16, new connections"

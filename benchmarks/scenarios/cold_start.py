@@ -8,7 +8,7 @@ asyncio server are served slowly until one of them leaves; with thresholds set t
 64 KiB, below the threshold of 128 KiB from the start.
 """
 
-from benchmarks.nouns import Measure, Metric, Prediction, Request, Scenario
+from benchmarks.questions import Measure, Metric, Prediction, Request, Scenario
 from benchmarks.scenarios._families import READINESS, THREADS
 
 FIRST = Metric("rate", "closed 16, round 1", by=Metric("rate", "closed 16, round 6"))

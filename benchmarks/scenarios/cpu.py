@@ -10,7 +10,7 @@ sharing answers after S / (1 - rho): 2 S (Kleinrock, Queueing Systems vol. 1, 5.
 work are first come first served again, so 2 ms of work under 5 ms of switch interval should look like the loop's.
 """
 
-from benchmarks.nouns import Measure, Metric, Prediction, Request, Scenario
+from benchmarks.questions import Measure, Metric, Prediction, Request, Scenario
 from benchmarks.scenarios._families import LOOPS, LOOPS_FORKED, PROCESSES, THREADS, THREADS_FORKED
 
 FINE = ("--switch-interval", "0.0005")
@@ -62,9 +62,6 @@ SCENARIOS = {
         2.0,
         "2 ms of work",
         open_rates_per_s=(200.0,),
-        brief=True,
-        brief_closed=(1, 16),
-        brief_shares=(0.5,),
     ),
     "20ms": computing(
         "/cpu/20",

@@ -4,7 +4,7 @@ Theory: the larger the answer, the less it matters who waits: copying to the ker
 are the same for all. Memory must not grow with the answer: each piece is made when the kernel has taken the one before.
 """
 
-from benchmarks.nouns import Measure, Metric, Prediction, Request, Scenario
+from benchmarks.questions import Measure, Metric, Prediction, Request, Scenario
 from benchmarks.scenarios._families import LOOPS, THREADS
 
 

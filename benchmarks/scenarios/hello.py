@@ -8,7 +8,7 @@ each `recv` until the kernel wakes it, and a switch costs microseconds, its cold
 the Cost of Context Switch", ExpCS 2007). A future for each wait costs a second turn of the loop.
 """
 
-from benchmarks.nouns import Metric, Prediction, Request, Scenario
+from benchmarks.questions import Metric, Prediction, Request, Scenario
 from benchmarks.scenarios._families import LOOPS, PROCESSES, THREADS
 
 SWITCHES = Metric("switches", "closed 64")

@@ -11,7 +11,7 @@ of their throughput by idle connections, and epoll hardly anything. select ends 
 fixed number of slots cannot hold more than those: the rest stay in the kernel's queue.
 """
 
-from benchmarks.nouns import Beside, Measure, Metric, Prediction, Request, Scenario
+from benchmarks.questions import Beside, Measure, Metric, Prediction, Request, Scenario
 from benchmarks.scenarios._families import ASYNCIO
 
 RATE = "open 1000/s"

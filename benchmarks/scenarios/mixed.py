@@ -12,7 +12,7 @@ kernel's scheduler, to which one that has slept is dear: hello preempts the work
 process nothing but itself.
 """
 
-from benchmarks.nouns import Measure, Metric, Prediction, Request, Scenario
+from benchmarks.questions import Measure, Metric, Prediction, Request, Scenario
 from benchmarks.scenarios._families import LOOPS, LOOPS_FORKED, PROCESSES, THREADS, THREADS_BEHIND_A_LOOP, THREADS_FORKED
 
 HELLO = Request("/hello", expect_body=b"Hello, World!", weight=0.95, label="hello")

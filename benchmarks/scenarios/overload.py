@@ -9,7 +9,7 @@ Wierman & Harchol-Balter, NSDI 2006). Work done for clients that have gone is lo
 TOCS 1997). With connections bounded the queue is in front of the server, and goodput should hold.
 """
 
-from benchmarks.nouns import Measure, Metric, Prediction, Request, Scenario
+from benchmarks.questions import Measure, Metric, Prediction, Request, Scenario
 from benchmarks.scenarios._families import LOOPS, THREADS
 
 KEPT = Metric("rate", "open 200%", by=Metric("rate", "closed 64"))

@@ -9,7 +9,7 @@ the models lie closer together than in `hello`. SQLite lets one writer in at a t
 costs its opening: for SQLite reading the schema, for PostgreSQL a process.
 """
 
-from benchmarks.nouns import Measure, Metric, Prediction, Request, Scenario
+from benchmarks.questions import Measure, Metric, Prediction, Request, Scenario
 from benchmarks.scenarios._families import LOOPS, THREADS
 
 KEPT = 8  # items that are there from the beginning

@@ -7,7 +7,7 @@ Theory: a model with a fixed number of slots gives one to each slow client and h
 deadline frees it; a model that merely remembers them loses some CPU to their bytes.
 """
 
-from benchmarks.nouns import Beside, Measure, Metric, Prediction, Request, Scenario
+from benchmarks.questions import Beside, Measure, Metric, Prediction, Request, Scenario
 from benchmarks.scenarios._families import LOOPS, LOOPS_FORKED
 
 RATE = "open 1000/s"

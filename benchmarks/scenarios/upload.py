@@ -4,7 +4,7 @@ Theory: as for downloads, copying is the same for all; who copies once more, as 
 And memory must not grow with the body: the next piece is received when the one before has been dealt with.
 """
 
-from benchmarks.nouns import Measure, Metric, Prediction, Request, Scenario
+from benchmarks.questions import Measure, Metric, Prediction, Request, Scenario
 from benchmarks.scenarios._families import LOOPS, THREADS
 
 

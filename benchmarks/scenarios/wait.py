@@ -12,7 +12,7 @@ most one by the CPU time of a request.
 import math
 from statistics import NormalDist
 
-from benchmarks.nouns import Measure, Metric, Prediction, Request, Scenario
+from benchmarks.questions import Measure, Metric, Prediction, Request, Scenario
 from benchmarks.scenarios._families import ASYNCIO, READINESS
 
 LITTLE = "Little, Operations Research 9, 1961"

@@ -21,7 +21,7 @@ from rich.console import Console
 from benchmarks import histogram
 from benchmarks.amounts import duration, rate
 from benchmarks.load.engine import Drive, Session, compile_all
-from benchmarks.nouns import Arrivals
+from benchmarks.questions import Arrivals
 from benchmarks.selfbench import cost, fidelity, peers, tools
 from benchmarks.selfbench.fidelity import Nearness
 from benchmarks.selfbench.peers import Spent

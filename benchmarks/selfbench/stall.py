@@ -18,7 +18,8 @@ from rich.console import Console
 from benchmarks import histogram
 from benchmarks.amounts import duration, rate
 from benchmarks.load.engine import Drive, Session, compile_all
-from benchmarks.nouns import Arrivals, LoadResult, Poll
+from benchmarks.nouns import LoadResult, Poll
+from benchmarks.questions import Arrivals
 from benchmarks.selfbench.fidelity import LIMITS_US, PAUSE_NS, target_of
 from benchmarks.selfbench.truth import Truth, truth
 
