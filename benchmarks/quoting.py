@@ -1,0 +1,52 @@
+"""`python -m benchmarks.quoting results/reference [SCENARIO …]`: what a run says, as rows that a text can quote.
+
+A text about a run repeats its numbers. Each is a row `| scenario | model | what | value |`, printed here and found again by a
+test, so that no text says what the run does not.
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.metrics import shown
+from benchmarks.summaries import Estimate, RunSummary, ScenarioSummary, Unit
+
+NO_NUMBER = "no number"
+
+
+def rows(summary: RunSummary) -> Iterator[tuple[str, str, str, str]]:
+    """Scenario, model, what was measured and its value with the 95% interval: of all measures, predictions and peaks."""
+    for scenario in summary.scenarios:
+        yield from dict.fromkeys(_rows(scenario))
+
+
+def _rows(scenario: ScenarioSummary) -> Iterator[tuple[str, str, str, str]]:
+    for standing in scenario.standings:
+        yield scenario.scenario, standing.model, "peak", value(standing.peak_per_s, "rate")
+        for described, found in zip(scenario.measures, standing.results, strict=False):
+            yield scenario.scenario, standing.model, described.title, value(found.value, described.unit)
+    for judged in scenario.predictions:
+        yield scenario.scenario, judged.model, judged.measured, value(judged.estimate, judged.unit)
+
+
+def value(estimate: Estimate | None, unit: Unit) -> str:
+    """A value and its interval in words."""
+    if estimate is None:
+        return NO_NUMBER
+    if estimate.low is None or estimate.high is None:
+        return shown(estimate.value, unit)
+    return f"{shown(estimate.value, unit)} ({shown(estimate.low, unit)} to {shown(estimate.high, unit)})"
+
+
+def main(folder: str, scenarios: list[str]) -> None:
+    """Print the rows of these scenarios, or of all."""
+    summary = msgspec.json.decode(Path(folder, "summary.json").read_bytes(), type=RunSummary)
+    for row in rows(summary):
+        if not scenarios or row[0] in scenarios:
+            print(f"| {' | '.join(row)} |")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2:])

@@ -1,0 +1,37 @@
+"""The findings quote the reference run, and nothing else: each row of their tables is one that the run says."""
+
+import re
+
+import msgspec
+
+from benchmarks import catalogue
+from benchmarks.quoting import rows
+from benchmarks.summaries import RunSummary
+
+FINDINGS = (catalogue.ROOT / "docs" / "findings.md").read_text()
+REFERENCE = catalogue.ROOT / "results" / "reference"
+
+
+def test_every_row_is_one_of_the_reference_run():
+    summary = msgspec.json.decode((REFERENCE / "summary.json").read_bytes(), type=RunSummary)
+    said = {" | ".join(row) for row in rows(summary)}
+    quoted = [line.strip("| ") for line in FINDINGS.splitlines() if line.startswith("| `")]
+    assert len(quoted) >= 20
+    for line in quoted:
+        assert line.replace("`", "") in said, line
+
+
+def test_every_finding_has_a_chart_numbers_a_mechanism_and_a_command():
+    findings = re.split(r"^## \d+\. ", FINDINGS, flags=re.MULTILINE)[1:]
+    assert len(findings) >= 10
+    for finding in findings:
+        title = finding.splitlines()[0]
+        assert re.search(r"!\[.*\]\(\.\./results/reference/charts/.*\.png\)", finding), title
+        assert re.search(r"^\| `", finding, re.MULTILINE), title
+        assert re.search(r"^    .*servebench run ", finding, re.MULTILINE), title
+        assert "**Why.**" in finding, title
+
+
+def test_every_chart_it_shows_is_there():
+    for target in re.findall(r"\]\(\.\./([^)#]+)\)", FINDINGS):
+        assert (catalogue.ROOT / target).exists(), target
