@@ -19,7 +19,7 @@ plots: $(VENV)/.runs ## draw the charts of the latest run anew; nothing is measu
 	@$(BIN)/servebench plot $(ARGS)
 
 test: $(VENV)/.tests ## run the tests (5 minutes)
-	@$(BIN)/python -m pytest -n 4 --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadgroup $(ARGS)
 
 lint: $(VENV)/.tests ## ruff and mypy --strict
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -22,7 +22,7 @@ from benchmarks.nouns import LoadResult, Outside, ServerCost
 _ACCOUNT = struct.Struct("=5Q")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _LOOK_S = 0.01
-_IDLE = 0.2  # of a CPU's time that a server with nothing to do may use between two looks
+_CALM_LOOKS = 2  # one after the other, until a server is at rest
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
@@ -69,18 +69,26 @@ def tree(pid: int) -> tuple[int, ...]:
 
 def rested_tree(pid: int, within_s: float = 5.0) -> tuple[int, ...]:
     """The same as soon as there is nothing left to do: what was asked before is done, and whoever is forked for a connection
-    is there. It is so when no process has come or gone from one look to the next and they have hardly used a CPU; or after this
-    time."""
-    ends, before, used_ns = time.monotonic() + within_s, tree(pid), -1
-    while True:
-        begins_ns, earlier_ns = time.monotonic_ns(), used_ns
+    is there. It is so when no process has come or gone from one look to the next and none of their threads wants a CPU,
+    whether or not it gets one; or after this time."""
+    ends, before, calm = time.monotonic() + within_s, tree(pid), 0
+    while calm < _CALM_LOOKS and time.monotonic() < ends:
         time.sleep(_LOOK_S)
         now = tree(pid)
-        used_ns = sum(map(_clock_ns, now))
-        idle = earlier_ns >= 0 and used_ns - earlier_ns < _IDLE * (time.monotonic_ns() - begins_ns)
-        if (now == before and idle) or time.monotonic() > ends:
-            return now
+        calm = calm + 1 if now == before and not any(map(_wants_cpu, now)) else 0
         before = now
+    return before
+
+
+def _wants_cpu(pid: int) -> bool:
+    """Whether one of the process's threads runs, waits to run, or waits for a disk (field 3 of proc_pid_stat(5))."""
+    try:
+        return any(
+            (task / "stat").read_text().rpartition(")")[2].split()[0] in ("R", "D")
+            for task in Path("/proc", str(pid), "task").iterdir()
+        )
+    except (FileNotFoundError, ProcessLookupError):
+        return True  # it is ending
 
 
 def counters(pids: tuple[int, ...], account: Path | None = None) -> Counters:

@@ -1,4 +1,4 @@
-"""Four workers share the tests (`make test`): one takes those that measure, two those that ask servers, one all that compute.
+"""Three workers share the tests (`make test`): one takes those that measure, the others those that ask servers or compute.
 
 Server and load of a measurement have a core each, so such tests keep out of each other's way by being on one worker. Those that
 only ask what servers do mostly wait for them, and time nothing; they are parted by the model that they ask.

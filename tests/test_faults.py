@@ -28,7 +28,7 @@ from benchmarks.questions import Level
 from benchmarks.validity import check_visit, check_window, disturbed
 from benchmarks.visit import Visit
 
-ATTEMPTS = 5
+ATTEMPTS = 10
 CPUS = tuple(sorted(os.sched_getaffinity(0)))
 
 

@@ -58,7 +58,7 @@ def test_the_sequence_is_the_seeds_whatever_the_server_does():
         late, again = mixed(slow, seed=5, **plan)
         _, other = mixed(quick, seed=6, **plan)
     assert late.waited > fast.waited
-    assert abs(len(first) - len(again)) <= 1  # the last is due at the very end, or after it
+    assert abs(len(first) - len(again)) <= 10  # the last are due at the very end, or after it: by when the window ended
     shared = min(len(first), len(again))
     assert first[:shared] == again[:shared]
     assert shared > 60
