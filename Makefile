@@ -18,7 +18,7 @@ bench: $(VENV)/.runs ## compare all models: the quick profile, a verdict, charts
 plots: $(VENV)/.runs ## draw the charts of the latest run anew; nothing is measured
 	@$(BIN)/servebench plot $(ARGS)
 
-test: $(VENV)/.tests ## run the tests (5 minutes)
+test: $(VENV)/.tests ## run the tests (5 to 12 minutes, by the machine)
 	@$(BIN)/python -m pytest -n 3 --dist loadgroup $(ARGS)
 
 lint: $(VENV)/.tests ## ruff and mypy --strict
