@@ -52,8 +52,8 @@ class ReadyLine(msgspec.Struct, frozen=True):
 def compile_servers(pythons: Iterable[str], folder: Path = _ROOT) -> None:
     """Write the bytecode of all that servers are made of, for these interpreters; where it can't be written they do without.
 
-    A server that compiles its own sources when it starts is another process: what the compiler frees raises malloc's
-    threshold, and an asyncio server then has no cold start to show.
+    A server that compiles its own sources when it starts has another heap than one that reads them compiled, and its first
+    clients may be served at another pace: `cold_start` was seen to differ by nothing else.
     """
     rooms = [str(room) for room in (folder / "servers", folder / "benchmarks" / "controls") if room.is_dir()]
     for python in pythons:

@@ -4,6 +4,7 @@ A text about a run repeats its numbers. Each is a row `| scenario | model | what
 test, so that no text says what the run does not.
 """
 
+import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,13 +41,24 @@ def value(estimate: Estimate | None, unit: Unit) -> str:
     return f"{shown(estimate.value, unit)} ({shown(estimate.low, unit)} to {shown(estimate.high, unit)})"
 
 
-def main(folder: str, scenarios: list[str]) -> None:
-    """Print the rows of these scenarios, or of all."""
-    summary = msgspec.json.decode(Path(folder, "summary.json").read_bytes(), type=RunSummary)
+def main(argv: list[str]) -> int:
+    """Print the rows of a run, of these scenarios or of all."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.quoting", description="What a run says, as rows to quote.")
+    parser.add_argument("run", type=Path, help="its folder, with the summary that servebench made")
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="of these alone (all)")
+    asked = parser.parse_args(argv)
+    try:
+        summary = msgspec.json.decode((asked.run / "summary.json").read_bytes(), type=RunSummary)
+    except (OSError, msgspec.DecodeError) as error:
+        parser.error(f"{asked.run}/summary.json can't be read: {error}; servebench plot {asked.run} makes it from the records")
+    there = [one.scenario for one in summary.scenarios]
+    if unknown := set(asked.scenarios) - set(there):
+        parser.error(f"there is no {sorted(unknown)[0]!r} in {asked.run}; there are {', '.join(there)}")
     for row in rows(summary):
-        if not scenarios or row[0] in scenarios:
+        if not asked.scenarios or row[0] in asked.scenarios:
             print(f"| {' | '.join(row)} |")
+    return 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2:])
+    sys.exit(main(sys.argv[1:]))

@@ -62,7 +62,7 @@ def test_a_model_and_a_scenario_are_one_file_each(copy):
     assert [measure["title"] for measure in asked["measures"]] == ["echoes by sums"]
     (judged,) = asked["predictions"]
     assert judged["model"] == "epoll_loop"
-    assert judged["agreement"] in ("agrees", "disagrees", "open")
+    assert judged["estimate"] or judged["why"]  # a machine that is busy enough leaves nothing to judge, and it is said why
 
 
 @pytest.mark.parametrize(

@@ -137,14 +137,13 @@ def sleeps(running: Running, while_what: str, looks_s: float | None = None) -> N
 
     The kernel books a wait for a CPU when it is over, whenever it began, so one look alone may hold what was before it.
     """
-    for last in (*[False] * (LOOKS - 1), True):
+    for _ in range(LOOKS):
         begins_s, before = time.monotonic(), runnable_s(running)
         time.sleep(LOOKS_S if looks_s is None else looks_s)
         took_s, busy_s = time.monotonic() - begins_s, busiest_s(before, runnable_s(running))
         if busy_s <= took_s * BUSY_SHARE:
             return
-        if last:
-            raise Broken(f"had a thread that did not sleep for {busy_s:.2f} s within {took_s:.2f} s {while_what}")
+    raise Broken(f"had a thread that did not sleep for {busy_s:.2f} s within {took_s:.2f} s {while_what}")
 
 
 def calm(running: Running) -> None:
