@@ -19,7 +19,7 @@ from PIL import Image
 from benchmarks import plot
 from benchmarks.charts import _cells, tail, timeline
 from benchmarks.charts._style import DARK, LIGHT
-from benchmarks.summaries import Capacity, CellSummary, Estimate, Quantile, RunSummary, ScenarioSummary, Standing
+from benchmarks.summaries import Capacity, CellSummary, Estimate, Finding, Quantile, RunSummary, ScenarioSummary, Standing
 
 # ---------------------------------------------------------------- the odd runs
 
@@ -367,6 +367,13 @@ def test_the_time_line_shows_the_median_visit_and_finds_the_unsteady_one() -> No
     jumpy = [replace(p, rate_per_s=1000.0 + 500 * (-1) ** i) for i, p in enumerate(source.points)]
     assert timeline.unsteadiness(steady) == pytest.approx(0.0)
     assert timeline.unsteadiness(replace(source, points=jumpy)) == pytest.approx(0.5)
+
+
+def test_memory_that_is_doubtful_is_not_called_missing() -> None:
+    doubt = Finding("weather changed", "mark", "a loop's turn took twice as long", "another machine, for a while", "run again")
+    doubtful = replace(whole(), cells=[replace(cell, findings=[doubt]) for cell in whole().cells])
+    assert "read with care" in answer("memory", doubtful)
+    assert "o memory was recorded" in answer("memory", replace(whole(), cells=[]))
 
 
 # ---------------------------------------------------------------- files

@@ -60,7 +60,10 @@ def answer(summary: RunSummary) -> str:
     scenario = fullest(summary)
     held = _held(summary, scenario) if scenario else []
     if not scenario or not held:
-        return cells.caution(summary, "no memory was recorded")
+        doubtful = any(map(_measured, summary.cells))
+        return cells.caution(
+            summary, "every figure is to be read with care: see below" if doubtful else "no memory was recorded"
+        )
     connections, least = held[0][1].level.connections, held[0][1].uss_bytes or 0
     leanest = [words.clipped(model) for model, cell in held if (cell.uss_bytes or 0) <= 1.03 * least]
     verb = "holds" if len(leanest) == 1 else "hold"
