@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from benchmarks import histogram
-from benchmarks.load.engine import Companions, Drive, Exchange, Target, request_bytes
+from benchmarks.load.targets import Companions, Drive, Exchange, Target, request_bytes
 from benchmarks.nouns import RunOptions, Window
 from benchmarks.plan import DRAIN_S, ramp_s, window_s
 from benchmarks.questions import Beside, Level, Request, Scenario

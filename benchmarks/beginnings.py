@@ -29,6 +29,7 @@ from benchmarks.summaries import Estimate, Finding, ScenarioSummary, Standing
 from benchmarks.verdict import listed
 
 COLD = 0.1  # less is what warm-up itself calls the same pace (plan.STEADY_WITHIN), and two requests of 20 in a round
+FEWEST_ANSWERS = 50  # in a round at the steady pace: of fewer, one at an edge or a pause decides
 FALSE_ALARM = 0.05  # chance of calling the first block of any scenario different when none is
 FEWEST_BLOCKS = 3
 FEWEST_MODELS = 2  # of one alone, a block's weather and the visit's own noise are the same
@@ -48,12 +49,17 @@ def begun(peaks: Mapping[str, Blocks], scenarios: Sequence[ScenarioSummary]) -> 
 def cold_share(warmup: Warmup | None) -> float | None:
     """The first round's rate as a share of the steady one's: of the last three rounds, itself left out.
 
-    None where no pace was reached, or nobody was served at first.
+    None where no pace was reached, nobody was served at first, or a round at that pace has too few answers to tell.
     """
     if warmup is None or not warmup.steady or len(warmup.rates_per_s) < ROUNDS:
         return None
     first, pace = warmup.rates_per_s[0], statistics.fmean(warmup.rates_per_s[1:][-ROUNDS:])
-    return first / pace if first > 0 and pace > 0 else None
+    return first / pace if first > 0 and pace * _round_s(warmup) >= FEWEST_ANSWERS else None
+
+
+def _round_s(warmup: Warmup) -> float:
+    """The length of a round; of a record that does not say, its part of the time, which is a little more."""
+    return warmup.round_s or warmup.seconds / len(warmup.rates_per_s)
 
 
 def cold_starts(by_model: Mapping[str, Sequence[Visit]]) -> dict[str, Estimate]:
@@ -67,10 +73,10 @@ def cold_starts(by_model: Mapping[str, Sequence[Visit]]) -> dict[str, Estimate]:
 
 
 def _counting(warmup: Warmup | None) -> float:
-    """What counting whole requests leaves open in a first round; a round is a little shorter than its part of the time."""
+    """What counting whole requests leaves open in a first round."""
     if warmup is None or not warmup.rates_per_s:
         return 0.0
-    return counting_sd(round(warmup.rates_per_s[0] * warmup.seconds / len(warmup.rates_per_s)))
+    return counting_sd(round(warmup.rates_per_s[0] * _round_s(warmup)))
 
 
 def with_cold(summary: ScenarioSummary, found: Mapping[str, Estimate]) -> ScenarioSummary:

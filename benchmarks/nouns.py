@@ -309,6 +309,7 @@ class Warmup:
     seconds: float
     rates_per_s: list[float]  # of each round
     steady: bool
+    round_s: float = 0.0  # the length of a round, without the time for its last answers; 0: not recorded
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from benchmarks.load.engine import Drive, Session, Target, request_bytes
+from benchmarks.load.engine import Session
+from benchmarks.load.targets import Drive, Target, request_bytes
 from benchmarks.nouns import LoadResult
 
 BODY = b"Hello, World!"

@@ -21,8 +21,9 @@ import pytest
 
 from benchmarks import catalogue, sample
 from benchmarks.checks.facts import Facts
-from benchmarks.load.engine import Drive, Session, Target, compile_all, request_bytes
+from benchmarks.load.engine import Session, compile_all
 from benchmarks.load.remote import RemoteEngine
+from benchmarks.load.targets import Drive, Target, request_bytes
 from benchmarks.nouns import VisitPlan, Window
 from benchmarks.questions import Level
 from benchmarks.validity import check_visit, check_window, disturbed

@@ -11,7 +11,8 @@ import pytest
 from answering import BODY, CLOSING, OK, answering, close_early, drive, reset, serving
 
 from benchmarks import histogram
-from benchmarks.load.engine import Drive, Session, Target, compile_all, request_bytes
+from benchmarks.load.engine import Session, compile_all
+from benchmarks.load.targets import Drive, Target, request_bytes
 
 
 @pytest.fixture(scope="module", autouse=True)

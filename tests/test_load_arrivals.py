@@ -12,7 +12,8 @@ from test_load_facts import holds
 
 from benchmarks import histogram
 from benchmarks.load import command, edges, state
-from benchmarks.load.engine import Drive, Session, Target, compile_all, request_bytes
+from benchmarks.load.engine import Session, compile_all
+from benchmarks.load.targets import Drive, Target, request_bytes
 
 SECOND = 1e9
 

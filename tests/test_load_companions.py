@@ -9,7 +9,8 @@ import pytest
 from answering import BODY, OK, answer, answering, choosing, serving
 from test_load_facts import holds
 
-from benchmarks.load.engine import Companions, Drive, Session, Target, compile_all, request_bytes
+from benchmarks.load.engine import Session, compile_all
+from benchmarks.load.targets import Companions, Drive, Target, request_bytes
 
 GET = request_bytes("test", "/")
 BESIDE = request_bytes("test", "/beside")

@@ -10,7 +10,8 @@ from test_load_facts import holds
 
 from benchmarks import histogram
 from benchmarks.load.command import as_plain
-from benchmarks.load.engine import Drive, Exchange, Session, Target, compile_all, request_bytes
+from benchmarks.load.engine import Session, compile_all
+from benchmarks.load.targets import Drive, Exchange, Target, request_bytes
 from benchmarks.nouns import LoadResult
 
 

@@ -14,7 +14,8 @@ from benchmarks import histogram
 from benchmarks.load import edges, reader, state
 from benchmarks.load.command import as_plain, show
 from benchmarks.load.connections import set_free, take_free
-from benchmarks.load.engine import Drive, Session, Target, compile_all, request_bytes
+from benchmarks.load.engine import Session, compile_all
+from benchmarks.load.targets import Drive, Target, request_bytes
 from benchmarks.nouns import LoadResult
 
 

@@ -4,18 +4,19 @@ import os
 import socket
 import subprocess
 import sys
+import time
 
 import psutil
 from answering import BODY, OK, answering, serving
 
 from benchmarks.catalogue import ROOT
-from benchmarks.load.engine import Companions, Drive, Exchange, Target
 from benchmarks.load.remote import RemoteEngine
+from benchmarks.load.targets import Companions, Drive, Exchange, Target, request_bytes
 
 HARNESS = f"""
 import sys
 from benchmarks.load.remote import RemoteEngine
-from benchmarks.load.engine import Drive, Target
+from benchmarks.load.targets import Drive, Target
 engine = RemoteEngine(({min(os.sched_getaffinity(0))},))
 engine.compile()
 engine.open(Target("127.0.0.1", int(sys.argv[1]), b"-"), 1)
@@ -72,3 +73,21 @@ def test_a_mix_its_companions_and_its_bursts_go_to_the_process_and_back():
     assert load.classes.keys() == {"a", "b"}
     assert set(load.series.slow) == {0}
     assert load.errors == {}
+
+
+def test_a_round_of_warm_up_leaves_nothing_undone():
+    """What one round leaves behind the next would wait for, and be called slow."""
+    begun, done = [], []
+
+    def handle(connection: socket.socket) -> None:
+        while connection.recv(65536):
+            begun.append(None)
+            time.sleep(0.15)
+            connection.sendall(OK)
+            done.append(None)
+
+    with serving(handle) as port, RemoteEngine((0,)) as engine:
+        engine.compile()
+        warmup = engine.warm_up(Target("127.0.0.1", port, request_bytes("test", "/"), body=BODY), 4, 0.02, 0.3, 0.08)
+        assert len(begun) == len(done) > 0
+    assert warmup.round_s == 0.02

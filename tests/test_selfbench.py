@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from benchmarks import histogram
-from benchmarks.load.engine import Drive, Session, compile_all
+from benchmarks.load.engine import Session, compile_all
+from benchmarks.load.targets import Drive
 from benchmarks.selfbench import __main__ as command
 from benchmarks.selfbench import fidelity, field, stall, tools, versions
 from benchmarks.selfbench.truth import HEAVY, PACK, RESPONSE, pack_of, truth

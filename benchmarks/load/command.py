@@ -72,7 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def command(options: argparse.Namespace) -> int:
     """Run the load and print what was seen. Returns 0, or 1 when nothing was answered. Raises Refused."""
     _check(options)
-    from benchmarks.load.engine import Drive, Session, Target, compile_all, request_bytes
+    from benchmarks.load.engine import Session, compile_all
+    from benchmarks.load.targets import Drive, Target, request_bytes
 
     url = _parts(options.url)
     host, port = resolve(options.url, options.this_target_is_mine)

@@ -15,8 +15,9 @@ from typing import Any
 import msgspec
 
 from benchmarks.load import probes
-from benchmarks.load.engine import Companions, Drive, Session, Target, compile_all
+from benchmarks.load.engine import Session, compile_all
 from benchmarks.load.steadiness import is_steady
+from benchmarks.load.targets import Companions, Drive, Target
 from benchmarks.nouns import LoadResult, Warmup, Weather
 
 _PR_SET_PDEATHSIG = 1
@@ -85,6 +86,9 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     trouble: Trouble | None = None
 
 
+_WARM_DRAIN_S = 1.0  # at most, until a round has its answers: what it leaves undone would be the next one's to wait for
+
+
 class Engine:
     """What the process remembers between lines: the CPUs it has, and the level that is open."""
 
@@ -125,9 +129,10 @@ class Engine:
         while not is_steady(rates, plan.steady_within, plan.round_s) and time.monotonic() - begins < plan.limit_s:
             with Session(plan.target, plan.connections, len(self.cpus), self.cpus) as session:
                 session.open()
-                load = session.run(Drive(seconds=plan.round_s, drain_s=0.05))
+                load = session.run(Drive(seconds=plan.round_s, drain_s=_WARM_DRAIN_S))
                 rates.append(load.completed / load.seconds)
-        return Warmup(time.monotonic() - begins, rates, is_steady(rates, plan.steady_within, plan.round_s))
+        steady = is_steady(rates, plan.steady_within, plan.round_s)
+        return Warmup(time.monotonic() - begins, rates, steady, plan.round_s)
 
 
 def main() -> None:

@@ -7,8 +7,8 @@ from typing import TypeVar
 
 import msgspec
 
-from benchmarks.load.engine import Companions, Drive, Target
 from benchmarks.load.process import Close, Compile, Open, Probe, Question, Reply, Run, WarmUp
+from benchmarks.load.targets import Companions, Drive, Target
 from benchmarks.nouns import LoadResult, Warmup, Weather
 
 Value = TypeVar("Value")

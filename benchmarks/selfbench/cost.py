@@ -4,7 +4,8 @@ from statistics import median
 
 from rich.console import Console
 
-from benchmarks.load.engine import Drive, Session, Target, request_bytes
+from benchmarks.load.engine import Session
+from benchmarks.load.targets import Drive, Target, request_bytes
 from benchmarks.selfbench import bare, peers, tools
 from benchmarks.selfbench.peers import Spent
 

@@ -5,8 +5,8 @@ from rich.console import Console
 from benchmarks import histogram
 from benchmarks.amounts import duration, size
 from benchmarks.launch import Server
-from benchmarks.load.engine import Drive, Target, request_bytes
 from benchmarks.load.remote import RemoteEngine
+from benchmarks.load.targets import Drive, Target, request_bytes
 
 CONNECTIONS = 10_000
 RATE_PER_S = 10_000.0

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from benchmarks.load.engine import Drive, Session, Target, compile_all, request_bytes
+from benchmarks.load.engine import Session, compile_all
+from benchmarks.load.targets import Drive, Target, request_bytes
 from benchmarks.nouns import LoadResult
 from benchmarks.selfbench.truth import HEAVY, RESPONSE, Truth, described, truth
 

@@ -20,7 +20,8 @@ from rich.console import Console
 
 from benchmarks import histogram
 from benchmarks.amounts import duration, rate
-from benchmarks.load.engine import Drive, Session, compile_all
+from benchmarks.load.engine import Session, compile_all
+from benchmarks.load.targets import Drive
 from benchmarks.questions import Arrivals
 from benchmarks.selfbench import cost, fidelity, peers, tools
 from benchmarks.selfbench.fidelity import Nearness

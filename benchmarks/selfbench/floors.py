@@ -7,7 +7,8 @@ from rich.console import Console
 
 from benchmarks import catalogue, sample
 from benchmarks.launch import Server
-from benchmarks.load.engine import Drive, Session, Target, request_bytes
+from benchmarks.load.engine import Session
+from benchmarks.load.targets import Drive, Target, request_bytes
 from benchmarks.nouns import LoadResult
 from benchmarks.selfbench import peers
 

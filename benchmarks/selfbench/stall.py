@@ -17,7 +17,8 @@ from rich.console import Console
 
 from benchmarks import histogram
 from benchmarks.amounts import duration, rate
-from benchmarks.load.engine import Drive, Session, compile_all
+from benchmarks.load.engine import Session, compile_all
+from benchmarks.load.targets import Drive
 from benchmarks.nouns import LoadResult, Poll
 from benchmarks.questions import Arrivals
 from benchmarks.selfbench.fidelity import LIMITS_US, PAUSE_NS, target_of

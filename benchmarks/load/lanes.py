@@ -1,0 +1,135 @@
+"""One driver thread's share of a load: the arrays that the compiled loop works on, and the calls into it."""
+
+import os
+import select
+from typing import Any
+
+import numpy as np
+
+from benchmarks.load import companions as company
+from benchmarks.load import libc, loop, reader, recorder, state
+from benchmarks.load.targets import CompanionKind, Companions, Target
+
+_KINDS: dict[CompanionKind, int] = {
+    "idle": company.IDLE,
+    "slow_request": company.SLOW_REQUEST,
+    "slow_read": company.SLOW_READ,
+}
+_COUNTS = (
+    "intended", "completed", "answered", "in_flight_at_end", "drained", "unfinished", "opened", "fallbacks", "gap_count",
+    "gaps_lost", "idle_ns", "traced", "error_number", "later_head", "later_count", "ring_count", "in_flight", "connecting",
+    "area_ns", "area_at_ns", "gap_ends_ns", "step", "waited", "intended_at_end", "free_at_end", "in_flight_ns", "carried_in",
+    "carried_in_ns", "carried_out_ns", "unanswered_ns", "stops",
+)  # fmt: skip
+
+
+class Lane:
+    """One driver thread's share: the arrays that the compiled loop works on."""
+
+    def __init__(self, target: Target, connections: int, control: Any, trace: int, beside: Companions | None = None) -> None:
+        self.control = control
+        self.trace = np.zeros((trace, 5), np.int64)
+        self.epoll = select.epoll()
+        family, self.address = libc.socket_address(target.host, target.port)
+        self._exchange(target)
+        self._accompany(beside or Companions(0, "idle"), target)
+        self.engine = np.zeros(1, state.ENGINE)
+        e = self.engine[0]
+        e["epoll"], e["family"], e["address"] = self.epoll.fileno(), family, self.address.ctypes.data
+        e["address_bytes"] = 16 if family == 2 else 28
+        e["keepalive"] = True
+        self.connections = np.zeros(connections, reader.CONNECTION)
+        self.connections["fd"] = -1
+        self.asides = np.zeros((connections, reader.HEAD_LIMIT), np.uint8)  # touched only where a head comes in pieces
+        self.ring = np.zeros(1 << (2 * connections - 1).bit_length(), np.int64)
+        self.later = np.zeros(connections, np.int64)
+        self.retired = np.zeros(max(connections, 64), np.int64)
+        self.buffer = np.zeros(state.BUFFER_BYTES, np.uint8)
+        self.pair = np.zeros(2, np.int64)
+        self.events = np.zeros(state.MAX_EVENTS * libc.EVENT_WORDS, np.int32)
+        e["words_at"] = self.engine["words"].ctypes.data
+        self.gaps = np.zeros((state.MAX_GAPS, 2), np.int64)
+        self.usage = np.zeros((2, libc.RUSAGE_WORDS + 1), np.int64)
+        self.clear(1, ())
+
+    def _exchange(self, target: Target) -> None:
+        """The table of what is sent and what must come back."""
+        those = target.exchanges
+        self.labels = list(dict.fromkeys(one.label for one in those))
+        self.requests = [np.frombuffer(one.request, np.uint8) for one in those]  # the table holds their addresses
+        self.templates = np.zeros((len(those), reader.TEMPLATE_LIMIT), np.uint8)
+        self.bodies = np.frombuffer(b"".join(one.body or b"" for one in those) + b"\0", np.uint8).copy()
+        self.exchanges = np.zeros(len(those), state.EXCHANGE)
+        weights = np.array([one.weight for one in those], float)
+        self.exchanges["upto"] = np.cumsum(weights) / weights.sum()
+        at = 0
+        for x, one, request, template in zip(self.exchanges, those, self.requests, self.templates, strict=True):
+            x["request"], x["request_bytes"] = request.ctypes.data, len(request)
+            x["expect_status"], x["also_status"], x["bodiless"] = one.expect_status, one.also_status, one.bodiless
+            x["body_known"], x["body_at"], x["body_bytes"] = one.body is not None, at, len(one.body or b"")
+            x["rows"] = recorder.PER_CLASS * self.labels.index(one.label)
+            x["template"], x["template_bytes"] = template.ctypes.data, -2
+            at += len(one.body or b"")
+
+    def _accompany(self, beside: Companions, target: Target) -> None:
+        """The connections beside this lane's own."""
+        self.companion_request = np.frombuffer(beside.request or target.exchanges[0].request, np.uint8)
+        self.companions = np.zeros(beside.count, reader.CONNECTION)
+        self.companions["fd"] = -1
+        self.companion_asides = np.zeros((beside.count, reader.HEAD_LIMIT), np.uint8)
+        self.company = np.zeros(1, company.COMPANY)
+        y = self.company[0]
+        y["kind"], y["piece_bytes"] = _KINDS[beside.kind], beside.piece_bytes
+        y["request"], y["request_bytes"] = self.companion_request.ctypes.data, len(self.companion_request)
+        y["due_ns"] = state.NEVER_NS if beside.kind == "idle" or not beside.count else 0
+        y["step_ns"] = int(beside.every_s * 1e9 / max(beside.count, 1))
+
+    def clear(self, steps: int, watch: tuple[int, ...]) -> None:
+        """Forget what was counted."""
+        for name in _COUNTS:
+            self.engine[0][name] = 0
+        self.engine[0]["ring_head"] = 1
+        self.ledger = np.zeros(len(state.LEDGER), np.int64)
+        self.errors = np.zeros(len(state.ERROR_KINDS), np.int64)
+        for name in ("intended", "completed", "errors"):
+            self.exchanges[name] = 0
+        self.company["served"] = 0
+        self.series = np.zeros((4, steps), np.int64)
+        self.recorder = recorder.Recorder(len(self.labels))
+        for name in ("completed", "mark", "passed_over"):
+            self.connections[name] = 0
+        self.clocks = np.array([libc.process_clocks(pid) for pid in watch], np.int32).reshape(-1, 3)
+        self.meters = np.zeros((2, len(watch), 3), np.int64)
+
+    def ready(self) -> int:
+        """How many connections are open with no request under way."""
+        quiet = np.isin(self.connections["state"], (state.READY, state.THINKING))
+        return int((quiet & (self.connections["fd"] >= 0)).sum())
+
+    def open(self, deadline_ns: int, burst: int) -> int:
+        """Open the connections, so many at once, until the deadline; returns how many could not be."""
+        failed = loop.open_all(
+            self.engine, self.connections, self.ring, self.later, self.ledger, self.exchanges, self.errors, self.series,
+            self.recorder.counts, self.recorder.moments, self.company, self.companions, self.companion_asides, self.bodies[:0],
+            self.buffer, self.pair, self.events, self.control, deadline_ns, burst,
+        )  # fmt: skip
+        return int(failed)
+
+    def drive(self, seed: int) -> None:
+        """Make the load that the engine's row describes, with a random stream of its own."""
+        loop.drive(
+            self.engine, self.connections, self.asides, self.ring, self.later, self.retired, self.ledger, self.exchanges,
+            self.errors, self.series, self.recorder.counts, self.recorder.moments, self.trace, self.bodies, self.buffer,
+            self.gaps, self.company, self.companions, self.companion_asides, self.clocks, self.meters, self.usage, self.pair,
+            self.events, self.control, seed,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Close every connection, with a FIN, and the epoll."""
+        retired = self.retired[: int(self.engine[0]["retired_count"])]
+        for fd in [*self.connections["fd"], *self.companions["fd"], *retired]:
+            if fd >= 0:
+                os.close(int(fd))
+        self.connections["fd"] = self.companions["fd"] = -1
+        self.engine[0]["retired_count"] = 0
+        self.epoll.close()
