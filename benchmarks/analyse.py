@@ -18,7 +18,7 @@ from benchmarks.questions import Level
 from benchmarks.selection import Visit, failures, usable
 from benchmarks.standings import peak_cells, ranked, standings
 from benchmarks.summaries import WARM_UP, RunSummary, ScenarioSummary, Timeline, TimelinePoint
-from benchmarks.validity import check_run, shares_a_core
+from benchmarks.validity import check_run, check_weather, shares_a_core
 from benchmarks.verdict import verdict
 
 
@@ -52,7 +52,7 @@ def summarise(run: RunFacts, records: Sequence[VisitRecord], environment: Mappin
         visits_failed=sum(record.failure is not None for record in records),
         visits_requeued=sum(record.plan.attempt > 0 for record in records),
         weather=_weather(run, records),
-        findings=[*check_run(run.options), *begun(peaks, summaries)],
+        findings=[*check_run(run.options), *check_weather(records), *begun(peaks, summaries)],
         objective=run.options.objective,
         given=_given(records),
     )

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks import histogram
+from benchmarks.checks.companions import TOO_FEW
 from benchmarks.checks.engine import stalls
 from benchmarks.checks.facts import Facts
 from benchmarks.checks.service import jain, pause_share
 from benchmarks.intervals import Spread, counting_sd, mean_estimate, pooled_spread
 from benchmarks.nouns import LoadResult, RunFacts, ServerCost, Window
 from benchmarks.questions import Level
-from benchmarks.selection import UNSTEADY, Visit, of_one_weather, prevailing_weather
+from benchmarks.selection import RESTLESS, UNSTEADY, Visit, of_one_weather, prevailing_weather
 from benchmarks.summaries import CellSummary, Estimate, Finding, Quantile
 from benchmarks.tails import QUANTILES, Pauses, Sample, Tail, hiccup_ns, pauses, spreads
 from benchmarks.validity import check_visit, check_window, is_accident, over_visits
@@ -73,7 +74,8 @@ def cells_of_level(run: RunFacts, scenario: str, level: Level, visits: Mapping[s
     made = {model: windows_of(of_one_weather(of_model, prevailing), level) for model, of_model in visits.items()}
     checked = _Checked(run, scenario)
     inside = {model: _believed(checked, measured) for model, measured in made.items()}
-    pooling = _Pooling([measured for measured in inside.values() if measured and measured[0].visit.weather == prevailing])
+    there = [measured for measured in inside.values() if measured and measured[0].visit.weather == prevailing]
+    pooling = _Pooling([measured for measured in there if _lends(checked, measured)] or there)
     return [
         Cell(
             _summary(run, (model, scenario, level), measured, pooling, _findings(checked, made[model], measured, prevailing)),
@@ -89,18 +91,23 @@ def _believed(checked: "_Checked", measured: Sequence[Measured]) -> list[Measure
     return sound if is_accident(len(measured) - len(sound), len(measured)) else list(measured)
 
 
+def _lends(checked: "_Checked", measured: Sequence[Measured]) -> bool:
+    """Whether a cell's noise is that of the others' work: not where it is struck, or lacked the company that they had."""
+    return not any(found.severity == "strike" or found.check == TOO_FEW for one in measured for found in checked(one))
+
+
 class _Checked:
     """What the checks say of a window: asked several times, found out once."""
 
     def __init__(self, run: RunFacts, scenario: str) -> None:
         self.cores = max(len(run.options.server_cpus), 1)
-        self.wait_s = least_wait_s(run, scenario)
+        self.wait_s, self.longest_wait_s = least_wait_s(run, scenario), longest_wait_s(run, scenario)
         self.found: dict[int, list[Finding]] = {}  # by the window's identity: the visits outlive this
 
     def __call__(self, one: Measured) -> list[Finding]:
         """The findings in one window of a visit."""
         if id(one.window) not in self.found:
-            facts = Facts.gathered(one.window, one.visit.record.server, self.cores, self.wait_s)
+            facts = Facts.gathered(one.window, one.visit.record.server, self.cores, self.wait_s, self.longest_wait_s)
             self.found[id(one.window)] = check_window(facts)
         return self.found[id(one.window)]
 
@@ -109,6 +116,12 @@ def least_wait_s(run: RunFacts, scenario: str) -> float:
     """How long each request of a scenario waits whatever the model; in a mix they may differ, so nothing is known."""
     asked = run.scenarios.get(scenario)
     return asked.wait_s if asked and not asked.mix else 0.0
+
+
+def longest_wait_s(run: RunFacts, scenario: str) -> float:
+    """How long the longest of a scenario's requests waits, whatever the model."""
+    asked = run.scenarios.get(scenario)
+    return max((request.wait_s for request in (asked.mix or (asked.request,))), default=0.0) if asked else 0.0
 
 
 def windows_of(visits: Iterable[Visit], level: Level) -> list[Measured]:
@@ -259,7 +272,7 @@ def _findings(
     """What the checks say of all visits of the cell, struck ones too, and of their weather; pauses are those of its numbers."""
     by_visit = []
     for one in made:
-        found = check_visit(one.visit.record) + checked(one)
+        found = check_visit(one.visit.record, one.visit.weather == RESTLESS) + checked(one)
         if one.visit.weather not in (prevailing, UNSTEADY):
             found.append(_OTHER_WEATHER)
         by_visit.append(found)

@@ -17,6 +17,7 @@ from typing import Literal
 
 from benchmarks import histogram
 from benchmarks.cells import Cell, Measured, cells_of_level
+from benchmarks.checks.service import is_overloaded
 from benchmarks.differences import Apart, Difference, apart, pooled
 from benchmarks.intervals import CONFIDENCE, counting_sd, samples_wanted
 from benchmarks.metrics import BUCKET_SD
@@ -24,7 +25,7 @@ from benchmarks.nouns import RunFacts, VisitRecord, is_twin, visited
 from benchmarks.questions import Level
 from benchmarks.ranking import FALSE_DIFFERENCE, fit, holm
 from benchmarks.selection import UNSTEADY, Visit, failures, usable
-from benchmarks.standings import is_overloaded, quantile_of_visit, tells
+from benchmarks.standings import quantile_of_visit, tells
 from benchmarks.summaries import Estimate
 
 Metric = Literal["throughput", "p50", "p90", "p99", "cpu", "memory"]

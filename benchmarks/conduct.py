@@ -25,7 +25,7 @@ from benchmarks.launch import compile_servers
 from benchmarks.load.remote import RemoteEngine
 from benchmarks.nouns import SCHEMA, RunFacts, RunOptions, VisitPlan, VisitRecord, served_by, twin_of
 from benchmarks.remaining import blocks, numbered, remaining, to_repeat
-from benchmarks.validity import RULES_ENOUGH, broken, disturbed
+from benchmarks.validity import RULES_ENOUGH, broken, disturbed, outside_load, restless
 from benchmarks.visit import Visit
 
 _FAILURES_ENOUGH = 2  # in one scenario; after that a model is not visited again
@@ -176,7 +176,8 @@ class Run:
 
         A run that is late has no time for repetitions.
         """
-        fits = [v for v in to_repeat(self.records, disturbed) if self.failed[v.model, v.scenario] < _FAILURES_ENOUGH]
+        worth = outside_load if restless(self.records) else disturbed  # a restless machine disturbs a repetition as well
+        fits = [v for v in to_repeat(self.records, worth) if self.failed[v.model, v.scenario] < _FAILURES_ENOUGH]
         if not fits or self.options.requeue_budget_s <= 0:
             return
         left = list(fits)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from benchmarks.cells import least_wait_s, longest_wait_s
 from benchmarks.checks.facts import Facts
 from benchmarks.metrics import is_plain
 from benchmarks.nouns import RunFacts, VisitRecord, Window
@@ -189,9 +190,9 @@ class Evidence:
         }
 
     def _is_sound(self, record: VisitRecord, window: Window) -> bool:
-        asked = self.run.scenarios.get(record.plan.scenario)
-        wait_s = asked.wait_s if asked and not asked.mix else 0.0
-        found = check_window(Facts.gathered(window, record.server, self.cores, wait_s))
+        scenario = record.plan.scenario
+        waits_s = least_wait_s(self.run, scenario), longest_wait_s(self.run, scenario)
+        found = check_window(Facts.gathered(window, record.server, self.cores, *waits_s))
         return bool(window.load.completed) and not any(finding.severity == "strike" for finding in found)
 
     # ------------------------------------------------------------ connections

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 
 from benchmarks import histogram
 from benchmarks.cells import Cell, Measured
+from benchmarks.checks.service import is_overloaded
 from benchmarks.metrics import is_plain
 from benchmarks.objective import falls_behind
 from benchmarks.summaries import Knee
@@ -41,8 +42,7 @@ def knee(cells: Sequence[Cell]) -> Knee | None:
 def _power(cell: Cell) -> float | None:
     """Requests per second per second of response time, the median over visits; None for a level that is no candidate."""
     loads = [one.window.load for one in cell.measured]
-    overloaded = any(finding.check == "overloaded" for finding in cell.summary.findings)
-    if cell.summary.struck or overloaded or falls_behind(loads):
+    if cell.summary.struck or is_overloaded(cell.summary) or falls_behind(loads):
         return None
     if sum(load.unfinished for load in loads) > UNANSWERED * sum(load.intended for load in loads):
         return None

@@ -31,6 +31,12 @@ class Request:
     label: str = ""
 
     @property
+    def wait_s(self) -> float:
+        """How long its handler waits by its own words, whatever the model; 0 where it says nothing of waiting."""
+        route, _, milliseconds = self.path.removeprefix("/").partition("/")
+        return int(milliseconds) / 1e3 if route in ("wait", "block") and milliseconds.isdecimal() else 0.0
+
+    @property
     def payload(self) -> bytes:
         """The body that is sent."""
         return self.body or (bytes(range(256)) * (self.body_bytes // 256 + 1))[: self.body_bytes]

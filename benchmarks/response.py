@@ -14,8 +14,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from benchmarks.checks.service import is_overloaded
 from benchmarks.evidence import Evidence, Shape, apart, cpu_us, named
-from benchmarks.standings import is_overloaded
 from benchmarks.summaries import CellSummary, Quantile
 from benchmarks.workload import Demand, Workload
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from benchmarks.cells import Cell, Measured
 from benchmarks.checks.companions import TOO_FEW
+from benchmarks.checks.service import OVERLOADED
 from benchmarks.intervals import inverse, mean_estimate, pooled_spread
 from benchmarks.metrics import is_of_response, levels_of, plain_label, resolution, told, unit_of
 from benchmarks.questions import Measure, Metric
@@ -87,7 +88,7 @@ def _forbidden(metric: Metric, cells: Sequence[CellSummary]) -> tuple[Reason, st
         return "cannot", few.seen
     if strike := next((finding for finding in findings if finding.severity == "strike"), None):
         return "struck", f"{strike.check}: {strike.seen}"
-    over = next((finding for finding in findings if finding.check == "overloaded"), None)
+    over = next((finding for finding in findings if finding.check == OVERLOADED), None)
     if over and is_of_response(metric):
         return "overloaded", over.seen
     return "", ""
@@ -111,15 +112,23 @@ def coarsest(found: Mapping[str, Values]) -> float:
 
 
 def estimates(found: Mapping[str, Values]) -> dict[str, Estimate | None]:
-    """The mean of each model over its visits of one weather, with the noise of all models pooled."""
+    """The mean of each model over its visits of one weather, with the noise of all models pooled.
+
+    What can't be compared lends its noise to nobody but itself: memory of each connection, where a model held 16 of 5,000, is
+    the noise of another quantity.
+    """
     everybody = [visit for values in found.values() for visit, _ in values.visits]
     prevailing = prevailing_weather(everybody)
     inside = {model: _of_one_weather(values, prevailing) for model, values in found.items()}
-    pooled = (
-        inside[model] for model, values in found.items() if any(visit.weather == prevailing for visit, _ in values.visits)
-    )
-    spread = pooled_spread(cell for cell in pooled if cell and min(cell) > 0)
-    return {model: mean_estimate(values, spread, found[model].resolution) for model, values in inside.items()}
+    positive = [model for model, values in inside.items() if values and min(values) > 0]
+    lending = {
+        model
+        for model in positive
+        if found[model].comparable and any(visit.weather == prevailing for visit, _ in found[model].visits)
+    }
+    everyone = pooled_spread(inside[model] for model in lending)
+    own = {model: pooled_spread(inside[one] for one in lending | {model}) for model in positive if model not in lending}
+    return {model: mean_estimate(values, own.get(model, everyone), found[model].resolution) for model, values in inside.items()}
 
 
 def _of_one_weather(values: Values, prevailing: int | None) -> list[float]:

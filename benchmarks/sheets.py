@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.amounts import digits, duration, latency, margin, percent, rate, size
+from benchmarks.checks.service import is_overloaded
 from benchmarks.metrics import is_plain, shown
 from benchmarks.objective import CANNOT
 from benchmarks.summaries import (
@@ -285,7 +286,7 @@ def _ranking_quantile(common: Iterable[CellSummary]) -> str:
 def _at_common_rate(cell: CellSummary | None, common: Sequence[CellSummary]) -> str:
     if cell is None or cell.rate_per_s is None:
         return NOTHING
-    if any(finding.check == "overloaded" for finding in cell.findings):
+    if is_overloaded(cell):
         return "overloaded"
     place = shared_rank(cell.rank, [other.rank for other in common])
     said = latency(_asked(cell.response, _ranking_quantile(common)))

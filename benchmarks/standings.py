@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from benchmarks import histogram
 from benchmarks.cells import Cell, Measured
 from benchmarks.checks.companions import TOO_FEW
+from benchmarks.checks.service import is_overloaded
 from benchmarks.intervals import samples_wanted
 from benchmarks.knees import knee
 from benchmarks.metrics import BUCKET_SD, is_plain
@@ -97,11 +98,6 @@ def paired_values(cells: Sequence[Cell], value: Callable[[Measured], float]) -> 
     return {
         cell.summary.model: {m.visit.pairing: positive for m in cell.measured if (positive := value(m)) > 0} for cell in cells
     }
-
-
-def is_overloaded(summary: CellSummary) -> bool:
-    """Whether it was offered more than it served, so that its response times are those of a growing queue."""
-    return any(finding.check == "overloaded" for finding in summary.findings)
 
 
 # ---------------------------------------------------------------- a model's place in a scenario

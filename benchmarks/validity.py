@@ -11,7 +11,7 @@ outside is made again; if no attempt was quiet, its numbers are marked.
 """
 
 import collections
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from benchmarks.amounts import digits, percent
@@ -21,6 +21,8 @@ from benchmarks.checks.companions import companions
 from benchmarks.checks.engine import engine_saturated, lost_gaps
 from benchmarks.checks.facts import Check, Facts
 from benchmarks.checks.service import (
+    OVERLOADED,
+    OVERLOADED_AT_TIMES,
     collecting,
     drift,
     more_connections_than_slots,
@@ -38,6 +40,8 @@ OUTSIDE_LOAD = 0.03  # of the CPUs' time; on a quiet machine interrupts and wake
 TICK_S = 0.01  # the resolution of a CPU's idle time in /proc/stat
 RULES_NAMED = 3  # of those that a model breaks; `servebench check` names all
 RULES_ENOUGH = 20  # broken ones, after which a run asks for no others: it won't measure this model
+RESTLESS_SHARE = 0.5  # of a run's visits: if the weather changed within more of them, a steady one is the exception,
+RESTLESS_FROM = 20  # in a run of so many: of a few, chance makes most unsteady
 STRUCK_VISITS = 0.5  # the share of a cell's visits that must be struck to strike the cell
 
 CHECKS: tuple[Check, ...] = (
@@ -72,12 +76,19 @@ def check_window(facts: Facts) -> list[Finding]:
 
 def disturbed(record: VisitRecord) -> Finding | None:
     """What disturbed a visit from outside, so that it should be made again; None when it was quiet."""
-    return _weather_changed(record) or _outside_load(record)
+    return _weather_changed(record) or outside_load(record)
 
 
-def check_visit(record: VisitRecord) -> list[Finding]:
-    """What is to be said of all windows of a visit."""
-    found = [finding for finding in (_breaks_rules(record), _weather_changed(record), _outside_load(record)) if finding]
+def restless(records: Iterable[VisitRecord]) -> bool:
+    """Whether the weather changed within most of a run's visits, so that it tells no two of them apart."""
+    changed = [record.weather_changed for record in records if record.failure is None]
+    return len(changed) >= RESTLESS_FROM and sum(changed) > RESTLESS_SHARE * len(changed)
+
+
+def check_visit(record: VisitRecord, of_restless_run: bool = False) -> list[Finding]:
+    """What is to be said of all windows of a visit; of a restless run it is said once that the weather changed."""
+    weather = None if of_restless_run else _weather_changed(record)
+    found = [finding for finding in (_breaks_rules(record), weather, outside_load(record)) if finding]
     if record.warmup is not None and not record.warmup.steady:
         found.append(
             Finding(
@@ -129,7 +140,8 @@ def outside_share(outside: Outside) -> float:
     return max(taken_s / (outside.seconds * outside.cpus), 0.0) if outside.seconds and outside.cpus else 0.0
 
 
-def _outside_load(record: VisitRecord) -> Finding | None:
+def outside_load(record: VisitRecord) -> Finding | None:
+    """What is to be said of a visit beside which other programs ran; None when none did, or nobody can tell."""
     if record.outside is None or (share := outside_share(record.outside)) <= OUTSIDE_LOAD:
         return None
     return Finding(
@@ -162,7 +174,8 @@ def over_visits(found: Sequence[Sequence[Finding]]) -> list[Finding]:
     """One cell's findings from those of its visits, each said once, worst first.
 
     Where fewer than half of the visits are struck, by whatever, strikes become marks: an accident of one visit does not undo
-    the others, and it is left out of the numbers.
+    the others, and it is left out of the numbers. Nor is a cell overloaded that was so in fewer than half of them: then that is
+    a mark of its own.
     """
     struck = sum(any(finding.severity == "strike" for finding in findings) for findings in found)
     by_check: dict[str, list[Finding]] = collections.defaultdict(list)
@@ -175,7 +188,10 @@ def over_visits(found: Sequence[Sequence[Finding]]) -> list[Finding]:
         often = f" (in {len(same)} of {len(found)} visits)" if len(same) < len(found) else ""
         demoted = first.severity == "strike" and is_accident(struck, len(found))
         left_out = "; left out" if demoted else ""
-        merged.append(replace(first, seen=first.seen + often + left_out, severity="mark" if demoted else first.severity))
+        made = replace(first, seen=first.seen + often + left_out, severity="mark" if demoted else first.severity)
+        if made.check == OVERLOADED and is_accident(len(same), len(found)):
+            made = replace(made, check=OVERLOADED_AT_TIMES, severity="mark")
+        merged.append(made)
     return sorted(merged, key=lambda finding: _ORDER[finding.severity])
 
 
@@ -185,6 +201,23 @@ _ORDER = {"strike": 0, "mark": 1, "note": 2}
 def shares_a_core(options: RunOptions) -> bool:
     """Whether server and engine take time from each other."""
     return bool(set(options.server_cpus) & set(options.driver_cpus))
+
+
+def check_weather(records: Sequence[VisitRecord]) -> list[Finding]:
+    """What is to be said of the weather of a run as a whole."""
+    good = [record for record in records if record.failure is None]
+    if not restless(good):
+        return []
+    changed = sum(record.weather_changed for record in good)
+    return [
+        Finding(
+            "restless machine",
+            "mark",
+            f"the machine's speed changed within {changed:,} of {len(good):,} visits",
+            "there is no weather to compare within: all visits of a block are compared, and intervals have all of that noise",
+            "run on a quieter machine (`servebench doctor` watches its weather), or with more visits",
+        )
+    ]
 
 
 def check_run(options: RunOptions) -> list[Finding]:

@@ -88,6 +88,33 @@ def test_a_run_in_unsteady_weather_is_ranked_by_its_own_noise_and_marked():
     ]
 
 
+def test_a_run_on_a_restless_machine_compares_all_visits_and_says_so_once():
+    models = ("epoll_loop", "asyncio_streams")
+    records = [factories.changed_record(model, "hello", block) for model in models for block in range(8)]
+    records += [factories.record(model, "hello", block) for model in models for block in (8, 9)]
+    made = summarised(records, models=models, scenarios=("hello",))
+    assert [(s.model, s.rank, s.marks) for s in made.scenarios[0].standings] == [
+        ("epoll_loop", 1, []),
+        ("asyncio_streams", 2, []),
+    ]
+    assert [finding.check for finding in made.findings] == ["restless machine"]
+    assert "16 of 20 visits" in made.findings[0].seen
+    assert len(cell(made, "epoll_loop", "hello", "closed 16").rate_per_s.visits) == 10
+
+
+def test_a_struck_cell_lends_its_noise_to_nobody():
+    quiet = [factories.record(model, "hello", block) for model in ("epoll_loop", "select_loop") for block in range(4)]
+    alone = cell(summarised(quiet), "epoll_loop", "hello", "closed 16")
+    wild = []
+    for block in range(4):
+        made = factories.record("thread_pool", "hello", block)
+        loads = [replace(w.load, completed=w.load.completed // (1 + 9 * (block % 2)), busy_fraction=0.99) for w in made.windows]
+        wild.append(replace(made, windows=[replace(w, load=load) for w, load in zip(made.windows, loads, strict=True)]))
+    beside = cell(summarised(quiet + wild), "epoll_loop", "hello", "closed 16")
+    assert cell(summarised(quiet + wild), "thread_pool", "hello", "closed 16").struck
+    assert beside.rate_per_s == alone.rate_per_s
+
+
 def test_a_steady_visit_is_not_compared_with_an_unsteady_one():
     steady, unsteady = factories.record("epoll_loop", "hello", 0), factories.changed_record("thread_pool", "hello", 0)
     one, other = usable([steady, unsteady])

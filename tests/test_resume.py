@@ -247,6 +247,31 @@ def test_another_machine_is_refused_and_told_when_it_is_used_all_the_same(capsys
     assert "gevent 0.1 and" in resumed["seen"]
 
 
+def test_a_run_can_be_given_more_visits(capsys, run):
+    before = {path.name: path.read_bytes() for path in (run / "visits").iterdir()}
+    visits = max(record.read(run).facts.options.visits.values())
+    status, _, err = main(capsys, "run", "--resume", str(run), "--visits", str(visits))
+    assert status == 2
+    assert "is no more than" in err
+    status, _, _ = main(capsys, "run", "--no-charts", "--anyway", "--resume", str(run), "--visits", str(visits + 1))
+    assert status == 0
+    files = record.read(run)
+    assert set(files.facts.options.visits.values()) == {visits + 1}
+    made = sorted((one.plan.model, one.plan.block) for one in files.records)
+    assert made == sorted((one.model, one.block) for one in plan.visits(files.facts.options))
+    assert {name: (run / "visits" / name).read_bytes() for name in before} == before
+
+
+def test_a_run_that_adds_visits_by_itself_is_given_no_more(capsys, run):
+    facts = record.read(run).facts
+    record.write(run / "run.json", replace(facts, options=replace(facts.options, precision=0.05, budget_s=1.0)))
+    kept = (run / "run.json").read_bytes()
+    status, _, err = main(capsys, "run", "--resume", str(run), "--visits", "9")
+    assert status == 2
+    assert "adds visits by itself" in err
+    assert (run / "run.json").read_bytes() == kept
+
+
 def test_an_engine_that_dies_between_visits_ends_the_run_in_a_line(harness, run):
     next((run / "visits").iterdir()).unlink()
     going_on = harness("--resume", str(run), "--anyway", "--no-charts")
@@ -374,6 +399,7 @@ def test_an_interpreter_that_is_gone_is_told_before_anything_is_done(capsys, tmp
         (("--resume", "x", "--models", "epoll_loop"), "--models can't be changed by --resume"),
         (("--resume", "x", "--profile", "quick"), "--profile can't be changed by --resume"),
         (("--resume", "x", "--budget", "3m"), "--budget can't be changed by --resume"),
+        (("--resume", "x", "--visits", "0"), "--visits 0 is not above 0"),
         (("--resume", "x"), "there is no run 'x'"),
         (("--anyway",), "--anyway goes with --resume only"),
         (("--aa", "epol"), "there is no model 'epol'"),

@@ -31,9 +31,19 @@ from benchmarks.checks.companions import TOO_FEW
 from benchmarks.checks.engine import stalls
 from benchmarks.nouns import Outside, Warmup
 from benchmarks.questions import Beside, Level
-from benchmarks.selection import UNSTEADY, usable
+from benchmarks.selection import RESTLESS, UNSTEADY, usable
 from benchmarks.tails import Pauses
-from benchmarks.validity import CHECKS, check_run, check_visit, check_window, disturbed, over_visits
+from benchmarks.validity import (
+    CHECKS,
+    RESTLESS_FROM,
+    check_run,
+    check_visit,
+    check_weather,
+    check_window,
+    disturbed,
+    over_visits,
+    restless,
+)
 
 CROWDED = replace(OPEN, beside=Beside("idle", 100))
 CHURN = replace(CLOSED, keepalive=False)
@@ -171,6 +181,28 @@ def test_a_strike_in_fewer_than_half_of_the_visits_is_a_mark(times, severity, en
     (finding,) = over_visits([saturated] * times + [well] * (3 - times))
     assert finding.severity == severity
     assert finding.seen.endswith(ending)
+
+
+@pytest.mark.parametrize(("times", "check"), [(1, "overloaded at times"), (2, "overloaded"), (3, "overloaded")])
+def test_a_cell_is_overloaded_that_was_so_in_half_of_its_visits(times, check):
+    over, well = check_window(short()), check_window(healthy())
+    (finding,) = over_visits([over] * times + [well] * (4 - times))
+    assert finding.check == check
+
+
+def test_where_the_weather_changed_within_most_visits_that_is_said_once_and_all_are_compared():
+    changed = [factories.changed_record("epoll_loop", "hello", block) for block in range(RESTLESS_FROM)]
+    steady = [factories.record("thread_pool", "hello", block) for block in range(RESTLESS_FROM - 1)]
+    loaded = factories.record("prefork", "hello", outside=Outside(4.0, 2, 6_000_000_000, 5_000_000_000))
+    assert restless([*changed, *steady])
+    assert not restless([*changed, *steady, loaded])  # half of them is not most
+    assert not restless(changed[:-1])  # too few to know
+    visits = usable([*changed, *steady[:-1], loaded])
+    assert {visit.weather for visit in visits if visit.record.plan.model != "prefork"} == {RESTLESS}
+    assert [visit.weather for visit in visits if visit.record.plan.model == "prefork"] == [UNSTEADY]
+    assert [finding.check for finding in check_weather([*changed, *steady])] == ["restless machine"]
+    assert check_weather(steady) == []
+    assert check_visit(changed[0], of_restless_run=True) == []
 
 
 def test_strikes_come_first():

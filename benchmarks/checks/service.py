@@ -13,8 +13,9 @@ from benchmarks.amounts import digits, duration, percent, rate
 from benchmarks.checks.engine import engine_saturated
 from benchmarks.checks.facts import Facts
 from benchmarks.nouns import Histogram, Series
-from benchmarks.summaries import Finding
+from benchmarks.summaries import CellSummary, Finding
 
+OVERLOADED, OVERLOADED_AT_TIMES = "overloaded", "overloaded at times"  # in half of the visits or more, in fewer
 UNFINISHED = 0.01  # of the requests: then the p99 is only known from below
 LATE_ROUNDS = 2  # of a closed loop, in each of which everybody is served once
 WAITED = 0.01  # of the arrivals: then the p99 contains their wait
@@ -53,12 +54,17 @@ def overloaded(facts: Facts) -> Finding | None:
         return None
     served = facts.load.completed / facts.load.seconds
     return Finding(
-        "overloaded",
+        OVERLOADED,
         "note",
         f"{rate(served)} served of {rate(facts.load.intended / facts.load.seconds)} that came",
         "its queue grows for as long as one looks, so its response time is that of the window's length: not ranked",
         "compare at a rate that it can carry",
     )
+
+
+def is_overloaded(summary: CellSummary) -> bool:
+    """Whether it was offered more than it served, so that its response times are those of a growing queue."""
+    return any(finding.check == OVERLOADED for finding in summary.findings)
 
 
 def no_free_connection(facts: Facts) -> Finding | None:

@@ -96,13 +96,15 @@ def stall_of_40_ms(facts: Facts) -> Finding | None:
     Two signs together: delayed acknowledgements, and answers that take just that long. Either alone is innocent: a server that
     takes longer than 40 ms has its acknowledgements sent without an answer to ride on, and a full house may take that long. Nor
     are there more answers in the band than the engine's own pauses may have put there, or than there were acknowledgements. A
-    handful of answers has no density, and in overload answers take whatever the queue is long.
+    handful of answers has no density, in overload answers take whatever the queue is long, and where some requests of a mix are
+    to wait for about as long nobody can tell.
     """
     acks, asked = facts.window.delayed_acks, facts.server.counted_requests
     if (
         acks is None
         or not asked
         or facts.short_by
+        or facts.longest_wait_s * 1e9 >= BAND_NS[0] - (BAND_NS[1] - BAND_NS[0])
         or acks <= DELAYED_ACKS * asked
         or FULL_HOUSE_NS[0] <= _full_house_ns(facts) <= FULL_HOUSE_NS[1]
     ):

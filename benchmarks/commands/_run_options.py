@@ -8,15 +8,24 @@ import re
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from benchmarks import adaptive, catalogue, interpreters, objective, plan, variants
 from benchmarks.commands._shared import BadUse, add_results
 from benchmarks.nouns import RunOptions, Variant
 
-_WITH_RESUME = {"resume", "anyway", "json", "charts", "results"}  # all else is decided by the run that is gone on with
+_WITH_RESUME = {
+    "resume",
+    "anyway",
+    "visits",
+    "json",
+    "charts",
+    "results",
+}  # all else is decided by the run that is gone on with
 _PROFILE = "quick"
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 _LONGEST_S = 7 * 24 * 3600.0
+_MOST_VISITS = 3600
 _LONGEST_NAME = 255  # bytes in the name of a file, on Linux (NAME_MAX)
 
 
@@ -28,7 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--connections", type=numbers, default=(), metavar="N,M", help="closed levels, instead of the scenarios' own"
     )
-    parser.add_argument("--visits", type=int, metavar="N", help="visits of each model and scenario, instead of the profile's")
+    parser.add_argument(
+        "--visits",
+        type=int,
+        metavar="N",
+        help="visits of each model and scenario, instead of the profile's; with --resume: more",
+    )
     parser.add_argument("--seconds", type=float, metavar="S", help="of each window, instead of the profile's")
     parser.add_argument(
         "--precision",
@@ -79,6 +93,8 @@ def only_resume(options: argparse.Namespace) -> None:
     """Make sure that nothing is asked of a resumed run that it has decided already. Raises BadUse."""
     usual = argparse.ArgumentParser()
     add_arguments(usual)
+    if options.visits is not None and not 0 < options.visits <= _MOST_VISITS:
+        raise BadUse(f"--visits {options.visits} is not above 0 and at most {_MOST_VISITS}")
     for name, value in vars(usual.parse_args([])).items():
         if name not in _WITH_RESUME and getattr(options, name) != value:
             raise BadUse(
@@ -105,10 +121,7 @@ def run_options(options: argparse.Namespace) -> RunOptions:
         raise BadUse(f"--name {name!r} can't be a folder of {options.results}; use letters, digits and dashes")
     if len(os.fsencode(name)) > _LONGEST_NAME:
         raise BadUse(f"--name {name[:20]}… is {len(os.fsencode(name))} bytes long; a folder's name has {_LONGEST_NAME} at most")
-    visits = {
-        scenario: options.visits or profile.visits + (catalogue.scenario(scenario).extra_visits if profile.extra else 0)
-        for scenario in scenarios
-    }
+    visits = visits_of(scenarios, profile, options.visits)
     precision, budget_s = _adding(options.precision, options.budget)
     models = _models(options.models, options.aa)
     varied = _variants(options, models, scenarios, len(server_cpus))
@@ -134,6 +147,23 @@ def run_options(options: argparse.Namespace) -> RunOptions:
         brief=profile.brief,
         database=options.database,
     )
+
+
+def visits_of(scenarios: Sequence[str], profile: plan.Profile, asked: int | None) -> dict[str, int]:
+    """The visits of each scenario: as many as were asked for, else the profile's with its extra ones."""
+    return {
+        name: asked or profile.visits + (catalogue.scenario(name).extra_visits if profile.extra else 0) for name in scenarios
+    }
+
+
+def more_visits(before: RunOptions, asked: int) -> RunOptions:
+    """The options of a run that shall have so many visits of each model and scenario, and none less than it was to have."""
+    visits = {name: max(count, asked) for name, count in before.visits.items()}
+    if visits == before.visits:
+        raise BadUse(f"--visits {asked} is no more than {before.name} has already ({max(visits.values())}): ask for more")
+    if before.precision is not None:
+        raise BadUse(f"{before.name} adds visits by itself, until its intervals are narrow (--precision): leave --visits out")
+    return replace(before, visits=visits)
 
 
 def _scenarios(asked: Sequence[str], profile: plan.Profile) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from benchmarks import catalogue, record
 from benchmarks.commands._announced import announce, show_plan
-from benchmarks.commands._run_options import add_arguments, check_cpus, only_resume, run_options
+from benchmarks.commands._run_options import add_arguments, check_cpus, more_visits, only_resume, run_options
 from benchmarks.commands._shared import FAILED, INTERRUPTED, BadUse, folder_of, show, summarise, trouble
 from benchmarks.interpreters import Unusable
 from benchmarks.nouns import served_by
@@ -67,6 +67,8 @@ def _resume(options: argparse.Namespace) -> int:
     console = Console(stderr=options.json)
     with record.held(folder):
         files = record.read(folder)
+        if options.visits is not None:
+            files = replace(files, facts=replace(files.facts, options=more_visits(files.facts.options, options.visits)))
         differs: list[str] = []
         if not conduct.complete(files):
             check_cpus(files.facts.options)
@@ -79,6 +81,8 @@ def _resume(options: argparse.Namespace) -> int:
             )
         for said in record.repair(folder, files):
             console.print(said, style="yellow", markup=False, highlight=False)
+        if options.visits is not None:
+            record.write(folder / "run.json", files.facts)
         return _make(options, console, folder, differs)
 
 
