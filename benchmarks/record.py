@@ -1,7 +1,8 @@
 """The wall: one visit, one file, written at once. Left of it is a live server; right of it only these files.
 
 `results/<run>/` holds run.json, environment.json, journal.json, visits/<model>-<scenario>-<n>.json, and what is made of them:
-summary.json, summary.md, charts/. A file appears whole or not at all.
+summary.json, summary.md, charts/. A file appears whole or not at all. Files of visits may be packed with gzip(1), to a tenth; they
+are read and gone on with as they are.
 
 What was measured is sealed: the last member of its JSON is the CRC-32 of the rest, white space left out. A type check does not
 see a flipped digit; a CRC sees every change within 32 bits in a row, and of the others all but one in four billion (Peterson &
@@ -10,6 +11,7 @@ file takes its seal off. A file without one is read.
 """
 
 import fcntl
+import gzip
 import os
 import re
 import zlib
@@ -26,7 +28,7 @@ from benchmarks.nouns import SCHEMA, RunFacts, VisitRecord
 
 Value = TypeVar("Value")
 
-_DRAFT = ".draft"
+_DRAFT, _PACKED = ".draft", ".gz"
 _AWKWARD = re.compile(r"[^\w.~-]", re.ASCII)
 _SEAL = re.compile(rb',"crc32":"([0-9a-f]{8})"\}$')
 
@@ -84,6 +86,12 @@ def visit_path(run: Path, record: VisitRecord) -> Path:
     """Where a visit's record goes: prefork~2_workers-hello-0.json. A variant's name may hold what is awkward in a path."""
     name = f"{record.plan.model}-{record.plan.scenario}-{record.plan.number}"
     return run / "visits" / f"{_AWKWARD.sub('_', name)}.json"
+
+
+def visit_files(run: Path) -> list[Path]:
+    """The files of a run's visits, plain and packed, in the order of their names; of one that is there as both the plain one."""
+    plain = set((run / "visits").glob("*.json"))
+    return sorted([*plain, *(path for path in (run / "visits").glob(f"*.json{_PACKED}") if path.with_suffix("") not in plain)])
 
 
 def point_latest(results: Path, run: Path) -> None:
@@ -146,7 +154,7 @@ def read(run: Path) -> RunFiles:
         environment = _read(run / "environment.json", dict[str, Any], remedy)
     environment.pop("crc32", None)
     records, damaged = [], []
-    for path in sorted((run / "visits").glob("*.json")):
+    for path in visit_files(run):
         try:
             records.append(_read_visit(run, path))
         except RecordError as error:
@@ -161,7 +169,7 @@ def read(run: Path) -> RunFiles:
 
 def _read_visit(run: Path, path: Path) -> VisitRecord:
     record = _read(path, VisitRecord)
-    if (belongs := visit_path(run, record)).name != path.name:
+    if (belongs := visit_path(run, record)).name != path.name.removesuffix(_PACKED):
         raise RecordError(f"{path} is misnamed: it holds {belongs.name}")
     return record
 
@@ -169,7 +177,7 @@ def _read_visit(run: Path, path: Path) -> VisitRecord:
 def _read(path: Path, kind: type[Value], remedy: str = "") -> Value:
     remedy = f". {remedy}" if remedy else ""
     try:
-        data = path.read_bytes()
+        data = gzip.decompress(path.read_bytes()) if path.suffix == _PACKED else path.read_bytes()
         head = msgspec.json.decode(data, type=_Head)
         if head.crc32 is not None and not _seal_holds(data):
             raise RecordError(f"{path} is damaged (its content is not what its seal says){remedy}")
@@ -179,7 +187,7 @@ def _read(path: Path, kind: type[Value], remedy: str = "") -> Value:
                 " it, or run the benchmark again"
             )
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise RecordError(f"{path} is damaged ({error}){remedy}") from None
     except OSError as error:
         raise RecordError(f"{path} can't be read ({error.strerror}){remedy}") from None

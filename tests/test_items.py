@@ -226,7 +226,8 @@ def test_a_database_that_went_away_is_503_until_it_is_back(pool: str) -> None:
             client = stack.enter_context(server.connect())
             assert ask(client, "PUT", "/items/a", item(1))[0] == 201
             with psycopg.connect(url, autocommit=True) as administrator:
-                administrator.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+                others = "FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+                administrator.execute(f"SELECT pg_terminate_backend(pid, 10000) {others}")  # and wait until they are gone
                 assert ask(client, "GET", "/items/a")[0] == 200  # a stale connection is noticed
                 administrator.execute("ALTER TABLE items RENAME TO elsewhere")
                 assert ask(client, "GET", "/items/a")[0] == 503

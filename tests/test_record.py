@@ -34,6 +34,23 @@ def test_a_run_comes_back_as_it_was_written(run):
     assert not list(run.rglob("*.draft"))
 
 
+def test_packed_records_are_read_as_they_are_and_a_damaged_one_is_told(run):
+    before = record.read_run(run)
+    paths = sorted((run / "visits").iterdir())
+    subprocess.run(["gzip", "-9", "-n", *paths[1:]], check=True)
+    subprocess.run(["gzip", "-k", paths[0]], check=True)  # there as both: it counts once
+    assert record.read_run(run) == before
+    assert [path.suffix for path in record.visit_files(run)] == [".json", ".gz", ".gz", ".gz"]
+    packed = record.visit_files(run)[1]
+    for harm in (lambda data: data[:-20], lambda data: b"{}" + data, lambda data: data[:200] + b"x" * 50 + data[250:]):
+        whole = packed.read_bytes()
+        packed.write_bytes(harm(whole))
+        (damaged,) = record.read(run).damaged
+        assert damaged.path == packed
+        assert "is damaged" in damaged.why
+        packed.write_bytes(whole)
+
+
 def test_a_summary_comes_back_as_it_was_written(tmp_path):
     summary = factories.summary()
     record.write(tmp_path / "summary.json", summary)

@@ -150,7 +150,7 @@ def _make(options: argparse.Namespace, console: Console, folder: Path, differs: 
 
 
 def _interrupted(console: Console, folder: Path) -> int:
-    kept = len(list((folder / "visits").glob("*.json")))
+    kept = len(record.visit_files(folder))
     console.print(f"\ninterrupted: {kept} finished visits are kept in {folder}, and nothing is left running.", highlight=False)
     if kept:
         console.print(f"See what they say with: servebench plot {folder}", highlight=False)
