@@ -1,8 +1,8 @@
 """The wall: one visit, one file, written at once. Left of it is a live server; right of it only these files.
 
 `results/<run>/` holds run.json, environment.json, journal.json, visits/<model>-<scenario>-<n>.json, and what is made of them:
-summary.json, summary.md, charts/. A file appears whole or not at all. Files of visits may be packed with gzip(1), to a tenth; they
-are read and gone on with as they are.
+summary.json, summary.md, charts/. A file appears whole or not at all. Those of visits may be packed with gzip(1), to a tenth of
+their size; they are read as they are.
 
 What was measured is sealed: the last member of its JSON is the CRC-32 of the rest, white space left out. A type check does not
 see a flipped digit; a CRC sees every change within 32 bits in a row, and of the others all but one in four billion (Peterson &
@@ -89,7 +89,7 @@ def visit_path(run: Path, record: VisitRecord) -> Path:
 
 
 def visit_files(run: Path) -> list[Path]:
-    """The files of a run's visits, plain and packed, in the order of their names; of one that is there as both the plain one."""
+    """The files of a run's visits, plain and packed, by name; the plain one of what is there as both."""
     plain = set((run / "visits").glob("*.json"))
     return sorted([*plain, *(path for path in (run / "visits").glob(f"*.json{_PACKED}") if path.with_suffix("") not in plain)])
 
