@@ -6,19 +6,20 @@ for each scenario (`verdict`). Nothing is measured, read or drawn here: the same
 """
 
 import datetime
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from benchmarks.amounts import percent
 from benchmarks.beginnings import begun, cold_starts, peaks_by_block, with_cold
 from benchmarks.capacities import capacities, with_capacities
-from benchmarks.cells import Cell, cells_of_level, least_wait_s
+from benchmarks.cells import Cell, cells_of_level, least_wait_s, waits_s
 from benchmarks.nouns import SCHEMA, RunFacts, RunOptions, VisitRecord, Warmup, Weather, Window, is_twin, visited
 from benchmarks.predictions import judged
 from benchmarks.questions import Level
 from benchmarks.selection import Visit, failures, usable
 from benchmarks.standings import peak_cells, ranked, standings
 from benchmarks.summaries import WARM_UP, RunSummary, ScenarioSummary, Timeline, TimelinePoint
-from benchmarks.validity import check_run, check_weather, shares_a_core
+from benchmarks.validity import check_run, check_weather, first_attempts, shares_a_core
 from benchmarks.verdict import verdict
 
 
@@ -35,14 +36,14 @@ def summarise(run: RunFacts, records: Sequence[VisitRecord], environment: Mappin
         wait_s = least_wait_s(run, scenario)
         levels = _cells_by_level(run, scenario, by_model, records)
         found = _scenario_summary(run, scenario, levels, records)
-        found = with_capacities(found, capacities(run.options, by_model, wait_s))
+        found = with_capacities(found, capacities(run.options, by_model, wait_s, waits_s(run, scenario)))
         summaries.append(with_cold(found, cold_starts(by_model)))
         peaks[scenario] = peaks_by_block(by_model)
         cells += [summary for of_level in levels.values() for summary in ranked(of_level[0].summary.level, of_level)]
     return RunSummary(
         schema=SCHEMA,
         name=run.options.name,
-        conditions=conditions(run, environment),
+        conditions=conditions(run, environment, records),
         comparable=not shares_a_core(run.options),
         captions=dict(run.captions),
         scenarios=summaries,
@@ -129,12 +130,15 @@ def _scenario_summary(
     )
 
 
-def conditions(run: RunFacts, environment: Mapping[str, object]) -> str:
-    """The small print: machine, cores, visits, seconds, date, command."""
+def conditions(run: RunFacts, environment: Mapping[str, object], records: Iterable[VisitRecord] = ()) -> str:
+    """The small print: machine, cores, visits, seconds, date, command; of an unfinished run the visits that there are, too."""
     options = run.options
     machine = environment.get("cpu_model") or environment.get("machine")
     visits = sorted(set(options.visits.values()))
-    between = f"{visits[0]}–{visits[-1]}" if len(visits) > 1 else f"{visits[0]}" if visits else "0"
+    between = _between(visits)
+    made = Counter((one.plan.model, one.plan.scenario) for one in first_attempts(records))
+    if made and min(made.values()) < visits[0]:
+        between = f"{_between(sorted(set(made.values())))} of {between}"
     python = run.versions.get("python")
     others = [version for name, version in run.versions.items() if name.startswith("python ")]  # of variants
     said = [
@@ -147,6 +151,10 @@ def conditions(run: RunFacts, environment: Mapping[str, object]) -> str:
         run.command,
     ]
     return " · ".join(part for part in said if part)
+
+
+def _between(numbers: Sequence[int]) -> str:
+    return f"{numbers[0]}–{numbers[-1]}" if len(numbers) > 1 else f"{numbers[0]}" if numbers else "0"
 
 
 def _more(options: RunOptions) -> str:

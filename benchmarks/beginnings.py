@@ -28,7 +28,7 @@ from benchmarks.selection import UNSTEADY, Visit, prevailing_weather
 from benchmarks.summaries import Estimate, Finding, ScenarioSummary, Standing
 from benchmarks.verdict import listed
 
-COLD = 0.1  # less is what warm-up itself calls the same pace (plan.STEADY_WITHIN), and two requests of 20 in a round
+COLD = 0.1  # less is what warm-up itself calls the same pace (plan.STEADY_WITHIN)
 FEWEST_ANSWERS = 50  # in a round at the steady pace: of fewer, one at an edge or a pause decides
 FALSE_ALARM = 0.05  # chance of calling the first block of any scenario different when none is
 FEWEST_BLOCKS = 3
@@ -58,7 +58,7 @@ def cold_share(warmup: Warmup | None) -> float | None:
 
 
 def _round_s(warmup: Warmup) -> float:
-    """The length of a round; of a record that does not say, its part of the time, which is a little more."""
+    """The length of a round; of a record that does not say, its part of the time, which is more."""
     return warmup.round_s or warmup.seconds / len(warmup.rates_per_s)
 
 
@@ -67,7 +67,8 @@ def cold_starts(by_model: Mapping[str, Sequence[Visit]]) -> dict[str, Estimate]:
     shares = {model: [share for visit in of_model if (share := cold_share(visit.record.warmup)) is not None]
               for model, of_model in by_model.items()}  # fmt: skip
     spread = pooled_spread(shares.values())
-    resolution = max((_counting(visit.record.warmup) for of_model in by_model.values() for visit in of_model), default=0.0)
+    warmups = [visit.record.warmup for of_model in by_model.values() for visit in of_model]
+    resolution = max((_counting(one) for one in warmups if cold_share(one) is not None), default=0.0)
     estimates = {model: mean_estimate(values, spread, resolution) for model, values in shares.items()}
     return {model: estimate for model, estimate in estimates.items() if estimate is not None}
 

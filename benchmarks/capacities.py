@@ -35,10 +35,12 @@ class Searched:
         return self.found.met_per_s is not None and self.found.missed_per_s is not None
 
 
-def capacities(options: RunOptions, visits: Mapping[str, Sequence[Visit]], wait_s: float = 0.0) -> dict[str, Capacity]:
+def capacities(
+    options: RunOptions, visits: Mapping[str, Sequence[Visit]], wait_s: float = 0.0, waits_s: tuple[float, ...] = ()
+) -> dict[str, Capacity]:
     """The capacity of each model in one scenario, by the visits of one weather; those without a visit are left out.
 
-    `wait_s` is the scenario's.
+    `wait_s` and `waits_s` are the scenario's: how long each request waits, and how long those of a mix do.
     """
     if not options.objective:
         return {}
@@ -46,7 +48,8 @@ def capacities(options: RunOptions, visits: Mapping[str, Sequence[Visit]], wait_
     prevailing = prevailing_weather(visit for of_model in visits.values() for visit in of_model)
     searched = {
         model: [
-            searched_in(visit, objective, len(options.server_cpus), wait_s) for visit in of_one_weather(of_model, prevailing)
+            searched_in(visit, objective, len(options.server_cpus), wait_s, waits_s)
+            for visit in of_one_weather(of_model, prevailing)
         ]
         for model, of_model in visits.items()
         if of_model
@@ -80,10 +83,13 @@ def verdict(standings: Sequence[Standing]) -> str:
     return f"Within {objective} {best} carries most: {rate(most.value)}{f' ({width})' if width else ''}{tied}.{exceptions}"
 
 
-def searched_in(visit: Visit, objective: Objective, server_cores: int, wait_s: float = 0.0) -> Searched:
+def searched_in(
+    visit: Visit, objective: Objective, server_cores: int, wait_s: float = 0.0, waits_s: tuple[float, ...] = ()
+) -> Searched:
     """Where a visit's search ended, judged anew from its windows."""
     made, cores = visit.record, max(server_cores, 1)
-    return Searched(visit, bracket([judge(Facts.gathered(p, made.server, cores, wait_s), objective) for p in made.probes]))
+    facts = [Facts.gathered(probe, made.server, cores, wait_s, waits_s) for probe in made.probes]
+    return Searched(visit, bracket([judge(one, objective) for one in facts]))
 
 
 def capacity(objective: Objective, found: Sequence[Searched], spread: Spread | None) -> Capacity:

@@ -14,7 +14,7 @@ from benchmarks import histogram
 from benchmarks.checks.companions import TOO_FEW
 from benchmarks.checks.engine import stalls
 from benchmarks.checks.facts import Facts
-from benchmarks.checks.service import jain, pause_share
+from benchmarks.checks.service import OVERLOADED, jain, pause_share
 from benchmarks.intervals import Spread, counting_sd, mean_estimate, pooled_spread
 from benchmarks.nouns import LoadResult, RunFacts, ServerCost, Window
 from benchmarks.questions import Level
@@ -75,10 +75,19 @@ def cells_of_level(run: RunFacts, scenario: str, level: Level, visits: Mapping[s
     checked = _Checked(run, scenario)
     inside = {model: _believed(checked, measured) for model, measured in made.items()}
     there = [measured for measured in inside.values() if measured and measured[0].visit.weather == prevailing]
-    pooling = _Pooling([measured for measured in there if _lends(checked, measured)] or there)
+    lending = [measured for measured in there if _lends(checked, measured)]
+    everyone = _Pooling(lending, [measured for measured in lending if not _mostly_overloaded(checked, measured)])
+    restless = any(visit.weather == RESTLESS for of_model in visits.values() for visit in of_model)
+    told = _Told(checked, prevailing, restless)
     return [
         Cell(
-            _summary(run, (model, scenario, level), measured, pooling, _findings(checked, made[model], measured, prevailing)),
+            _summary(
+                run,
+                (model, scenario, level),
+                measured,
+                everyone if _lends(checked, measured) else _Pooling([measured], [measured]),
+                told.findings(made[model], measured),
+            ),
             _believed(checked, windows_of(visits[model], level)),
         )
         for model, measured in inside.items()
@@ -96,18 +105,24 @@ def _lends(checked: "_Checked", measured: Sequence[Measured]) -> bool:
     return not any(found.severity == "strike" or found.check == TOO_FEW for one in measured for found in checked(one))
 
 
+def _mostly_overloaded(checked: "_Checked", measured: Sequence[Measured]) -> bool:
+    """Whether response times are those of growing queues, whose noise is nobody else's."""
+    over = sum(any(found.check == OVERLOADED for found in checked(one)) for one in measured)
+    return bool(measured) and not is_accident(over, len(measured))
+
+
 class _Checked:
     """What the checks say of a window: asked several times, found out once."""
 
     def __init__(self, run: RunFacts, scenario: str) -> None:
         self.cores = max(len(run.options.server_cpus), 1)
-        self.wait_s, self.longest_wait_s = least_wait_s(run, scenario), longest_wait_s(run, scenario)
+        self.wait_s, self.waits_s = least_wait_s(run, scenario), waits_s(run, scenario)
         self.found: dict[int, list[Finding]] = {}  # by the window's identity: the visits outlive this
 
     def __call__(self, one: Measured) -> list[Finding]:
         """The findings in one window of a visit."""
         if id(one.window) not in self.found:
-            facts = Facts.gathered(one.window, one.visit.record.server, self.cores, self.wait_s, self.longest_wait_s)
+            facts = Facts.gathered(one.window, one.visit.record.server, self.cores, self.wait_s, self.waits_s)
             self.found[id(one.window)] = check_window(facts)
         return self.found[id(one.window)]
 
@@ -118,10 +133,10 @@ def least_wait_s(run: RunFacts, scenario: str) -> float:
     return asked.wait_s if asked and not asked.mix else 0.0
 
 
-def longest_wait_s(run: RunFacts, scenario: str) -> float:
-    """How long the longest of a scenario's requests waits, whatever the model."""
+def waits_s(run: RunFacts, scenario: str) -> tuple[float, ...]:
+    """How long the requests of a scenario wait by their own words."""
     asked = run.scenarios.get(scenario)
-    return max((request.wait_s for request in (asked.mix or (asked.request,))), default=0.0) if asked else 0.0
+    return asked.waits_s if asked else ()
 
 
 def windows_of(visits: Iterable[Visit], level: Level) -> list[Measured]:
@@ -130,13 +145,14 @@ def windows_of(visits: Iterable[Visit], level: Level) -> list[Measured]:
 
 
 class _Pooling:
-    """Estimates whose noise is that of all cells of the level in the prevailing weather."""
+    """Estimates whose noise is that of all these cells of a level: of response times, of those that could carry the load."""
 
-    def __init__(self, cells: Sequence[Sequence[Measured]]) -> None:
-        self.cells = cells
-        self.response = spreads([_response_tail(cell) for cell in cells])
-        self.service = spreads([_service_tail(cell) for cell in cells])
-        self.send_lag = spreads([_send_lag_tail(cell) for cell in cells])
+    def __init__(self, cells: Sequence[Sequence[Measured]], carrying: Sequence[Sequence[Measured]]) -> None:
+        self.cells = [cell for cell in cells if cell]
+        timed = [cell for cell in carrying if cell] or self.cells
+        self.response = spreads([_response_tail(cell) for cell in timed])
+        self.service = spreads([_service_tail(cell) for cell in timed])
+        self.send_lag = spreads([_send_lag_tail(cell) for cell in timed])
 
     def spread(self, quantity: Quantity) -> Spread | None:
         """The noise of a quantity; cells in which it is 0 somewhere have no logarithms to give."""
@@ -266,18 +282,25 @@ def _hiccup(paused: Pauses) -> list[Quantile]:
     return [Quantile(q, "ok", hiccup_ns(q, paused), None, None) for q in QUANTILES]
 
 
-def _findings(
-    checked: _Checked, made: Sequence[Measured], believed: Sequence[Measured], prevailing: int | None
-) -> list[Finding]:
-    """What the checks say of all visits of the cell, struck ones too, and of their weather; pauses are those of its numbers."""
-    by_visit = []
-    for one in made:
-        found = check_visit(one.visit.record, one.visit.weather == RESTLESS) + checked(one)
-        if one.visit.weather not in (prevailing, UNSTEADY):
-            found.append(_OTHER_WEATHER)
-        by_visit.append(found)
-    stalled = stalls(pauses([one.window.load for one in believed]))
-    return over_visits(by_visit) + ([stalled] if stalled else [])
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What the checks say of the cells of one level."""
+
+    checked: _Checked
+    prevailing: int | None
+    restless: bool  # the run: of its visits nothing is said of the weather
+
+    def findings(self, made: Sequence[Measured], believed: Sequence[Measured]) -> list[Finding]:
+        """Of all visits of the cell, struck ones too, and of their weather; pauses are those of its numbers."""
+        by_visit = []
+        for one in made:
+            found = check_visit(one.visit.record, self.restless) + self.checked(one)
+            if not self.restless and one.visit.weather not in (self.prevailing, UNSTEADY):
+                found.append(_OTHER_WEATHER)
+            by_visit.append(found)
+        stalled = stalls(pauses([one.window.load for one in believed]))
+        beyond = any(Facts(one.window, 0, 1).beyond for one in made)
+        return over_visits(by_visit, beyond) + ([stalled] if stalled else [])
 
 
 _OTHER_WEATHER = Finding(

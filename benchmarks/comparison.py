@@ -222,7 +222,7 @@ def _labelled_together(base: Sequence[VisitRecord], other: Sequence[VisitRecord]
     """The visits of two runs that count, with labels of weather that mean the same in both."""
     after = 1 + max((record.plan.block for record in base), default=0)
     moved = [replace(record, plan=replace(record.plan, block=record.plan.block + after)) for record in other]
-    together = usable([*base, *moved])
+    together = usable([*base, *moved], share_blocks=False)
     parted = [visit.record.plan.block >= after for visit in together]
     return (
         [visit for visit, is_other in zip(together, parted, strict=True) if not is_other],

@@ -9,7 +9,7 @@ import shlex
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -25,6 +25,7 @@ from benchmarks.launch import compile_servers
 from benchmarks.load.remote import RemoteEngine
 from benchmarks.nouns import SCHEMA, RunFacts, RunOptions, VisitPlan, VisitRecord, served_by, twin_of
 from benchmarks.remaining import blocks, numbered, remaining, to_repeat
+from benchmarks.summaries import Finding
 from benchmarks.validity import RULES_ENOUGH, broken, disturbed, outside_load, restless
 from benchmarks.visit import Visit
 
@@ -177,7 +178,11 @@ class Run:
         A run that is late has no time for repetitions.
         """
         worth = outside_load if restless(self.records) else disturbed  # a restless machine disturbs a repetition as well
-        fits = [v for v in to_repeat(self.records, worth) if self.failed[v.model, v.scenario] < _FAILURES_ENOUGH]
+        fits = [
+            visit
+            for visit in to_repeat(self.records, worth)
+            if self.failed[visit.model, visit.scenario] < _FAILURES_ENOUGH and self._is_of_today(visit)
+        ]
         if not fits or self.options.requeue_budget_s <= 0:
             return
         left = list(fits)
@@ -189,13 +194,19 @@ class Run:
                     engine.restart_if_ended()
         if left:
             self.watcher.say(
-                f"{len(fits)} visits were disturbed ({self._by_what(fits)}); there was time to repeat "
+                f"{len(fits)} visits were disturbed ({self._by_what(fits, worth)}); there was time to repeat "
                 f"{len(fits) - len(left)} of them. The others are marked. A quieter machine or a longer profile would help."
             )
 
-    def _by_what(self, visits: Sequence[VisitPlan]) -> str:
+    def _is_of_today(self, visit: VisitPlan) -> bool:
+        """Whether others of its block were visited in this session: to repeat one long after them would part it from them."""
+        began = self.journal.sessions[-1].started_at
+        where = visit.scenario, visit.block
+        return any((one.plan.scenario, one.plan.block) == where and one.started_at >= began for one in self.records)
+
+    def _by_what(self, visits: Sequence[VisitPlan], disturbing: Callable[[VisitRecord], Finding | None]) -> str:
         """What disturbed these visits: "weather changed 3 times, outside load once"."""
-        found = [finding.check for made in self.records if made.plan in visits and (finding := disturbed(made))]
+        found = [finding.check for made in self.records if made.plan in visits and (finding := disturbing(made))]
         return ", ".join(f"{check} {'once' if times == 1 else f'{times} times'}" for check, times in Counter(found).items())
 
     def _add_blocks(self) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from benchmarks.cells import least_wait_s, longest_wait_s
+from benchmarks.cells import least_wait_s, waits_s
 from benchmarks.checks.facts import Facts
 from benchmarks.metrics import is_plain
 from benchmarks.nouns import RunFacts, VisitRecord, Window
@@ -191,8 +191,8 @@ class Evidence:
 
     def _is_sound(self, record: VisitRecord, window: Window) -> bool:
         scenario = record.plan.scenario
-        waits_s = least_wait_s(self.run, scenario), longest_wait_s(self.run, scenario)
-        found = check_window(Facts.gathered(window, record.server, self.cores, *waits_s))
+        waiting = least_wait_s(self.run, scenario), waits_s(self.run, scenario)
+        found = check_window(Facts.gathered(window, record.server, self.cores, *waiting))
         return bool(window.load.completed) and not any(finding.severity == "strike" for finding in found)
 
     # ------------------------------------------------------------ connections

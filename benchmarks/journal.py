@@ -28,6 +28,7 @@ class Journal:
     schema: int = SCHEMA
     sessions: list[Session] = field(default_factory=list)
     added: list[VisitPlan] = field(default_factory=list)
+    more: list[str] = field(default_factory=list)  # the times that more visits were asked for of a run there was, in words
 
     @property
     def finished(self) -> bool:
@@ -41,6 +42,10 @@ class Journal:
     def ended(self) -> "Journal":
         """The journal with its last session finished now."""
         return replace(self, sessions=[*self.sessions[:-1], replace(self.sessions[-1], finished_at=_now())])
+
+    def asked(self, more: str) -> "Journal":
+        """The journal of a run of which more visits are asked for."""
+        return replace(self, more=[*self.more, more])
 
     def with_block(self, block: Sequence[VisitPlan]) -> "Journal":
         """The journal with visits added to the plan."""
@@ -62,6 +67,16 @@ def findings(journal: Journal, unreadable: Sequence[str]) -> list[Finding]:
                 f"{_visits(len(unreadable))} could not be read and count nowhere: {', '.join(unreadable)}",
                 "what they measured is missing from every mean",
                 "make them again (servebench run --resume RUN)",
+            )
+        )
+    if journal.more:
+        found.append(
+            Finding(
+                "more visits",
+                "mark",
+                f"when there were results, more was asked for: {', '.join(journal.more)}",
+                "whoever asks for more until something differs will see something differ, more often than once in twenty times",
+                "read the intervals, which are what they say; or make a new run with as many visits from the start",
             )
         )
     resumed = journal.sessions[1:]

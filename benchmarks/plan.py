@@ -86,8 +86,8 @@ def _closed(scenario: Scenario, options: RunOptions) -> list[Level]:
 def window_s(scenario: Scenario, level: Level, options: RunOptions) -> float:
     """The length of a level's window; of a closed one at least WAITS waits, or its edges would be much of it."""
     if level.loop == "closed":
-        return max(scenario.longer * options.closed_s, WAITS * scenario.wait_s)
-    return scenario.longer * options.open_s
+        return max(scenario.longer * options.closed_s, WAITS * scenario.wait_s, scenario.least_s)
+    return max(scenario.longer * options.open_s, scenario.least_s)
 
 
 def ramp_s(scenario: Scenario, new_connections: int, beside: Beside | None = None) -> float:

@@ -189,3 +189,9 @@ class Scenario:
     prepare: tuple[Request, ...] = ()  # sent once to a fresh server, before anything else
     measures: tuple[Measure, ...] = ()  # the first one ranks; none: by the highest goodput
     predictions: tuple[Prediction, ...] = ()
+    least_s: float = 0.0  # no window is shorter
+
+    @property
+    def waits_s(self) -> tuple[float, ...]:
+        """How long its requests wait by their own words."""
+        return tuple(request.wait_s for request in self.mix or (self.request,))

@@ -1,17 +1,19 @@
 """`python -m benchmarks.quoting results/reference [SCENARIO …]`: what a run says, as rows that a text can quote.
 
 A text about a run repeats its numbers. Each is a row `| scenario | model | what | value |`, printed here and found again by a
-test, so that no text says what the run does not.
+test, so that no text says what the run does not. `--into TEXT` brings the values of a text's rows up to those of the run.
 """
 
 import argparse
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
 from benchmarks.metrics import shown
+from benchmarks.record import write_bytes
 from benchmarks.summaries import Estimate, RunSummary, ScenarioSummary, Unit
 
 NO_NUMBER = "no number"
@@ -41,11 +43,30 @@ def value(estimate: Estimate | None, unit: Unit) -> str:
     return f"{shown(estimate.value, unit)} ({shown(estimate.low, unit)} to {shown(estimate.high, unit)})"
 
 
+_ROW = re.compile(r"^\| `([^`|]+)` \| `([^`|]+)` \| ([^|]+) \| [^|]* \|$", re.MULTILINE)
+
+
+class NotSaid(ValueError):
+    """A text quotes what the run does not say; the message names the row."""
+
+
+def quoted_anew(text: str, said: Mapping[tuple[str, str, str], str]) -> str:
+    """The text with the value of each of its rows as the run has it. Raises NotSaid, which names all rows that it has not.
+
+    A row of a text has scenario and model in backticks; other tables are left alone.
+    """
+    keys = [(found[1], found[2], found[3]) for found in _ROW.finditer(text)]
+    if missing := [" | ".join(key) for key in keys if key not in said]:
+        raise NotSaid(f"the run says nothing of {'; '.join(missing)}")
+    return _ROW.sub(lambda found: f"| `{found[1]}` | `{found[2]}` | {found[3]} | {said[found[1], found[2], found[3]]} |", text)
+
+
 def main(argv: list[str]) -> int:
     """Print the rows of a run, of these scenarios or of all."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quoting", description="What a run says, as rows to quote.")
     parser.add_argument("run", type=Path, help="its folder, with the summary that servebench made")
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="of these alone (all)")
+    parser.add_argument("--into", type=Path, metavar="TEXT", help="write the values into the rows of this text")
     asked = parser.parse_args(argv)
     try:
         summary = msgspec.json.decode((asked.run / "summary.json").read_bytes(), type=RunSummary)
@@ -54,6 +75,15 @@ def main(argv: list[str]) -> int:
     there = [one.scenario for one in summary.scenarios]
     if unknown := set(asked.scenarios) - set(there):
         parser.error(f"there is no {sorted(unknown)[0]!r} in {asked.run}; there are {', '.join(there)}")
+    if asked.into is not None and asked.scenarios:
+        parser.error("--into takes all rows of the text: leave SCENARIO out")
+    if asked.into is not None:
+        said = {(scenario, model, what): shown for scenario, model, what, shown in rows(summary)}
+        try:
+            write_bytes(asked.into, quoted_anew(asked.into.read_text(), said).encode())
+        except (OSError, NotSaid) as error:
+            parser.error(f"{asked.into}: {error}")
+        return 0
     for row in rows(summary):
         if not asked.scenarios or row[0] in asked.scenarios:
             print(f"| {' | '.join(row)} |")

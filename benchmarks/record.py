@@ -89,7 +89,7 @@ def visit_path(run: Path, record: VisitRecord) -> Path:
 
 
 def visit_files(run: Path) -> list[Path]:
-    """The files of a run's visits, plain and packed, by name; the plain one of what is there as both."""
+    """The files of a run's visits, plain and packed, by name; of one that is there as both (`gzip -k`) the plain."""
     plain = set((run / "visits").glob("*.json"))
     return sorted([*plain, *(path for path in (run / "visits").glob(f"*.json{_PACKED}") if path.with_suffix("") not in plain)])
 

@@ -114,8 +114,8 @@ def coarsest(found: Mapping[str, Values]) -> float:
 def estimates(found: Mapping[str, Values]) -> dict[str, Estimate | None]:
     """The mean of each model over its visits of one weather, with the noise of all models pooled.
 
-    What can't be compared lends its noise to nobody but itself: memory of each connection, where a model held 16 of 5,000, is
-    the noise of another quantity.
+    What can't be compared neither lends its noise nor borrows that of others: memory of each connection, where a model held 16
+    of 5,000, is another quantity.
     """
     everybody = [visit for values in found.values() for visit, _ in values.visits]
     prevailing = prevailing_weather(everybody)
@@ -127,7 +127,7 @@ def estimates(found: Mapping[str, Values]) -> dict[str, Estimate | None]:
         if found[model].comparable and any(visit.weather == prevailing for visit, _ in found[model].visits)
     }
     everyone = pooled_spread(inside[model] for model in lending)
-    own = {model: pooled_spread(inside[one] for one in lending | {model}) for model in positive if model not in lending}
+    own = {model: pooled_spread([inside[model]]) for model in positive if not found[model].comparable}
     return {model: mean_estimate(values, own.get(model, everyone), found[model].resolution) for model, values in inside.items()}
 
 

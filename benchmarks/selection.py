@@ -7,22 +7,22 @@ have a label of their own: such visits are compared with their like in the same 
 every interval.
 
 **A restless machine.** Where the weather changed within most of a run's visits, steady ones are the exception, and the probes
-say nothing about what a visit met between them: in the reference run, where it changed within 611 of 1,006, a regression of the
-peaks on the probes left 0.152 of a spread of 0.157 (the median over thirty scenarios, models and blocks taken out). There all
-visits of a block are compared whatever the weather, one finding says so, and the noise that is left is in every interval. What
-other programs disturbed stays apart.
+say nothing about what a visit met between them: in a reference run where it changed within 611 visits of 1,006 a regression of
+the peaks on the probes left 0.152 of a spread of 0.157 (the median over thirty scenarios, models and blocks taken out). There
+all visits of a block are compared whatever the weather, one finding says so, and the noise that is left is in every interval.
+What other programs disturbed stays apart.
 """
 
 import collections
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.nouns import VisitRecord
 from benchmarks.validity import disturbed, outside_load, restless
 
 SAME_WEATHER = 1.2  # largest ratio between neighbouring probes of one weather
-UNPROBED, UNSTEADY, RESTLESS = -1, -2, -3  # labels: without a probe; disturbed; of a run in which the weather told nothing
+UNPROBED, UNSTEADY, RESTLESS = -1, -2, -3  # labels: without a probe; disturbed; of a run whose weather tells nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +38,19 @@ class Visit:
         return self.record.plan.block, self.weather
 
 
-def usable(records: Iterable[VisitRecord]) -> list[Visit]:
-    """The visits that count, one for each model, scenario and block at most, in order of blocks."""
+def usable(records: Iterable[VisitRecord], share_blocks: bool = True) -> list[Visit]:
+    """The visits that count, one for each model, scenario and block at most, in order of blocks.
+
+    Those of two runs together do not `share_blocks`: the weather is all that they may have in common, restless or not.
+    """
+    records = list(records)
+    all_alike = share_blocks and restless(records)
     attempts: dict[tuple[str, str, int], list[VisitRecord]] = collections.defaultdict(list)
     for record in records:
         if record.failure is None:
             attempts[record.plan.model, record.plan.scenario, record.plan.block].append(record)
-    chosen = [_best_attempt(made) for made in attempts.values()]
-    labels = _restless_labels(chosen) if restless(chosen) else _labels(chosen)
+    chosen = [_best_attempt(made, outside_load if all_alike else disturbed) for made in attempts.values()]
+    labels = _restless_labels(chosen) if all_alike else _labels(chosen)
     visits = [Visit(made, label) for made, label in zip(chosen, labels, strict=True)]
     return sorted(visits, key=lambda visit: visit.record.plan.block)
 
@@ -59,9 +64,9 @@ def _restless_labels(chosen: Sequence[VisitRecord]) -> list[int]:
     return [UNSTEADY if outside_load(record) else RESTLESS for record in chosen]
 
 
-def _best_attempt(made: Sequence[VisitRecord]) -> VisitRecord:
+def _best_attempt(made: Sequence[VisitRecord], disturbing: Callable[[VisitRecord], object]) -> VisitRecord:
     in_order = sorted(made, key=lambda record: (record.plan.attempt, record.plan.number))
-    quiet = [record for record in in_order if not disturbed(record)]
+    quiet = [record for record in in_order if not disturbing(record)]
     return quiet[-1] if quiet else in_order[0]
 
 

@@ -80,9 +80,21 @@ def disturbed(record: VisitRecord) -> Finding | None:
 
 
 def restless(records: Iterable[VisitRecord]) -> bool:
-    """Whether the weather changed within most of a run's visits, so that it tells no two of them apart."""
-    changed = [record.weather_changed for record in records if record.failure is None]
+    """Whether the weather changed within most of a run's visits, so that it tells no two of them apart.
+
+    By first attempts alone: what is repeated is what was disturbed, and would be counted twice.
+    """
+    changed = [record.weather_changed for record in first_attempts(records)]
     return len(changed) >= RESTLESS_FROM and sum(changed) > RESTLESS_SHARE * len(changed)
+
+
+def first_attempts(records: Iterable[VisitRecord]) -> list[VisitRecord]:
+    """Of each model, scenario and block the first visit that did not fail."""
+    first: dict[tuple[str, str, int], VisitRecord] = {}
+    for record in sorted(records, key=lambda record: (record.plan.attempt, record.plan.number)):
+        if record.failure is None:
+            first.setdefault((record.plan.model, record.plan.scenario, record.plan.block), record)
+    return list(first.values())
 
 
 def check_visit(record: VisitRecord, of_restless_run: bool = False) -> list[Finding]:
@@ -170,12 +182,12 @@ def is_accident(struck: int, visits: int) -> bool:
     return struck < STRUCK_VISITS * visits
 
 
-def over_visits(found: Sequence[Sequence[Finding]]) -> list[Finding]:
+def over_visits(found: Sequence[Sequence[Finding]], beyond: bool = False) -> list[Finding]:
     """One cell's findings from those of its visits, each said once, worst first.
 
     Where fewer than half of the visits are struck, by whatever, strikes become marks: an accident of one visit does not undo
-    the others, and it is left out of the numbers. Nor is a cell overloaded that was so in fewer than half of them: then that is
-    a mark of its own.
+    the others, and it is left out of the numbers. Nor is a cell overloaded that was so in fewer than half of them: that is a
+    mark of its own, but for levels that are to be `beyond` what a server can do.
     """
     struck = sum(any(finding.severity == "strike" for finding in findings) for findings in found)
     by_check: dict[str, list[Finding]] = collections.defaultdict(list)
@@ -190,7 +202,12 @@ def over_visits(found: Sequence[Sequence[Finding]]) -> list[Finding]:
         left_out = "; left out" if demoted else ""
         made = replace(first, seen=first.seen + often + left_out, severity="mark" if demoted else first.severity)
         if made.check == OVERLOADED and is_accident(len(same), len(found)):
-            made = replace(made, check=OVERLOADED_AT_TIMES, severity="mark")
+            made = replace(
+                made,
+                check=OVERLOADED_AT_TIMES,
+                severity="note" if beyond else "mark",
+                why="in these visits its queue grew, and their response times are in its numbers and in its noise",
+            )
         merged.append(made)
     return sorted(merged, key=lambda finding: _ORDER[finding.severity])
 
@@ -205,15 +222,15 @@ def shares_a_core(options: RunOptions) -> bool:
 
 def check_weather(records: Sequence[VisitRecord]) -> list[Finding]:
     """What is to be said of the weather of a run as a whole."""
-    good = [record for record in records if record.failure is None]
-    if not restless(good):
+    if not restless(records):
         return []
-    changed = sum(record.weather_changed for record in good)
+    first = first_attempts(records)
+    changed = sum(record.weather_changed for record in first)
     return [
         Finding(
             "restless machine",
             "mark",
-            f"the machine's speed changed within {changed:,} of {len(good):,} visits",
+            f"the machine's speed changed within {changed:,} of {len(first):,} visits",
             "there is no weather to compare within: all visits of a block are compared, and intervals have all of that noise",
             "run on a quieter machine (`servebench doctor` watches its weather), or with more visits",
         )

@@ -210,7 +210,8 @@ class Visit:
             self.tell(f"{wanted.text} at {level.label.removeprefix('open ')}?")
             seconds = objective.probe_s(wanted, rate_per_s, self.options.open_s)
             self.probes.append(self._measure(server, level, seconds=seconds))
-            judged.append(objective.judge(Facts.gathered(self.probes[-1], server.facts, cores, self.scenario.wait_s), wanted))
+            facts = Facts.gathered(self.probes[-1], server.facts, cores, self.scenario.wait_s, self.scenario.waits_s)
+            judged.append(objective.judge(facts, wanted))
 
     def _measure(self, server: Server, level: Level, peak_per_s: float = 0.0, seconds: float | None = None) -> Window:
         """One level: counters at its edges, the window in between without a system call of ours. `seconds`: of a probe."""

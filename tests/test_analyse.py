@@ -360,6 +360,14 @@ def test_the_small_print_names_what_the_numbers_depend_on():
     assert "None" not in conditions(factories.run(), {})
 
 
+def test_the_small_print_of_an_unfinished_run_says_how_many_visits_there_are():
+    run = factories.run(models=("epoll_loop", "prefork"), scenarios=("hello",), visits={"hello": 3})
+    whole = [factories.record(model, "hello", block) for model in ("epoll_loop", "prefork") for block in range(3)]
+    assert "· 3 visits of each model" in conditions(run, {}, whole)
+    assert "· 2–3 of 3 visits of each model" in conditions(run, {}, whole[:-1])
+    assert "· 1 of 3 visits of each model" in conditions(run, {}, [whole[0], whole[3]])
+
+
 # ---------------------------------------------------------------- the sentence
 
 

@@ -26,7 +26,7 @@ from windows import (
     unfair,
 )
 
-from benchmarks import histogram
+from benchmarks import catalogue, histogram
 from benchmarks.checks.books import malformed
 from benchmarks.checks.facts import Facts
 from benchmarks.checks.service import course, jain, spearman
@@ -181,7 +181,7 @@ def test_an_engine_too_busy_to_keep_up_is_saturated_and_the_server_not_overloade
         overloaded(stalled()),  # the queue may be that long
         stalled(beside=30),  # a broad distribution that covers the band
         served(stalled(), cpu_user_ns=625_000 * 1000, cpu_system_ns=0),  # 64 connections in turn take 40 ms each round
-        replace(stalled(), longest_wait_s=0.042),  # some of a mix are to wait for so long
+        replace(stalled(), waits_s=(0.010, 0.042)),  # some of a mix are to wait for so long
     ],
 )
 def test_delayed_acknowledgements_or_40_ms_alone_are_no_stall(innocent):
@@ -220,14 +220,25 @@ def test_chance_is_no_overload():
 
 def test_a_few_long_requests_at_the_end_of_a_window_are_no_overload():
     """Of 300 a second, whoever comes while four of 20 ms are served may still wait at the end: 24."""
-    level = Level("open", 64, rate_per_s=300.0)
+    half, most = (Level("open", 64, share=share) for share in (0.5, 0.9))
     work = ClassResult(15, 15, 0, Histogram(), histogram.from_values([20_000_000] * 15), Histogram())
     quick = ClassResult(285, 265, 0, Histogram(), histogram.from_values([100_000] * 265), Histogram())
     kinds = {"hello": quick, "work": work}
     for completed, over in ((280, False), (270, True)):
-        facts = healthy(level, seconds=1.0, intended=300, completed=completed, classes=kinds)
-        assert bool(facts.short_by) is over
-        assert healthy(level, seconds=1.0, intended=300, completed=completed, classes={"hello": quick}).short_by
+        counts = {"seconds": 1.0, "intended": 300, "completed": completed}
+        assert bool(healthy(half, classes=kinds, **counts).short_by) is over
+        assert healthy(half, classes={"hello": quick}, **counts).short_by
+        assert healthy(most, classes=kinds, **counts).short_by  # there is no room for them
+
+
+def test_waits_of_a_mix_are_known_by_its_requests():
+    """One in twenty of the lognormal waits is 42 ms long: those are answers, not stalls."""
+    waits_s = catalogue.scenario("wait-lognormal").waits_s
+    assert len(waits_s) == 20
+    assert 0.042 in waits_s
+    assert ("40 ms stall", "strike") not in found(replace(stalled(), waits_s=waits_s))
+    assert catalogue.scenario("mixed-blocking").waits_s == (0.0, 0.02)
+    assert ("40 ms stall", "strike") in found(replace(stalled(), waits_s=(0.0, 0.02)))
 
 
 def test_connections_kept_from_another_level_hide_no_reconnects():

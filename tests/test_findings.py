@@ -3,9 +3,10 @@
 import re
 
 import msgspec
+import pytest
 
 from benchmarks import catalogue
-from benchmarks.quoting import rows
+from benchmarks.quoting import NotSaid, quoted_anew, rows
 from benchmarks.summaries import RunSummary
 
 FINDINGS = (catalogue.ROOT / "docs" / "findings.md").read_text()
@@ -19,6 +20,14 @@ def test_every_row_is_one_of_the_reference_run():
     assert len(quoted) >= 20
     for line in quoted:
         assert line.replace("`", "") in said, line
+
+
+def test_values_are_brought_up_to_the_run_and_nothing_else_is_touched():
+    text = "| `hello` | `epoll_loop` | peak | 1/s |\n\n| model | value |\n|---|---|\n| cpu | `x` | theory | 2 |\n"
+    said = {("hello", "epoll_loop", "peak"): "43.1k/s (25k/s to 74k/s)"}
+    assert quoted_anew(text, said) == text.replace("1/s", "43.1k/s (25k/s to 74k/s)")
+    with pytest.raises(NotSaid, match=r"nothing of hello \| epoll_loop \| peak"):
+        quoted_anew(text, {})
 
 
 def test_every_finding_has_a_chart_numbers_a_mechanism_and_a_command():

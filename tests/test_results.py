@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import crowded
+import factories
 import pytest
 
 from benchmarks import matrix, report
@@ -11,6 +12,8 @@ from benchmarks.charts.matrix import _folded
 from benchmarks.nouns import VisitRecord, twin_of
 from benchmarks.overview_sheets import matrix_sheets, prediction_sheet
 from benchmarks.predictions import agreement_of
+from benchmarks.results import Values, estimates
+from benchmarks.selection import Visit
 from benchmarks.sheets import sheet
 from benchmarks.summaries import Estimate, RunSummary, ScenarioSummary, Standing
 
@@ -38,6 +41,23 @@ def test_the_first_measure_ranks_and_less_can_be_better():
     assert ratios[0] == 1
     assert ratios == sorted(ratios, reverse=True)
     assert all(one.relative == one.results[0].relative for one in standings)
+
+
+def test_what_cannot_be_compared_neither_lends_its_noise_nor_borrows_it():
+    def visits(model: str, numbers: list[float]) -> tuple[tuple[Visit, float], ...]:
+        return tuple((Visit(factories.record(model, "hello", block), 0), n) for block, n in enumerate(numbers))
+
+    def of(wild: list[float], reason: str) -> dict[str, Estimate]:
+        quiet = {name: Values(visits(name, [100.0, 101.0]), 0.0, "", "", ()) for name in ("epoll_loop", "select_loop")}
+        return estimates({**quiet, "prefork": Values(visits("prefork", wild), 0.0, reason, "", ())})
+
+    def factor(estimate: Estimate) -> float:
+        return estimate.high / estimate.low
+
+    apart, together = of([10.0, 100.0], "cannot"), of([10.0, 100.0], "")
+    assert factor(apart["epoll_loop"]) < 1.1
+    assert factor(together["epoll_loop"]) > 3
+    assert factor(apart["prefork"]) > factor(together["prefork"])  # its own noise, by two visits
 
 
 def test_a_scenario_without_measures_ranks_by_peak():

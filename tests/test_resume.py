@@ -252,14 +252,21 @@ def test_a_run_can_be_given_more_visits(capsys, run):
     visits = max(record.read(run).facts.options.visits.values())
     status, _, err = main(capsys, "run", "--resume", str(run), "--visits", str(visits))
     assert status == 2
-    assert "is no more than" in err
-    status, _, _ = main(capsys, "run", "--no-charts", "--anyway", "--resume", str(run), "--visits", str(visits + 1))
-    assert status == 0
+    assert f"has {visits} of each already" in err
+    more = ("run", "--no-charts", "--anyway", "--resume", str(run), "--visits", str(visits + 1))
+    assert main(capsys, *more)[0] == 0
+    next(path for path in (run / "visits").iterdir() if path.name not in before).unlink()
+    assert main(capsys, *more)[0] == 0  # as after an interruption: the same command goes on
     files = record.read(run)
     assert set(files.facts.options.visits.values()) == {visits + 1}
     made = sorted((one.plan.model, one.plan.block) for one in files.records)
     assert made == sorted((one.model, one.block) for one in plan.visits(files.facts.options))
     assert {name: (run / "visits" / name).read_bytes() for name in before} == before
+    assert files.facts.command.endswith(f"; servebench run --resume {files.facts.options.name} --visits {visits + 1}")
+    told = json.loads((run / "summary.json").read_text())
+    (asked,) = [finding for finding in told["findings"] if finding["check"] == "more visits"]
+    assert asked["severity"] == "mark"
+    assert f"{visits + 1} visits instead of {visits}" in asked["seen"]
 
 
 def test_a_run_that_adds_visits_by_itself_is_given_no_more(capsys, run):

@@ -183,11 +183,20 @@ def test_a_strike_in_fewer_than_half_of_the_visits_is_a_mark(times, severity, en
     assert finding.seen.endswith(ending)
 
 
-@pytest.mark.parametrize(("times", "check"), [(1, "overloaded at times"), (2, "overloaded"), (3, "overloaded")])
-def test_a_cell_is_overloaded_that_was_so_in_half_of_its_visits(times, check):
+@pytest.mark.parametrize(
+    ("times", "beyond", "check", "severity"),
+    [
+        (1, False, "overloaded at times", "mark"),
+        (1, True, "overloaded at times", "note"),
+        (2, False, "overloaded", "note"),
+        (3, False, "overloaded", "note"),
+    ],
+)
+def test_a_cell_is_overloaded_that_was_so_in_half_of_its_visits(times, beyond, check, severity):
     over, well = check_window(short()), check_window(healthy())
-    (finding,) = over_visits([over] * times + [well] * (4 - times))
-    assert finding.check == check
+    (finding,) = over_visits([over] * times + [well] * (4 - times), beyond)
+    assert (finding.check, finding.severity) == (check, severity)
+    assert ("not ranked" in finding.why) == (check == "overloaded")
 
 
 def test_where_the_weather_changed_within_most_visits_that_is_said_once_and_all_are_compared():
@@ -203,6 +212,25 @@ def test_where_the_weather_changed_within_most_visits_that_is_said_once_and_all_
     assert [finding.check for finding in check_weather([*changed, *steady])] == ["restless machine"]
     assert check_weather(steady) == []
     assert check_visit(changed[0], of_restless_run=True) == []
+
+
+def test_what_is_repeated_makes_no_machine_restless_and_no_outside_load_counts_there():
+    few = [factories.changed_record("epoll_loop", "hello", block) for block in range(RESTLESS_FROM - 2)]
+    again = [replace(one, plan=replace(one.plan, attempt=1, number=100 + one.plan.number)) for one in few]
+    assert not restless([*few, *again])
+    loaded = factories.changed_record("epoll_loop", "hello", 50)
+    loaded = replace(loaded, outside=Outside(4.0, 2, 6_000_000_000, 5_000_000_000))
+    quiet = factories.changed_record("epoll_loop", "hello", 50)
+    quiet = replace(quiet, plan=replace(quiet.plan, attempt=1, number=200))
+    more = factories.changed_record("epoll_loop", "hello", 51)
+    (chosen,) = [v for v in usable([*few, more, loaded, quiet]) if v.record.plan.block == 50]
+    assert (chosen.record.plan.attempt, chosen.weather) == (1, RESTLESS)
+
+
+def test_two_runs_share_no_block_so_that_their_weather_is_asked_for_on_a_restless_machine_too():
+    changed = [factories.changed_record("epoll_loop", "hello", block) for block in range(RESTLESS_FROM)]
+    assert {visit.weather for visit in usable(changed)} == {RESTLESS}
+    assert {visit.weather for visit in usable(changed, share_blocks=False)} == {UNSTEADY}
 
 
 def test_strikes_come_first():

@@ -104,7 +104,7 @@ def stall_of_40_ms(facts: Facts) -> Finding | None:
         acks is None
         or not asked
         or facts.short_by
-        or facts.longest_wait_s * 1e9 >= BAND_NS[0] - (BAND_NS[1] - BAND_NS[0])
+        or any(BAND_NS[0] - (BAND_NS[1] - BAND_NS[0]) <= wait_s * 1e9 <= BAND_NS[1] for wait_s in facts.waits_s)
         or acks <= DELAYED_ACKS * asked
         or FULL_HOUSE_NS[0] <= _full_house_ns(facts) <= FULL_HOUSE_NS[1]
     ):

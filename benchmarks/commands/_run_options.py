@@ -25,7 +25,7 @@ _WITH_RESUME = {
 _PROFILE = "quick"
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 _LONGEST_S = 7 * 24 * 3600.0
-_MOST_VISITS = 3600
+_MOST = 3600  # visits, or seconds of a window
 _LONGEST_NAME = 255  # bytes in the name of a file, on Linux (NAME_MAX)
 
 
@@ -93,8 +93,8 @@ def only_resume(options: argparse.Namespace) -> None:
     """Make sure that nothing is asked of a resumed run that it has decided already. Raises BadUse."""
     usual = argparse.ArgumentParser()
     add_arguments(usual)
-    if options.visits is not None and not 0 < options.visits <= _MOST_VISITS:
-        raise BadUse(f"--visits {options.visits} is not above 0 and at most {_MOST_VISITS}")
+    if options.visits is not None and not 0 < options.visits <= _MOST:
+        raise BadUse(f"--visits {options.visits} is not above 0 and at most {_MOST}")
     for name, value in vars(usual.parse_args([])).items():
         if name not in _WITH_RESUME and getattr(options, name) != value:
             raise BadUse(
@@ -112,8 +112,8 @@ def run_options(options: argparse.Namespace) -> RunOptions:
     server_cpus, driver_cpus = choose_cpus(options.server_cpus, options.driver_cpus)
     for name in ("visits", "seconds"):
         value = getattr(options, name)
-        if value is not None and not 0 < value <= 3600:
-            raise BadUse(f"--{name} {value:g} is not above 0 and at most 3600")
+        if value is not None and not 0 < value <= _MOST:
+            raise BadUse(f"--{name} {value:g} is not above 0 and at most {_MOST}")
     if any(not 0 < n <= 1_000_000 for n in options.connections):
         raise BadUse("--connections takes numbers from 1 to 1,000,000")
     name = options.name or time.strftime("%Y%m%d-%H%M%S")
@@ -156,14 +156,17 @@ def visits_of(scenarios: Sequence[str], profile: plan.Profile, asked: int | None
     }
 
 
-def more_visits(before: RunOptions, asked: int) -> RunOptions:
-    """The options of a run that shall have so many visits of each model and scenario, and none less than it was to have."""
-    visits = {name: max(count, asked) for name, count in before.visits.items()}
-    if visits == before.visits:
-        raise BadUse(f"--visits {asked} is no more than {before.name} has already ({max(visits.values())}): ask for more")
+def more_visits(before: RunOptions, asked: int, complete: bool) -> RunOptions:
+    """The options of a run that shall have so many visits of each model and scenario, and none less than it was to have.
+
+    Those of a run that is not `complete` may be so already, from the same command before it was interrupted. Raises BadUse.
+    """
     if before.precision is not None:
         raise BadUse(f"{before.name} adds visits by itself, until its intervals are narrow (--precision): leave --visits out")
-    return replace(before, visits=visits)
+    fewest = min(before.visits.values(), default=0)
+    if asked <= fewest and complete:
+        raise BadUse(f"--visits {asked}: {before.name} has {fewest} of each already. Ask for more, or leave --visits out")
+    return replace(before, visits={name: max(count, asked) for name, count in before.visits.items()})
 
 
 def _scenarios(asked: Sequence[str], profile: plan.Profile) -> tuple[str, ...]:

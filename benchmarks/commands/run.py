@@ -14,7 +14,7 @@ from benchmarks.commands._announced import announce, show_plan
 from benchmarks.commands._run_options import add_arguments, check_cpus, more_visits, only_resume, run_options
 from benchmarks.commands._shared import FAILED, INTERRUPTED, BadUse, folder_of, show, summarise, trouble
 from benchmarks.interpreters import Unusable
-from benchmarks.nouns import served_by
+from benchmarks.nouns import RunOptions, served_by
 
 __all__ = ["add_arguments", "command"]
 
@@ -67,8 +67,14 @@ def _resume(options: argparse.Namespace) -> int:
     console = Console(stderr=options.json)
     with record.held(folder):
         files = record.read(folder)
+        more = ""
         if options.visits is not None:
-            files = replace(files, facts=replace(files.facts, options=more_visits(files.facts.options, options.visits)))
+            before = files.facts.options
+            wanted = more_visits(before, options.visits, conduct.complete(files))
+            if wanted != before:
+                more = f"{_numbers(wanted)} visits instead of {_numbers(before)}"
+                command = f"{files.facts.command}; servebench run --resume {before.name} --visits {options.visits}"
+                files = replace(files, facts=replace(files.facts, options=wanted, command=command))
         differs: list[str] = []
         if not conduct.complete(files):
             check_cpus(files.facts.options)
@@ -81,9 +87,16 @@ def _resume(options: argparse.Namespace) -> int:
             )
         for said in record.repair(folder, files):
             console.print(said, style="yellow", markup=False, highlight=False)
-        if options.visits is not None:
+        if more:
+            record.write(folder / "journal.json", files.journal.asked(more))
             record.write(folder / "run.json", files.facts)
         return _make(options, console, folder, differs)
+
+
+def _numbers(options: RunOptions) -> str:
+    """How many visits of each: 3, or 3 to 5."""
+    numbers = sorted(set(options.visits.values()))
+    return f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else f"{numbers[0]}"
 
 
 def _resumable(name: str, results: Path) -> Path:

@@ -16,7 +16,7 @@ import msgspec
 
 from benchmarks.load import probes
 from benchmarks.load.engine import Session, compile_all
-from benchmarks.load.steadiness import is_steady
+from benchmarks.load.steadiness import ROUNDS, is_steady
 from benchmarks.load.targets import Companions, Drive, Target
 from benchmarks.nouns import LoadResult, Warmup, Weather
 
@@ -126,7 +126,9 @@ class Engine:
     def _warm_up(self, plan: WarmUp) -> Warmup:
         begins = time.monotonic()
         rates: list[float] = []
-        while not is_steady(rates, plan.steady_within, plan.round_s) and time.monotonic() - begins < plan.limit_s:
+        while not is_steady(rates, plan.steady_within, plan.round_s) and (
+            time.monotonic() - begins < plan.limit_s or len(rates) < ROUNDS
+        ):
             with Session(plan.target, plan.connections, len(self.cpus), self.cpus) as session:
                 session.open()
                 load = session.run(Drive(seconds=plan.round_s, drain_s=_WARM_DRAIN_S))

@@ -32,7 +32,8 @@ def sized(name: str, size: int) -> Scenario:
     return Scenario(
         request=Request(f"/bytes/{size}"),
         closed=(1, 16),
-        longer=4.0 if size >= 1 << 24 else 2.0 if large else 1.0,
+        longer=2.0 if large else 1.0,
+        least_s=0.8 if size >= 1 << 24 else 0.0,
         question=f"How fast do answers of {name} leave?",
         measures=(
             Measure("downloads at 16 connections", Metric("rate", "closed 16"), short=f"{name} down"),

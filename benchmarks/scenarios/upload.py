@@ -22,7 +22,8 @@ def sized(name: str, size: int) -> Scenario:
     return Scenario(
         request=Request("/sink", "POST", body_bytes=size),
         closed=(1, 16),
-        longer=4.0 if size >= 1 << 24 else 2.0 if large else 1.0,
+        longer=2.0 if large else 1.0,
+        least_s=0.8 if size >= 1 << 24 else 0.0,
         question=f"How fast do bodies of {name} arrive?",
         measures=(
             Measure("uploads at 16 connections", Metric("rate", "closed 16"), short=f"{name} up"),
