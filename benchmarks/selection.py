@@ -7,10 +7,8 @@ have a label of their own: such visits are compared with their like in the same 
 every interval.
 
 **A restless machine.** Where the weather changed within most of a run's visits, steady ones are the exception, and the probes
-say nothing about what a visit met between them: in a reference run where it changed within 611 visits of 1,006 a regression of
-the peaks on the probes left 0.152 of a spread of 0.157 (the median over thirty scenarios, models and blocks taken out). There
-all visits of a block are compared whatever the weather, one finding says so, and the noise that is left is in every interval.
-What other programs disturbed stays apart.
+say little about what a visit met between them. There all visits of a block are compared whatever the weather, one finding says
+so, and the noise that is left is in every interval. What other programs disturbed stays apart.
 """
 
 import collections
