@@ -121,11 +121,11 @@ def estimates(found: Mapping[str, Values]) -> dict[str, Estimate | None]:
     prevailing = prevailing_weather(everybody)
     inside = {model: _of_one_weather(values, prevailing) for model, values in found.items()}
     positive = [model for model, values in inside.items() if values and min(values) > 0]
-    lending = {
+    lending = [
         model
         for model in positive
         if found[model].comparable and any(visit.weather == prevailing for visit, _ in found[model].visits)
-    }
+    ]
     everyone = pooled_spread(inside[model] for model in lending)
     own = {model: pooled_spread([inside[model]]) for model in positive if not found[model].comparable}
     return {model: mean_estimate(values, own.get(model, everyone), found[model].resolution) for model, values in inside.items()}

@@ -14,14 +14,7 @@ from benchmarks import adaptive, catalogue, interpreters, objective, plan, varia
 from benchmarks.commands._shared import BadUse, add_results
 from benchmarks.nouns import RunOptions, Variant
 
-_WITH_RESUME = {
-    "resume",
-    "anyway",
-    "visits",
-    "json",
-    "charts",
-    "results",
-}  # all else is decided by the run that is gone on with
+_WITH_RESUME = {"resume", "anyway", "visits", "json", "charts", "results"}  # the run itself has decided all else
 _PROFILE = "quick"
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 _LONGEST_S = 7 * 24 * 3600.0
@@ -121,7 +114,10 @@ def run_options(options: argparse.Namespace) -> RunOptions:
         raise BadUse(f"--name {name!r} can't be a folder of {options.results}; use letters, digits and dashes")
     if len(os.fsencode(name)) > _LONGEST_NAME:
         raise BadUse(f"--name {name[:20]}… is {len(os.fsencode(name))} bytes long; a folder's name has {_LONGEST_NAME} at most")
-    visits = visits_of(scenarios, profile, options.visits)
+    visits = {
+        scenario: options.visits or profile.visits + (catalogue.scenario(scenario).extra_visits if profile.extra else 0)
+        for scenario in scenarios
+    }
     precision, budget_s = _adding(options.precision, options.budget)
     models = _models(options.models, options.aa)
     varied = _variants(options, models, scenarios, len(server_cpus))
@@ -147,13 +143,6 @@ def run_options(options: argparse.Namespace) -> RunOptions:
         brief=profile.brief,
         database=options.database,
     )
-
-
-def visits_of(scenarios: Sequence[str], profile: plan.Profile, asked: int | None) -> dict[str, int]:
-    """The visits of each scenario: as many as were asked for, else the profile's with its extra ones."""
-    return {
-        name: asked or profile.visits + (catalogue.scenario(name).extra_visits if profile.extra else 0) for name in scenarios
-    }
 
 
 def more_visits(before: RunOptions, asked: int, complete: bool) -> RunOptions:
