@@ -1,13 +1,14 @@
 """The nouns: the frozen records that the stages hand to each other and keep in files.
 
-Left of the wall (plan, launch, verify, load, sample) a stage makes these from a live server; what is made of them right of it
+Left of the wall (plan, launch, verify, load, sample) a stage makes these from live servers; what is made of them right of it
 (analyse, plot, report) is in `summaries`. Everything is plain data: it goes to JSON and comes back through msgspec, which
 checks every type on the way in. Units are the last word of a name; times are integers of nanoseconds unless the name says
 otherwise; a rate is per second.
 
-What a scenario is made of, requests, levels, measures and predictions, is in `questions`. The words are those of DESIGN: a
-*cell* is model × scenario × level; a *visit* is one fresh server process taken through all levels of a scenario; a *window* is
-one level of one visit, measured; a *block* holds every model once.
+What a scenario is made of, requests, levels, measures and predictions, is in `questions`. The words are those of DESIGN: in a
+*replicate* every model of the run is started afresh and all are alive together; a *trial* is what one of these servers did in
+one scenario; in a *round* each model gets one *window* at a level, in random order; a *measurement* is all windows of one level
+of one trial, merged; a *cell* is model × scenario × level, over all replicates.
 """
 
 from dataclasses import dataclass, field
@@ -15,39 +16,39 @@ from typing import Literal
 
 from benchmarks.questions import Level, Scenario
 
-SCHEMA = 3  # of visit records, run.json and summary.json; raised by any change a reader would notice
+SCHEMA = 4  # of records, run.json and summary.json; raised by any change a reader would notice
 
 Poll = Literal["busy", "sleep"]
 
-_APART = "~"  # in the name of whoever is visited, between the model and what is different about it
-_TWIN = f"{_APART}twin"  # the same model, visited a second time in each block
+_APART = "~"  # in the name of what is measured, between the model and what is different about it
+_AA = f"{_APART}aa"  # the same model, started a second time in each replicate
 
 
-def twin_of(model: str) -> str:
-    """The name under which a model is visited again for the A/A comparison."""
-    return model + _TWIN
+def aa_arm(model: str) -> str:
+    """The name of a model's A/A arm: the same model, started and measured a second time in each replicate."""
+    return model + _AA
 
 
-def is_twin(name: str) -> bool:
+def is_aa_arm(name: str) -> bool:
     """Whether that is such a name."""
-    return name.endswith(_TWIN)
+    return name.endswith(_AA)
 
 
-CONTROL = "direct"  # how the name of a control goes on: a loop without the steps, which nobody would deploy
+BASELINE = "direct"  # how the name of a baseline goes on: a loop without the steps, which nobody would deploy
 
 
-def is_control(name: str) -> bool:
-    """Whether that is the name of one: measured beside the models and never ranked among them."""
-    return name.partition(_APART)[2].startswith(CONTROL)
+def is_baseline(name: str) -> bool:
+    """Whether that is the name of one: measured with the models and never ranked among them."""
+    return name.partition(_APART)[2].startswith(BASELINE)
 
 
 def variant_of(model: str, what: str) -> str:
-    """The name under which a model is visited with other settings: "prefork~32 workers"."""
+    """The name of a model with other settings: "prefork~32 workers"."""
     return f"{model}{_APART}{what}"
 
 
 def served_by(name: str) -> str:
-    """The model that a name stands for: a twin's is its original, a variant's the model it varies."""
+    """The model that a name stands for: of an A/A arm its original, of a variant the model it varies."""
     return name.partition(_APART)[0]
 
 
@@ -67,12 +68,13 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A model with other settings, under another interpreter, or no model at all but a control."""
+    """A model with other settings, under another interpreter, from another checkout, or no model at all but a baseline."""
 
     settings: tuple[str, ...] = ()  # options of the server
     python: str = ""  # the interpreter; empty: the harness's own
     module: str = ""  # `python -m` this instead of a model
     scenarios: tuple[str, ...] = ()  # all that it can serve; empty: every one
+    folder: str = ""  # the checkout whose server it is; empty: this one
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,42 +85,40 @@ class RunOptions:
     profile: str
     models: tuple[str, ...]
     scenarios: tuple[str, ...]
-    visits: dict[str, int]  # scenario -> visits of each model
-    closed_s: float
-    open_s: float
+    replicates: int
+    level_s: float  # time measured for each model at each level of each replicate, in windows of its rounds
+    long_s: float  # of the one longer window of each level, for drift, starvation and the time line; 0: none
     connections: tuple[int, ...]  # overrides the scenarios' closed levels; empty: theirs
     server_cpus: tuple[int, ...]
     driver_cpus: tuple[int, ...]
     seed: int
-    requeue_budget_s: float
     poll: Poll = "busy"
-    twin: str = ""  # the model that is visited under a second name as well, to measure the noise of comparing (A/A)
-    precision: float | None = None  # blocks are added until every interval is within this share of its value,
+    aa: str = ""  # the model that is in the run twice, to measure the noise of comparing (A/A)
+    precision: float | None = None  # replicates are added until every ratio's interval is within this share of its value,
     budget_s: float = 0.0  # or so much time has been spent on them
     objective: str = ""  # "p99<=20ms": instead of open levels, search the highest rate that meets it
     unchecked: bool = False  # models that break rules are measured, too; never ranked
     variants: dict[str, Variant] = field(default_factory=dict)  # by name, of those in `models` that are no plain model
-    brief: bool = False  # the scenarios' brief levels
+    quick: bool = False  # the scenarios' quick levels
     settings: tuple[str, ...] = ()  # options of every server, beyond the scenarios'
     database: str = ""  # of scenarios that keep something; empty: a file of SQLite's
+    same: float | None = None  # models within this share of each other are the same; None: by the quantity
 
 
-def visited(options: RunOptions, scenario: str = "") -> tuple[str, ...]:
-    """Whom each block of the run visits: the models, and the twin if there is one; of a scenario, those that can serve it."""
-    everybody = (*options.models, *([twin_of(options.twin)] if options.twin else []))
+def measured(options: RunOptions, scenario: str = "") -> tuple[str, ...]:
+    """Whom each replicate of the run measures: the models, and the A/A arm if there is one; of a scenario, those that can
+    serve it."""
+    everybody = (*options.models, *([aa_arm(options.aa)] if options.aa else []))
     able = {name: variant.scenarios for name, variant in options.variants.items() if variant.scenarios}
     return tuple(name for name in everybody if not scenario or scenario in able.get(name, (scenario,)))
 
 
 @dataclass(frozen=True, slots=True)
-class VisitPlan:
-    """One visit to make. `number` counts the visits of this model and scenario from 0 and names the record's file."""
+class Planned:
+    """One scenario of one replicate, to be measured: the unit of resuming. `attempt`: how many times it failed before."""
 
-    model: str
     scenario: str
-    block: int
-    number: int
-    attempt: int = 0  # 0, or which repetition of a requeued visit this is
+    replicate: int
 
 
 # ---------------------------------------------------------------- what the load engine says
@@ -126,13 +126,17 @@ class VisitPlan:
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Counts of nanoseconds in the log-linear buckets of `benchmarks.histogram`, the empty buckets left out."""
+    """Counts of nanoseconds in the log-linear buckets of `benchmarks.histogram`, the empty buckets left out.
+
+    A `coarse` one, of a packed run, has its values moved to the upper bounds of wider buckets.
+    """
 
     index: list[int] = field(default_factory=list)
     count: list[int] = field(default_factory=list)
     sum_ns: int = 0
     min_ns: int = 0
     max_ns: int = 0
+    coarse: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,19 +246,19 @@ class LoadResult:
     all_requests: int  # answered since the counters were read before: ramp, window and drain
     kept: int = 0  # connections that were open already when the run began, from the run before
     classes: dict[str, ClassResult] = field(default_factory=dict)  # by label; empty where there is one label only
-    companions: dict[str, int] = field(default_factory=dict)  # open, refused, lost, served; empty where there are none
+    background: dict[str, int] = field(default_factory=dict)  # open, refused, lost, served; empty where there are none
 
 
-# ---------------------------------------------------------------- what a visit leaves behind
+# ---------------------------------------------------------------- what a replicate leaves behind
 
 
 @dataclass(frozen=True, slots=True)
 class ServerCost:
-    """The whole server tree's bill for one window.
+    """The whole server tree's bill for the windows of one level.
 
-    CPU covers exactly the window. Switches and faults are counted from just before the ramp to just after the drain, so they
-    go with `counted_requests`, not with the window's completions. Memory, threads and descriptors are read after the window
-    while its connections are still open.
+    CPU covers exactly the windows. Switches and faults are counted from just before the first ramp to just after the last
+    drain, so they go with `counted_requests`, not with the windows' completions. Memory, threads and descriptors are read after
+    the last window while its connections are still open.
     """
 
     cpu_user_ns: int
@@ -264,38 +268,79 @@ class ServerCost:
     minor_faults: int
     counted_requests: int
     rss_bytes: int
-    uss_bytes: int
+    uss_bytes: int | None  # None where other servers were alive: a process shares pages with them
     threads: int
     processes: int
     descriptors: int
     socket_bytes: int | None = None  # of all TCP sockets of the network namespace, both ends: what the kernel keeps for them
     collections: tuple[int, ...] = ()  # garbage collections by generation; empty where nobody counted
-    pause_ns: int = 0  # that they took together, from before the ramp to after the drain
+    pause_ns: int = 0  # that they took together, from before the first ramp to after the last drain
     longest_pause_ns: int = 0
+    newcomers_ns: int = 0  # of the CPU time: that of processes that came after the windows began, by their requests' share
+
+
+@dataclass(frozen=True, slots=True)
+class Rounds:
+    """The windows of a level one by one: a list for each quantity, an entry for each window.
+
+    Windows of one `number` were taken in the same round, next to those of the other models. A window in `dropped` is in no
+    sum and in no value: other servers were busy meanwhile, or it could not be measured.
+    """
+
+    number: list[int] = field(default_factory=list)
+    at_s: list[float] = field(default_factory=list)  # after the beginning of the scenario in this replicate
+    seconds: list[float] = field(default_factory=list)
+    completed: list[int] = field(default_factory=list)
+    answered_ns: list[int] = field(default_factory=list)  # summed service times of requests intended in the window and answered
+    answered: list[int] = field(default_factory=list)  # their number
+    occupied_ns: list[int] = field(default_factory=list)  # connection-time in requests of connections that were served
+    cpu_ns: list[int] = field(default_factory=list)  # of the server's processes
+    neighbours_ns: list[int] = field(default_factory=list)  # CPU time of all other servers of the replicate meanwhile
+    dropped: list[int] = field(default_factory=list)  # numbers of the rounds whose window was dropped
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One level of one visit."""
+    """One window: what the engine saw, and the server's bill for it."""
 
     level: Level
     load: LoadResult
     server: ServerCost
-    delayed_acks: int | None = None  # sent by this machine from before the ramp to after the drain, as `counted_requests`
+    delayed_acks: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One level of one trial: all its windows together.
+
+    In `load` counts, times and histograms are summed over the windows; `connections` and `offered_per_s` are of each. Its
+    `series`, `gaps`, `per_connection` and `passed_over` are those of the longest window, `long_s` seconds of it.
+    """
+
+    level: Level
+    load: LoadResult
+    server: ServerCost
+    rounds: Rounds
+    windows: int = 1  # how many are merged in `load`
+    long_s: float = 0.0  # the length of the longest, to which series, per_connection and passed_over belong
+    long_completed: int = 0  # completions in it
+    opened: int = 1  # how often the connections were opened anew for a window
+    delayed_acks: int | None = None  # sent by this machine from before the ramps to after the drains, as `counted_requests`
+    interleaved: bool = True  # False: its windows were not taken in rounds with the other models'
 
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """Who used the run's CPUs while a visit's levels were measured: all of them together, by the time they were not idle."""
+    """Who used the run's CPUs while a scenario was measured: all of them together, by the time they were not idle."""
 
     seconds: float
     cpus: int
     busy_ns: int  # time not idle, steal left out; the kernel's resolution is 10 ms per CPU
-    ours_ns: int  # CPU time of the server and the engine, and of the harness where it had no other CPUs to run on
+    ours_ns: int  # CPU time of the servers and the engine, and of the harness where it had no other CPUs to run on
 
 
 @dataclass(frozen=True, slots=True)
-class Weather:
+class MachineState:
     """A probe of the machine: a cache line bounced between a server's core and a driver's, and a pure-Python loop."""
 
     pingpong_ns: float | None  # one round trip; None with a single core
@@ -304,12 +349,12 @@ class Weather:
 
 @dataclass(frozen=True, slots=True)
 class Warmup:
-    """How the server was brought to its steady pace: rounds of load, each on new connections."""
+    """How the server was brought to its steady pace: short loads, each on new connections."""
 
     seconds: float
-    rates_per_s: list[float]  # of each round
+    rates_per_s: list[float]  # of each load
     steady: bool
-    round_s: float = 0.0  # the length of a round, without the time for its last answers; 0: not recorded
+    round_s: float = 0.0  # the length of a load, without the time for its last answers; 0: not recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,18 +366,18 @@ class ServerFacts:
     max_connections: int
     command: list[str]
     ready_s: float  # from start to ready line
-    stop_s: float | None  # from SIGTERM to exit; None when it had to be killed
+    stop_s: float | None  # from SIGTERM to exit; None when it had to be killed, or is still alive
     exit_status: int | None
     keepalive_requests: int = 0  # declared: after so many a connection is closed; 0: never for that reason
     keepalive_idle_s: float = 0.0  # declared: a connection silent for so long is closed
     stderr: str = ""  # the end of what it said there; a healthy server says nothing
     environment: dict[str, str] = field(default_factory=dict)  # variables it was given on top of the harness's own
-    given: dict[str, int] = field(default_factory=dict)  # declared: how many workers and threads it has; empty: not told
+    given: dict[str, int] = field(default_factory=dict)  # declared: how many workers and threads it has; empty: not said
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A visit that failed, as a failure: which stage, what was said, and the end of the server's stderr."""
+    """A trial that failed, as a failure: which stage, what was said, and the end of the server's stderr."""
 
     stage: str
     message: str
@@ -340,24 +385,35 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class VisitRecord:
-    """One visit, one file."""
+class Trial:
+    """One server in one scenario of one replicate."""
 
-    schema: int
-    plan: VisitPlan
-    started_at: str  # ISO 8601, UTC
-    seconds: float  # wall time, launch and stop included
+    model: str
     server: ServerFacts | None
     digest: str  # of the verified answer, Date left out; equal for all models
     warmup: Warmup | None
-    before: Weather | None
-    after: Weather | None
-    weather_changed: bool
-    outside: Outside | None
-    windows: list[Window]
+    peak_per_s: float  # what shares are of: the median closed rate of this trial; 0.0 where nothing was asked in shares
+    measurements: list[Measurement]
     probes: list[Window]  # of the search for the highest rate that meets the run's objective, in the order made
     failure: Failure | None
     broken_rules: list[str] = field(default_factory=list)  # that the model was found to break before the run, and how
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicateRecord:
+    """One scenario of one replicate, one file: the trials of all models."""
+
+    schema: int
+    scenario: str
+    replicate: int  # from 0
+    started_at: str  # ISO 8601, UTC
+    seconds: float  # wall time
+    before: MachineState | None
+    after: MachineState | None
+    outside: Outside | None
+    trials: list[Trial]
+    together: bool = True  # False: one server alive at a time
+    packed: bool = False  # whether histograms are coarse and the values of rounds are left out
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,14 +37,20 @@ class Request:
         return int(milliseconds) / 1e3 if route in ("wait", "block") and milliseconds.isdecimal() else 0.0
 
     @property
+    def work_s(self) -> float:
+        """How long its handler computes, about, by its own words; 0 where it says nothing of computing."""
+        route, _, units = self.path.removeprefix("/").partition("/")
+        return int(units) / 1e3 if route == "cpu" and units.isdecimal() else 0.0
+
+    @property
     def payload(self) -> bytes:
         """The body that is sent."""
         return self.body or (bytes(range(256)) * (self.body_bytes // 256 + 1))[: self.body_bytes]
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
-    """Connections beside the load, in no histogram: silent ones that have been served once, or slow ones.
+class Background:
+    """Background connections, in no histogram: silent ones that have been served once, or slow ones.
 
     "slow requests" send their request a piece at a time, "slow readers" take their answer so; a piece each `every_s`.
     """
@@ -65,9 +71,9 @@ class Beside:
 class Level:
     """One load: so many connections in a closed loop, or an offered rate in an open one.
 
-    An open level has either `share` (of the model's own peak, found in the closed levels of the same visit) or `rate_per_s`
-    (the same for all models). `connections` is what the scenario asks; an open level is given no more of them than the
-    model's declared slots. `then_share`: halfway through the window the offered rate falls to this share.
+    An open level has either `share` (of the model's own peak, the median of its closed rates in the same replicate) or
+    `rate_per_s` (the same for all models). `connections` is what the scenario asks; an open level is given no more of them than
+    the model's declared concurrency limit. `then_share`: halfway through the window the offered rate falls to this share.
     """
 
     loop: Loop
@@ -75,10 +81,10 @@ class Level:
     share: float | None = None
     rate_per_s: float | None = None
     keepalive: bool = True  # False: a new connection for each request
-    round: int = 0  # of a load that is made several times, each on new connections: which one, from 1
+    cohort: int = 0  # of a load that is made several times, each on new connections: which one, from 1
     arrivals: Arrivals = "poisson"
     then_share: float | None = None
-    beside: Beside | None = None
+    background: Background | None = None
 
     @property
     def label(self) -> str:
@@ -96,11 +102,17 @@ class Level:
             parts.append("new connections")
         if self.arrivals == "onoff":
             parts.append("in bursts")
-        if self.beside is not None:
-            parts.append(self.beside.label)
-        if self.round:
-            parts.append(f"round {self.round}")
+        if self.background is not None:
+            parts.append(self.background.label)
+        if self.cohort:
+            parts.append(f"cohort {self.cohort}")
         return ", ".join(parts)
+
+    @property
+    def beyond(self) -> bool:
+        """Whether it asks for as much as can be served or more, all through or for a while: a level that is not measured in
+        rounds, as what it leaves undone would be its neighbours' to bear."""
+        return (self.share or 0.0) >= 1.0 or self.arrivals == "onoff" or self.then_share is not None
 
 
 Quantity = Literal[
@@ -111,19 +123,23 @@ Quantity = Literal[
     "cpu",  # the server's CPU time of a request, ns
     "switches", "faults",  # context switches and minor page faults of a request
     "memory",  # unshared memory of all its processes (USS), bytes
-    "held memory",  # of one connection beside the load: by how much memory and socket buffers grow with it, bytes
+    "held memory",  # of one background connection: by how much memory and socket buffers grow with it, bytes
     "threads",
     "descriptors",
     "recovery",  # after the fall of the offered rate: until hardly a request is slow any more, ns
 ]  # fmt: skip
 
 
+SAME, SAME_TIME = 0.03, 0.10  # models whose rates and costs, or whose response times, differ by less are the same to a user
+TIMES: tuple[Quantity, ...] = ("mean", "p50", "p90", "p99", "connect p50", "recovery")
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A number that each visit has.
+    """A number that each trial has.
 
     It is of one level, by its label; without one, of the closed level with the model's highest goodput. `label`: of those
-    requests alone. With `by` it is divided by that metric of the same visit.
+    requests alone. With `by` it is divided by that metric of the same trial.
     """
 
     quantity: Quantity
@@ -140,13 +156,19 @@ class Measure:
     metric: Metric
     better: Literal["more", "less"] = "more"
     short: str = ""  # for the matrix, where there is room for a word or two
+    same: float = 0.0  # models within this share of each other are the same; 0: 3% for rates and costs, 10% for times
+
+    @property
+    def margin(self) -> float:
+        """Within which share two models are the same."""
+        return self.same or (SAME_TIME if self.metric.quantity in TIMES else SAME)
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """What theory says of some models before anything is measured, as bounds of a metric.
 
-    With `of` the metric is by that model's in the same block. None leaves a side open.
+    With `of` the metric is by that model's in the same replicate. None leaves a side open.
     """
 
     family: str
@@ -169,29 +191,40 @@ class Scenario:
     open_rates_per_s: tuple[float, ...] = ()  # the same for all
     open_connections: int = 64
     wait_s: float = 0.0  # time a request spends waiting whatever the model: the lower bound of any answer
-    extra_visits: int = 0  # beyond the profile's, where differences are small
     question: str = ""  # the title of its charts; the caption of the catalogue if empty
     mix: tuple[Request, ...] = ()  # instead of the one request, which is then the one to warm up with
-    churn: bool = False  # each closed level a second time, with a new connection for each request
-    beside: tuple[Beside, ...] = ()  # the common rates again with each of these connections beside them
+    churn: bool = False  # each level a second time, with a new connection for each request
+    background: tuple[Background, ...] = ()  # the common rates again with each of these background connections
     burst_shares: tuple[float, ...] = ()  # of the peak, arriving in bursts
     on_s: float = 0.05  # of a burst,
     off_s: float = 0.05  # and from one to the next
     recovery: tuple[float, float] | None = None  # a level whose rate falls from this share to that
-    rounds: int = 0  # the closed levels so often, each on new connections, and no warm-up before the first
+    cohorts: int = 0  # the closed levels so often, each on new connections, and no warm-up before the first
     patience_s: float | None = None  # after which clients give up; None: they wait as long as the level does
-    longer: float = 1.0  # windows of so many times the profile's length
+    longer: float = 1.0  # so many times the profile's time for each level
     settings: tuple[str, ...] = ()  # options of the server, the same for all models
     environment: tuple[tuple[str, str], ...] = ()  # variables of its environment
-    brief: bool = False  # part of the short profiles,
-    brief_closed: tuple[int, ...] = ()  # with these levels alone
-    brief_shares: tuple[float, ...] = ()
+    quick: bool = False  # part of the short profiles,
+    quick_closed: tuple[int, ...] = ()  # with these levels alone
+    quick_shares: tuple[float, ...] = ()
+    quick_rates_per_s: tuple[float, ...] = ()
     prepare: tuple[Request, ...] = ()  # sent once to a fresh server, before anything else
     measures: tuple[Measure, ...] = ()  # the first one ranks; none: by the highest goodput
     predictions: tuple[Prediction, ...] = ()
-    least_s: float = 0.0  # no window is shorter
+    window_s: float = 0.0  # the length of its windows; 0: by what its requests take
+    alone: str = ""  # why its models are measured one at a time, no other server alive; empty: all together, in rounds
+
+    @property
+    def asked(self) -> tuple[Request, ...]:
+        """What the load consists of: the requests of the mix, or the one."""
+        return self.mix or (self.request,)
 
     @property
     def waits_s(self) -> tuple[float, ...]:
         """How long its requests wait by their own words."""
-        return tuple(request.wait_s for request in self.mix or (self.request,))
+        return tuple(request.wait_s for request in self.asked)
+
+    @property
+    def longest_s(self) -> float:
+        """How long its longest request takes where nothing holds it up, by its own words."""
+        return max(max(request.wait_s, request.work_s) for request in self.asked)

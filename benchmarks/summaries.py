@@ -6,21 +6,28 @@ Frozen and plain like those of `nouns`. Whatever is in here was computed from a 
 from dataclasses import dataclass, field
 from typing import Literal
 
-from benchmarks.nouns import Weather
+from benchmarks.nouns import MachineState
 from benchmarks.questions import Level, Metric
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A geometric mean over visits with its 95% interval; `low` and `high` are None when too few visits show the noise.
+    """A value with an interval, and the values of the replicates that it was made of, in their order.
 
-    `visits` are the values it was made of, in block order.
+    Of a **ratio** `low` and `high` are its 95% interval. Of an **absolute** value, which is this machine's, they are the lowest
+    and the highest replicate: the range in which the machine moved. Both are None where there are too few replicates.
     """
 
     value: float
     low: float | None
     high: float | None
-    visits: list[float]
+    replicates: list[float] = field(default_factory=list)
+
+    @property
+    def inverse(self) -> "Estimate":
+        """The ratio the other way round."""
+        low, high = (1 / end if end else None for end in (self.high, self.low))
+        return Estimate(1 / self.value, low, high, [1 / one for one in self.replicates if one])
 
 
 QuantileStatus = Literal["ok", "at least", "insufficient"]
@@ -28,7 +35,7 @@ QuantileStatus = Literal["ok", "at least", "insufficient"]
 
 @dataclass(frozen=True, slots=True)
 class Quantile:
-    """One percentile of the pooled visits. `value_ns` is None when `status` is "insufficient"; `why` then says why.
+    """One percentile of the requests of all replicates. `value_ns` is None when `status` is "insufficient"; `why` then says why.
 
     `low_ns` and `high_ns` are its 95% interval, None on a side that the requests do not bound: always above an "at least".
     """
@@ -41,30 +48,30 @@ class Quantile:
     why: str = ""
 
 
-Severity = Literal["strike", "mark", "note"]
+Severity = Literal["invalid", "warning", "info"]
 RankedBy = Literal["goodput", "p99", "p50", ""]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was seen, why it matters, what to do. A struck cell is shown struck out and never ranked; a mark qualifies it."""
+    """What was observed, why it matters, what to do. An invalid cell is shown struck through and never ranked."""
 
     check: str
     severity: Severity
-    seen: str
+    observed: str
     why: str
     remedy: str
 
 
 @dataclass(frozen=True, slots=True)
 class CellSummary:
-    """One cell: model × scenario × level, over all its usable visits."""
+    """One cell: model × scenario × level, over all its replicates."""
 
     model: str
     scenario: str
     level: Level
-    rate_per_s: Estimate | None  # goodput; None when no visit was usable
-    offered_per_s: float | None  # open loop: arrivals due, mean over visits
+    rate_per_s: Estimate | None  # goodput; None when no trial was usable
+    offered_per_s: float | None  # open loop: arrivals due, mean over replicates
     errors: dict[str, int]
     error_share: float
     response: list[Quantile]  # q = 0.5, 0.9, 0.99, 0.999; from intended time
@@ -89,14 +96,14 @@ class CellSummary:
     findings: list[Finding]
     rank: int | None  # among the cells of the same scenario and level; ties share it; None: not ranked
     ranked_by: RankedBy  # closed levels by goodput, common rates by response time; "": not ranked, own shares never are
-    relative: Estimate | None  # paired ratio to the best of the level; None when there is nothing to pair
+    ratio: Estimate | None  # to the best of the level: value / best value; None when there is nothing to compare with
     collections_per_1000: float | None = None  # garbage collections of all generations, of 1,000 requests; None: not counted
     pause_share: float | None = None  # of the time, that the server stood still for them
 
     @property
-    def struck(self) -> bool:
-        """Whether a check found its numbers unbelievable."""
-        return any(finding.severity == "strike" for finding in self.findings)
+    def invalid(self) -> bool:
+        """Whether a check found that its numbers are not what they claim to be."""
+        return any(finding.severity == "invalid" for finding in self.findings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +121,13 @@ class Capacity:
 
     objective: str  # "p99<=20ms"
     rate_per_s: Estimate | None
-    met_per_s: float | None  # the highest rate at which most probes of most visits met it
+    met_per_s: float | None  # the highest rate at which most probes of most replicates met it
     missed_per_s: float | None  # the lowest above it at which they did not; None: the search found no end
     why: str = ""
 
 
 Unit = Literal["rate", "time", "bytes", "count", "ratio"]
-Reason = Literal["", "failed", "struck", "overloaded", "cannot", "unknown"]
+Reason = Literal["", "failed", "invalid", "overloaded", "cannot", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,21 +139,46 @@ class MeasureSummary:
     better: Literal["more", "less"]
     unit: Unit  # of its values: requests a second, ns, bytes, a plain number, a quotient
     metric: Metric
+    margin: float = 0.0  # models within this share of each other are the same
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a measure says of a model. `relative` is 1 for the best and smaller for worse, whichever way is better.
+    """What a measure says of a model. `ratio` is value / best value: 1 for the best, below 1 for worse where more is better,
+    above 1 where less is.
 
     Without a rank `reason` and `why` say what forbids it: there is no number, or none that may be compared.
     """
 
     value: Estimate | None
     rank: int | None
-    relative: Estimate | None
+    ratio: Estimate | None
     reason: Reason = ""
     why: str = ""
-    marks: list[str] = field(default_factory=list)  # the checks that qualify the levels on which it stands
+    warnings: list[str] = field(default_factory=list)  # the checks that qualify the levels on which it stands
+
+
+Call = Literal["different", "same", "open"]
+
+
+@dataclass(frozen=True, slots=True)
+class PairCounts:
+    """Of all n(n-1)/2 pairs of models, by a scenario's first measure: how many differ, are the same, or stay open."""
+
+    total: int
+    different: int
+    same: int
+    open: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What is known of two models: their ratio, one / other, with its own 95% interval, and what that was called."""
+
+    one: str
+    other: str
+    ratio: Estimate | None
+    call: Call
 
 
 Agreement = Literal["agrees", "disagrees", "open"]
@@ -174,44 +206,49 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A model's place in one scenario: by its first measure, or by its peak over the closed levels where it has none.
+    """A model's place in one scenario, by its first measure.
 
-    `results` are those of the scenario's measures, in their order.
+    `results` are those of the scenario's measures, in their order; `rank` and `ratio` are the first one's.
     """
 
     model: str
     rank: int | None
+    ratio: Estimate | None  # to the best: value / best value
     peak_per_s: Estimate | None
     peak_level: str
-    relative: Estimate | None  # paired ratio to the best, which is 1; the smaller the worse
     p99: Quantile | None  # response time at half its own peak
-    marks: list[str]  # short words for the table: "more connections than slots from 64", "1 of 5 visits failed", …
+    cpu_us: Estimate | None  # the server's CPU time of a request at the level that is ranked
+    warnings: list[str]  # short words for the table: "above the concurrency limit from 64", "1 of 5 trials failed", …
     failed: str  # why it has no number; empty when it has
-    struck: str  # why its number is not believed, and so not ranked; empty when it is
+    invalid: str  # why its number does not count; empty when it does
     knee: Knee | None = None
     capacity: Capacity | None = None
-    cold: Estimate | None = None  # the first clients' rate as a share of the steady one, from the rounds of warm-up
+    cold: Estimate | None = None  # the first clients' rate as a share of the steady one, from the warm-up
     results: list[Result] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class ScenarioSummary:
-    """One scenario: everybody's standing, best first, and one sentence.
+    """One scenario: every model's standing, best first, what is known of each pair, and one sentence.
 
-    `spread` is the coefficient of variation from visit to visit within one weather, pooled over the models: the noise
-    against which they were told apart. None when no model has two visits of one weather.
+    `replicate_sd` is the standard deviation of a model's value from replicate to replicate, machine taken out, pooled over the
+    models (of logarithms: 0.01 is 1%); `window_sd` that between the windows of a replicate. None where too few show it.
     """
 
     scenario: str
     caption: str
     question: str
     standings: list[Standing]
-    spread: float | None
+    pairs: PairCounts
     verdict: str
-    resolution: float | None = None  # two models that differ by less than this share would not be told apart
-    twin: Estimate | None = None  # the A/A comparison: the twin's first measure by its model's; truly 1
-    measures: list[MeasureSummary] = field(default_factory=list)  # the first one ranks; none: by peak
+    pair_list: list[Pair] = field(default_factory=list)
+    replicate_sd: float | None = None
+    window_sd: float | None = None
+    resolution: float | None = None  # two models that differ by less than this share are not told apart, all else being equal
+    aa: Estimate | None = None  # the A/A comparison: the arm's first measure by its model's; truly 1
+    measures: list[MeasureSummary] = field(default_factory=list)  # the first one ranks
     predictions: list[Judged] = field(default_factory=list)
+    method: str = ""  # why its windows were not taken in rounds; empty where they were
 
 
 WARM_UP = "warm-up"  # the level of a time line's points before time 0
@@ -219,7 +256,7 @@ WARM_UP = "warm-up"  # the level of a time line's points before time 0
 
 @dataclass(frozen=True, slots=True)
 class TimelinePoint:
-    """One 100 ms step of one visit, for the picture of steadiness; or, before time 0, one round of its warm-up."""
+    """One 100 ms step of one trial, for the picture of steadiness; or, before time 0, one load of its warm-up."""
 
     at_s: float
     level: str
@@ -229,11 +266,11 @@ class TimelinePoint:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """One visit in time, level after level."""
+    """The long windows of one trial in time, level after level."""
 
     model: str
     scenario: str
-    number: int
+    replicate: int
     points: list[TimelinePoint]
 
 
@@ -243,16 +280,16 @@ class RunSummary:
 
     schema: int
     name: str
-    conditions: str  # the small print of every chart: machine, cores, visits, seconds, date, command
+    conditions: str  # the small print of every chart: machine, cores, replicates, rounds, seconds, date, command
     comparable: bool  # False when server and driver share a core
     captions: dict[str, str]
     scenarios: list[ScenarioSummary]
     cells: list[CellSummary]
     timelines: list[Timeline]
-    visits_made: int
-    visits_failed: int
-    visits_requeued: int
-    weather: list[tuple[float, Weather]]  # (seconds since the run began, probe)
+    trials_made: int
+    trials_failed: int
+    replicates: int  # that all scenarios have
+    machine: list[tuple[float, MachineState]]  # (seconds since the run began, probe)
     findings: list[Finding]  # about the run as a whole
     objective: str = ""
     given: dict[str, dict[str, int]] = field(default_factory=dict)  # of models with workers or threads: how many
