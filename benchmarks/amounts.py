@@ -2,7 +2,9 @@
 
 import math
 
-from benchmarks.summaries import Estimate, Quantile
+from benchmarks.summaries import Estimate, Quantile, Unit
+
+MOVED = 0.05  # a range that reaches no farther from its value is not worth a reader's time
 
 _NS = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"), (1.0, "ns"))
 _COUNTS = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
@@ -54,6 +56,47 @@ def times(ratio: float) -> str:
     return f"{digits(ratio)}×"
 
 
+def ratio(value: float) -> str:
+    """A ratio to the best, without its sign: 0.826 is "0.83", 0.0243 "0.024", 12.34 "12.3"."""
+    return f"{value:.2f}" if 0.0995 <= value < 9.995 else digits(value, 2 if value < 1 else 3)
+
+
+def plain(count: float) -> str:
+    """A number without a unit: "0.0124", "125", "12,345"."""
+    return digits(count) if abs(count) < 1_000 else f"{count:,.0f}"
+
+
+def shown(value: float, unit: Unit) -> str:
+    """A value of this unit as people read it."""
+    return {"rate": rate, "time": duration, "bytes": size, "ratio": times, "count": plain}[unit](value)
+
+
+def ranged(estimate: Estimate, unit: Unit) -> str:
+    """An absolute value; if it moved by more than 5%, with the range it moved in, in the same unit: "98.4k/s (91.2–104)"."""
+    said = shown(estimate.value, unit)
+    if estimate.low is None or estimate.high is None or (half_width(estimate) or 0.0) <= MOVED:
+        return said
+    scale = _scale(unit)
+    largest = next((factor for factor, _ in scale if abs(float(digits(estimate.value / factor))) >= 1), scale[-1][0])
+    return f"{said} ({digits(estimate.low / largest)}–{digits(estimate.high / largest)})"
+
+
+def _scale(unit: Unit) -> tuple[tuple[float, str], ...]:
+    return {"rate": _COUNTS, "time": _NS, "bytes": _BYTES}.get(unit, ((1.0, ""),))
+
+
+def within(estimate: Estimate) -> str:
+    """A ratio with its 95% interval in short: "0.83 ±1.7%"."""
+    return f"{ratio(estimate.value)} {margin(estimate)}".rstrip()
+
+
+def between(estimate: Estimate) -> str:
+    """A ratio with the ends of its 95% interval: "0.83 (0.81–0.85)"."""
+    if estimate.low is None or estimate.high is None:
+        return ratio(estimate.value)
+    return f"{ratio(estimate.value)} ({ratio(estimate.low)}–{ratio(estimate.high)})"
+
+
 def half_width(estimate: Estimate) -> float | None:
     """How far the interval reaches, relative to the value: the larger side. None without an interval."""
     if estimate.low is None or estimate.high is None or not estimate.value:
@@ -74,3 +117,8 @@ def latency(quantile: Quantile | None) -> str:
     if quantile.value_ns is None:
         return "insufficient"
     return f"≥ {duration(quantile.value_ns)}" if quantile.status == "at least" else duration(quantile.value_ns)
+
+
+def percentile(q: float) -> str:
+    """A quantile as people call it: p50, p99, p99.9."""
+    return f"p{100 * q:g}"

@@ -1,177 +1,130 @@
 """What the table of a scenario says, before anybody decides how it looks: columns, rows of words, notes beneath.
 
-The terminal and the markdown page are made from the same sheet, so they cannot disagree.
+The page and the full report in a terminal are made from the same sheets, so they cannot disagree.
 """
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.amounts import digits, duration, latency, margin, percent, rate, size
-from benchmarks.checks.service import is_overloaded
-from benchmarks.metrics import is_plain, shown
-from benchmarks.objective import CANNOT
-from benchmarks.summaries import (
-    CellSummary,
-    Estimate,
-    Finding,
-    MeasureSummary,
-    Quantile,
-    Reason,
-    RunSummary,
-    ScenarioSummary,
-    Standing,
-)
-from benchmarks.tails import name
+from benchmarks.amounts import between, digits, duration, latency, percent, ranged, rate, size
+from benchmarks.pair_words import IN_A_WORD, Calls, counted, ranking_measure, ranking_result, within_margin
+from benchmarks.remarks import alike, sentence
+from benchmarks.summaries import CellSummary, Estimate, Quantile, Result, RunSummary, ScenarioSummary, Standing, Unit
 
 NOTHING = "–"
-FURTHER = 8  # how gladly columns of further measures are left out of a narrow terminal
-NAMED_AT_MOST = 3  # models in one note
-FOLDED = 14  # characters of a title in one line
-_RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+CANNOT = "cannot"  # how a capacity that no rate meets begins to say why
+REMARKED = "*"  # behind a model's name: there is a warning of it
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its title in one line or two, how gladly it is left out of a narrow terminal (0: never), and whether it is
-    what a struck row claims."""
+    """A column: its title, on which side its words stand, and whether it is what an invalid row claims."""
 
-    heading: str
-    spare: int = 0
+    title: str
     right: bool = True
     claim: bool = False
     main: bool = False  # what the table ranks by
 
-    @property
-    def title(self) -> str:
-        """The title in one line."""
-        return self.heading.replace("\n", " ")
-
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A model's row. `share` of the best is for a bar, None when there is nothing to compare."""
+    """A model's row: a word for each column. `first`: no model is significantly better."""
 
     words: tuple[str, ...]
-    share: float | None
-    first: bool  # cannot be told apart from the best
-    struck: bool
-    failed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """What a raised number in the table stands for, and why it matters: the same for all tables, so worth reading once."""
-
-    said: str
-    explained: str = ""
+    first: bool = False
+    invalid: bool = False
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """The table of one scenario."""
+    """A table with its title, its answer and the notes beneath. The first `key` columns say what a row is of."""
 
-    scenario: str
-    question: str
+    title: str
+    verdict: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
-    notes: tuple[Note, ...]
-    verdict: str
+    notes: tuple[str, ...] = ()
+    key: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A column and what it says of a model; `needed`: it is left out where it says nothing of anybody."""
+
+    column: Column
+    say: Callable[[Standing, CellSummary | None], str]
+    needed: bool = True
 
 
 def sheet(summary: RunSummary, scenario: ScenarioSummary) -> Sheet:
-    """The table of one scenario, best first, each mark explained in a note."""
-    cells = [cell for cell in summary.cells if cell.scenario == scenario.scenario]
-    common = _common_rate(cells)
-    columns = [
-        Column("#", right=False),
-        Column("model", right=False),
-        *_main_columns(scenario.measures),
-        Column("connections", spare=5),
-        Column(f"capacity at\n{summary.objective}", claim=True) if summary.objective else Column("p99 at\nhalf peak", spare=1),
-        Column("CPU per\nrequest", spare=2),
-        Column("memory", spare=6),
-    ]
-    if _knees(scenario.standings):
-        columns.append(Column("knee", spare=7))
-    columns += [Column(_folded(measure.title), spare=FURTHER, claim=True) for measure in scenario.measures[1:]]
-    if _collected(cells):
-        columns += [Column("collections\nper 1,000", spare=9), Column("time in\ncollections", spare=9)]
-    at_common = 6 + bool(scenario.measures)
-    if common:
-        columns.insert(at_common, Column(f"{_ranking_quantile(common)} at\n{rate(common[0].level.rate_per_s or 0.0)}", spare=3))
-    raised, notes = _marks(scenario.standings, cells)
-    rows = [_row(standing, scenario, cells, common, raised, bool(summary.objective)) for standing in scenario.standings]
-    return Sheet(
-        scenario=scenario.scenario,
-        question=scenario.question,
-        columns=tuple(columns),
-        rows=tuple(rows),
-        notes=(*notes, *_capacity_notes(scenario.standings), *_insufficient(scenario.standings, common), *_untold(scenario)),
-        verdict=scenario.verdict,
-    )
-
-
-def _main_columns(measures: Sequence[MeasureSummary]) -> list[Column]:
-    """What the table ranks by, and how far each is from the best; where that is not the peak, the peak too."""
-    of_the_best = Column("of the best", right=False, claim=True)
-    if not measures:
-        return [Column("peak", claim=True, main=True), of_the_best]
-    return [Column(_folded(measures[0].title), claim=True, main=True), of_the_best, Column("peak", spare=3, claim=True)]
-
-
-def _folded(title: str) -> str:
-    """A title in two lines as equally long as can be, if it is long."""
-    words = title.split()
-    if len(title) <= FOLDED or len(words) == 1:
-        return title
-    halves = [(" ".join(words[:at]), " ".join(words[at:])) for at in range(1, len(words))]
-    return "\n".join(min(halves, key=lambda half: max(map(len, half))))
-
-
-def _collected(cells: Iterable[CellSummary]) -> bool:
-    """Whether anybody counted garbage collections."""
-    return any(cell.collections_per_1000 is not None for cell in cells)
-
-
-def _row(
-    standing: Standing,
-    scenario: ScenarioSummary,
-    cells: Sequence[CellSummary],
-    common: Sequence[CellSummary],
-    raised: dict[str, str],
-    searched: bool,
-) -> Row:
-    standings, measures = scenario.standings, scenario.measures
-    own = [cell for cell in cells if cell.model == standing.model]
-    peak = next((cell for cell in own if cell.level.label == standing.peak_level), None)
-    words = [
-        shared_rank(standing.rank, [other.rank for other in standings]),
-        standing.model + _signs(standing, raised),
-        *([_result(standing, 0, scenario)] if measures else [_peak(standing)]),
-        _of_the_best(standing.relative, standing.rank),
-        *([_peak(standing)] if measures else []),
-        str(peak.level.connections) if peak else NOTHING,
-        _capacity(standing) if searched else latency(standing.p99),
-        _cpu(peak),
-        size(peak.uss_bytes) if peak and peak.uss_bytes else NOTHING,
-    ]
-    if _knees(standings):
-        words.append(_knee(standing))
-    words += [_result(standing, at, scenario) for at in range(1, len(measures))]
-    if _collected(cells):
-        words += _collections(peak)
-    if common:
-        words.insert(
-            6 + bool(measures), _at_common_rate(next((cell for cell in common if cell.model == standing.model), None), common)
+    """The table of one scenario with all of its measures, best first."""
+    peaks = {
+        (cell.model, cell.level.label): cell for cell in summary.cells if cell.scenario == scenario.scenario
+    }  # fmt: skip
+    own = [(standing, peaks.get((standing.model, standing.peak_level))) for standing in scenario.standings]
+    parts = _parts(summary, scenario)
+    said = [[part.say(standing, peak) for standing, peak in own] for part in parts]
+    kept = [at for at, part in enumerate(parts) if part.needed or any(word != NOTHING for word in said[at])]
+    rows = [
+        Row(
+            words=tuple(said[at][number] for at in kept),
+            first=standing.rank == 1,
+            invalid=bool(standing.invalid),
+            failed=bool(standing.failed),
         )
-    return Row(
-        words=tuple(words),
-        share=standing.relative.value if standing.relative else None,
-        first=standing.rank == 1,
-        struck=bool(standing.struck),
-        failed=bool(standing.failed),
-    )
+        for number, (standing, _) in enumerate(own)
+    ]
+    columns = tuple(parts[at].column for at in kept)
+    return Sheet(title(scenario), scenario.verdict, columns, tuple(rows), tuple(_notes(scenario)), key=2)
+
+
+def title(scenario: ScenarioSummary) -> str:
+    """The scenario and its question."""
+    return f"{scenario.scenario}: {scenario.question}"
+
+
+def _parts(summary: RunSummary, scenario: ScenarioSummary) -> list[_Part]:
+    ranks = [standing.rank for standing in scenario.standings]
+    first = ranking_measure(scenario)
+    parts = [
+        _Part(Column("#", right=False), lambda s, _: shared_rank(s.rank, ranks)),
+        _Part(Column("model", right=False), lambda s, _: s.model + f" {REMARKED}" * bool(s.warnings)),
+        _Part(Column(first.title, claim=True, main=True), lambda s, _: _value(ranking_result(s), first.unit)),
+        _Part(Column("ratio to the best", right=False, claim=True), lambda s, _: to_the_best(s.ratio, s.rank)),
+        _Part(Column("CPU per request"), lambda s, _: cpu(s)),
+    ]
+    if scenario.measures:
+        parts.append(_Part(Column("peak", claim=True), lambda s, _: _absolute(s.peak_per_s, "rate")))
+    parts.append(_Part(Column("connections"), lambda _, peak: str(peak.level.connections) if peak else NOTHING, needed=False))
+    if summary.objective:
+        parts.append(_Part(Column(f"capacity at {summary.objective}", claim=True), lambda s, _: capacity(s)))
+    for at, measure in enumerate(scenario.measures):
+        if at:
+            parts.append(_Part(Column(measure.title, claim=True), _further(scenario, at)))
+    return [
+        *parts,
+        _Part(Column("p99 at half peak"), lambda s, _: latency(s.p99), needed=False),
+        _Part(Column("memory"), lambda _, peak: size(peak.uss_bytes) if peak and peak.uss_bytes else NOTHING, needed=False),
+        _Part(Column("knee"), lambda s, _: _knee(s), needed=False),
+        _Part(Column("first clients' rate"), lambda s, _: percent(s.cold.value) if s.cold else NOTHING, needed=False),
+        _Part(Column("collections per 1,000"), lambda _, peak: _collections(peak), needed=False),
+        _Part(Column("time in collections"), lambda _, peak: _pauses(peak), needed=False),
+    ]
+
+
+def _further(scenario: ScenarioSummary, at: int) -> Callable[[Standing, CellSummary | None], str]:
+    """What a further measure says of a model, and its rank by that."""
+    ranks = [standing.results[at].rank for standing in scenario.standings if at < len(standing.results)]
+
+    def say(standing: Standing, _: CellSummary | None) -> str:
+        if at >= len(standing.results):
+            return IN_A_WORD["failed"]
+        result = standing.results[at]
+        said = _value(result, scenario.measures[at].unit)
+        return said if result.rank is None else f"{said}, {shared_rank(result.rank, ranks)}"
+
+    return say
 
 
 def shared_rank(rank: int | None, ranks: Iterable[int | None]) -> str:
@@ -181,64 +134,34 @@ def shared_rank(rank: int | None, ranks: Iterable[int | None]) -> str:
     return f"{rank}=" if sum(other == rank for other in ranks) > 1 else str(rank)
 
 
-def _result(standing: Standing, at: int, scenario: ScenarioSummary) -> str:
-    """What a measure says of a model, with its interval; in few words why it says nothing."""
-    if standing.failed or at >= len(standing.results):
-        return "failed"
-    result = standing.results[at]
-    if result.reason in _IN_A_WORD:
-        return _IN_A_WORD[result.reason]
-    if result.value is None:
+def _value(result: Result, unit: Unit) -> str:
+    """What a measure says of a model, or in a word why it says nothing; an invalid number is shown, to be struck out."""
+    if result.reason and (result.reason != "invalid" or result.value is None):
+        return IN_A_WORD[result.reason]
+    return _absolute(result.value, unit)
+
+
+def _absolute(estimate: Estimate | None, unit: Unit) -> str:
+    return NOTHING if estimate is None else ranged(estimate, unit)
+
+
+def to_the_best(ratio: Estimate | None, rank: int | None) -> str:
+    """The ratio to the best with its interval; the best itself has none."""
+    if ratio is None:
         return NOTHING
-    said = f"{shown(result.value.value, scenario.measures[at].unit)} {margin(result.value)}".rstrip()
-    if at == 0 or result.rank is None:
-        return said
-    ranks = [other.results[at].rank for other in scenario.standings if at < len(other.results)]
-    return f"{said} ({shared_rank(result.rank, ranks)})"
+    if is_best(ratio):
+        return "best" if rank else "first"
+    return between(ratio)
 
 
-_IN_A_WORD: dict[Reason, str] = {"failed": "failed", "overloaded": "overloaded", "cannot": "cannot", "unknown": "can't tell"}
+def is_best(ratio: Estimate) -> bool:
+    """Whether it is the ratio of the best to itself."""
+    return ratio.value == 1 and ratio.low in (None, 1) and ratio.high in (None, 1)
 
 
-def _collections(peak: CellSummary | None) -> list[str]:
-    if peak is None or peak.collections_per_1000 is None or peak.pause_share is None:
-        return [NOTHING, NOTHING]
-    return [digits(peak.collections_per_1000, 2), percent(peak.pause_share) if peak.pause_share else "0"]
-
-
-def _peak(standing: Standing) -> str:
-    if standing.peak_per_s is None:
-        return "failed" if standing.failed else NOTHING
-    return f"{rate(standing.peak_per_s.value)} {margin(standing.peak_per_s)}".rstrip()
-
-
-def _of_the_best(relative: Estimate | None, rank: int | None) -> str:
-    if relative is None:
-        return NOTHING
-    if relative.low == relative.high == 1:
-        return "best" if rank else "highest"
-    between = f" ({_ratio(relative.low)}–{_ratio(relative.high)})" if relative.low and relative.high else ""
-    return f"{_ratio(relative.value)}{between}"
-
-
-def _ratio(ratio: float) -> str:
-    """Two decimals, so that they stand below each other; small ones keep two digits."""
-    return f"{ratio:.2f}" if ratio >= 0.1 else digits(ratio, 2)
-
-
-def _cpu(cell: CellSummary | None) -> str:
-    """CPU time per request, user and system together."""
-    if cell is None or cell.cpu_user_us is None or cell.cpu_system_us is None:
-        return NOTHING
-    return duration((cell.cpu_user_us.value + cell.cpu_system_us.value) * 1e3)
-
-
-# ---------------------------------------------------------------- knee and capacity
-
-
-def _knees(standings: Iterable[Standing]) -> bool:
-    """Whether anybody has a knee to show."""
-    return any(standing.knee for standing in standings)
+def cpu(standing: Standing) -> str:
+    """The server's CPU time of a request, user and system together."""
+    return duration(standing.cpu_us.value * 1e3) if standing.cpu_us else NOTHING
 
 
 def _knee(standing: Standing) -> str:
@@ -249,133 +172,108 @@ def _knee(standing: Standing) -> str:
     return f"{'≤ ' * standing.knee.lowest}{rate(standing.knee.rate_per_s)}, {level}"
 
 
-def _capacity(standing: Standing) -> str:
+def capacity(standing: Standing) -> str:
+    """The highest rate that meets the run's objective, or in a word why there is none."""
     found = standing.capacity
     if found is None:
         return NOTHING
     if found.rate_per_s is not None:
-        return f"{rate(found.rate_per_s.value)} {margin(found.rate_per_s)}".rstrip()
+        return ranged(found.rate_per_s, "rate")
     if found.met_per_s is not None:
         return f"≥ {rate(found.met_per_s)}"
-    return CANNOT if found.why.startswith(CANNOT) else "can't tell"
+    return "cannot meet it" if found.why.startswith(CANNOT) else "can't tell"
 
 
-def _capacity_notes(standings: Iterable[Standing]) -> list[Note]:
-    """Why a capacity is missing, only a lower bound, or not from all visits."""
-    told = [(standing.model, standing.capacity) for standing in standings if standing.capacity]
-    return [Note(f"Capacity of {model} at {found.objective}: {found.why}.") for model, found in told if found.why]
+def _collections(peak: CellSummary | None) -> str:
+    return NOTHING if peak is None or peak.collections_per_1000 is None else digits(peak.collections_per_1000, 2)
 
 
-# ---------------------------------------------------------------- the level at which all are asked the same
-
-
-def _common_rate(cells: Iterable[CellSummary]) -> list[CellSummary]:
-    """The cells of the lowest rate that was offered to all alike: the one that most can carry."""
-    offered = [
-        cell for cell in cells if cell.level.rate_per_s is not None and cell.level.share is None and is_plain(cell.level)
-    ]
-    lowest = min((cell.level.rate_per_s or 0.0 for cell in offered), default=None)
-    return [cell for cell in offered if cell.level.rate_per_s == lowest]
-
-
-def _ranking_quantile(common: Iterable[CellSummary]) -> str:
-    """The percentile by which the level was ranked; the median where nobody was."""
-    return next((cell.ranked_by for cell in common if cell.ranked_by), "p50")
-
-
-def _at_common_rate(cell: CellSummary | None, common: Sequence[CellSummary]) -> str:
-    if cell is None or cell.rate_per_s is None:
+def _pauses(peak: CellSummary | None) -> str:
+    if peak is None or peak.pause_share is None:
         return NOTHING
-    if is_overloaded(cell):
-        return "overloaded"
-    place = shared_rank(cell.rank, [other.rank for other in common])
-    said = latency(_asked(cell.response, _ranking_quantile(common)))
-    return said if cell.rank is None else f"{said} ({place})"
-
-
-def _asked(quantiles: Iterable[Quantile], wanted: str) -> Quantile | None:
-    return next((quantile for quantile in quantiles if name(quantile.q) == wanted), None)
+    return percent(peak.pause_share) if peak.pause_share else "0"
 
 
 # ---------------------------------------------------------------- notes
 
 
-def _signs(standing: Standing, raised: dict[str, str]) -> str:
-    """The raised numbers of a model's notes."""
-    return "".join(f" {raised[said]}" for said in _said_of(standing))
+def _notes(scenario: ScenarioSummary) -> Iterable[str]:
+    """What is known of the pairs, how sure all is, and why numbers are missing or need care."""
+    yield from _pairs(scenario)
+    yield from _precision(scenario)
+    if scenario.method:
+        yield sentence(f"not measured in rounds: {scenario.method}")
+    warned: dict[str, list[str]] = {}
+    for standing in scenario.standings:
+        for said in standing.warnings:
+            warned.setdefault(said, []).append(standing.model)
+    yield from (f"{REMARKED} {', '.join(models)}: {said}." for said, models in warned.items())
+    yield from _missing(scenario)
 
 
-def _said_of(standing: Standing) -> list[str]:
-    """What needs a note: why there is no number, why it is not believed, what qualifies it."""
-    if standing.failed:
-        return [f"failed: {standing.failed}"]
-    return ([f"struck: {standing.struck}"] if standing.struck else []) + list(standing.marks)
+def _pairs(scenario: ScenarioSummary) -> Iterable[str]:
+    """The count, then the pairs that are the same or open, by groups in which that is so of any two models."""
+    if not scenario.pairs.total:
+        return
+    measure, calls = ranking_measure(scenario), Calls.of(scenario)
+    counting = [standing.model for standing in scenario.standings if ranking_result(standing).rank is not None]
+    yield f"By {measure.title}, {counted(scenario.pairs, measure.margin)}."
+    if same := calls.groups("same", counting):
+        yield f"The same within {within_margin(measure.margin)}: {'; '.join(' = '.join(group) for group in same)}."
+    if left := calls.groups("open", counting):
+        yield f"Open, each with each: {'; '.join(', '.join(group) for group in left)}."
 
 
-def _marks(standings: Sequence[Standing], cells: Sequence[CellSummary]) -> tuple[dict[str, str], list[Note]]:
-    """The raised number of each mark, and a note for each."""
-    said_of: dict[str, list[Standing]] = {}
-    for standing in standings:
-        for said in _said_of(standing):
-            said_of.setdefault(said, []).append(standing)
-    raised = {said: str(number).translate(_RAISED) for number, said in enumerate(said_of, start=1)}
-    return raised, [_note(raised[said], said, of, cells) for said, of in said_of.items()]
+def _precision(scenario: ScenarioSummary) -> Iterable[str]:
+    """How far replicates and windows differ, what difference would not show, and what the A/A arm says of it."""
+    said = []
+    if scenario.replicate_sd is not None:
+        said.append(f"between replicates a model moves by {percent(scenario.replicate_sd)} (standard deviation)")
+    if scenario.window_sd is not None:
+        said.append(f"between the windows of a replicate by {percent(scenario.window_sd)}")
+    if scenario.resolution is not None:
+        said.append(f"differences under {percent(scenario.resolution)} may not show")
+    if scenario.aa is not None:
+        said.append(f"the A/A arm's ratio is {between(scenario.aa)}, in truth 1")
+    if said:
+        yield sentence("; ".join(said))
 
 
-def _note(sign: str, said: str, of: Sequence[Standing], cells: Sequence[CellSummary]) -> Note:
-    """A mark with what was seen of each of its models; why it matters and what to do."""
-    found = {standing.model: finding for standing in of if (finding := _finding(said, standing.model, cells))}
-    if not found:
-        rest = "" if said.startswith(("failed", "struck")) else ": the others count; the record has the server's last words"
-        return Note(f"{sign} {_sentence(said + rest)}")
-    first = next(iter(found.values()))
-    seen = _seen(found) if len(found) > 1 else first.seen
-    opening = said if said.startswith("struck") else f"{said}: {seen}"
-    return Note(f"{sign} {_sentence(opening)}", f"{_sentence(first.why)} {_sentence(first.remedy)}")
-
-
-def _seen(found: Mapping[str, Finding]) -> str:
-    """What was seen of each model; of many, the first ones."""
-    said = [f"{finding.seen} ({model})" for model, finding in found.items()]
-    more = len(said) - NAMED_AT_MOST
-    return "; ".join(said[:NAMED_AT_MOST] + ([f"and {more} more models"] if more > 0 else []))
-
-
-def _finding(said: str, model: str, cells: Sequence[CellSummary]) -> Finding | None:
-    """The finding behind a mark: a mark begins with the name of its check."""
-    check = said.removeprefix("struck: ")
-    own = (finding for cell in cells if cell.model == model for finding in cell.findings)
-    return next((finding for finding in own if check.startswith(finding.check)), None)
-
-
-def _sentence(words: str) -> str:
-    return f"{words[:1].upper()}{words[1:]}" + ("" if words.endswith(".") else ".")
-
-
-def _insufficient(standings: Sequence[Standing], common: Sequence[CellSummary]) -> list[Note]:
-    """Why percentiles are missing, those together whose reasons differ in numbers only."""
-    asked = [(standing.model, standing.p99) for standing in standings]
-    asked += [(cell.model, _asked(cell.response, _ranking_quantile(common))) for cell in common if cell.rate_per_s]
-    missing = [(model, q.why) for model, q in asked if q is not None and q.status == "insufficient" and q.why]
-    kinds: dict[str, list[tuple[str, str]]] = {}
-    for model, why in missing:
-        kinds.setdefault(re.sub(r"[\d.,]+", "#", why), []).append((model, why))
-    return [Note(f"Insufficient: {same[0][1]} ({_models(same)}).") for same in kinds.values()]
-
-
-def _untold(scenario: ScenarioSummary) -> list[Note]:
-    """Why measures say nothing of models that did not fail; those together whose reasons differ in numbers only."""
+def _missing(scenario: ScenarioSummary) -> Iterable[str]:
+    """Why there is no number, those together whose reasons differ in numbers only."""
     kinds: dict[tuple[str, str], list[tuple[str, str]]] = {}
-    for at, measure in enumerate(scenario.measures):
-        for standing in scenario.standings:
-            result = standing.results[at] if at < len(standing.results) and not standing.failed else None
-            if result and result.reason and result.reason != "struck":
-                key = measure.title, re.sub(r"[\d.,]+\S*", "#", f"{result.reason} {result.why}")
-                kinds.setdefault(key, []).append((standing.model, f"{_IN_A_WORD[result.reason]}: {result.why}"))
-    return [Note(f"No {title}: {same[0][1]} ({_models(same)}).") for (title, _), same in kinds.items()]
+    for standing in scenario.standings:
+        for what, why in _reasons(scenario, standing):
+            kinds.setdefault((what, alike(why)), []).append((standing.model, why))
+    for (what, _), same in kinds.items():
+        yield sentence(f"{what}, {', '.join(model for model, _ in same)}: {same[0][1]}")
 
 
-def _models(same: Sequence[tuple[str, str]]) -> str:
-    models = list(dict.fromkeys(model for model, _ in same))
-    others = len(models) - 1
-    return f"{models[0]}; {others} more {'is' if others == 1 else 'are'} like it" if others else models[0]
+def _reasons(scenario: ScenarioSummary, standing: Standing) -> Iterable[tuple[str, str]]:
+    """What has no number that counts, and why."""
+    if standing.failed:
+        yield "failed", standing.failed
+        return
+    if standing.invalid:
+        yield "invalid", standing.invalid
+    measures = scenario.measures or [ranking_measure(scenario)]
+    for measure, result in zip(measures, standing.results, strict=False):
+        if result.reason and not (result.reason == "invalid" and standing.invalid):
+            yield f"no {measure.title} ({IN_A_WORD[result.reason]})", result.why
+    if standing.capacity and standing.capacity.why:
+        yield f"capacity at {standing.capacity.objective}", standing.capacity.why
+    if standing.p99 and standing.p99.status == "insufficient" and standing.p99.why:
+        yield "no p99 at half peak", standing.p99.why
+
+
+def at_quantile(quantiles: Iterable[Quantile], q: float) -> Quantile | None:
+    """The one of these at q."""
+    return next((quantile for quantile in quantiles if quantile.q == q), None)
+
+
+def narrow(sheet: Sheet, columns: Sequence[int]) -> Sheet:
+    """The sheet with these columns alone, without its notes."""
+    rows = tuple(
+        Row(tuple(row.words[at] for at in columns), row.first, row.invalid, row.failed) for row in sheet.rows
+    )  # fmt: skip
+    return Sheet(sheet.title, sheet.verdict, tuple(sheet.columns[at] for at in columns), rows, key=sheet.key)
