@@ -1,13 +1,16 @@
-"""From a level of a scenario to what the load engine is told: exchanges, companions, and how it is driven."""
+"""From a level of a scenario to what the load engine is given: exchanges, background connections, and how it is driven."""
 
+import random
+import zlib
 from collections.abc import Sequence
 
 from benchmarks import histogram
-from benchmarks.load.targets import Companions, Drive, Exchange, Target, request_bytes
-from benchmarks.nouns import RunOptions, Window
-from benchmarks.plan import DRAIN_S, ramp_s, window_s
-from benchmarks.questions import Beside, Level, Request, Scenario
-from benchmarks.verify import Answer, requests_of
+from benchmarks.load.targets import Background as Company
+from benchmarks.load.targets import Drive, Exchange, Target, request_bytes
+from benchmarks.nouns import Measurement, RunOptions
+from benchmarks.plan import DRAIN_S, Pace
+from benchmarks.questions import Background, Level, Request, Scenario
+from benchmarks.verify import Answer
 
 HOST = "127.0.0.1"
 TIMEOUT_S = 10.0
@@ -16,7 +19,7 @@ SLOW = 2.0  # times the 99th percentile of the quiet level: after overload, who 
 
 def target(scenario: Scenario, port: int, answer: Answer, keepalive: bool = True) -> Target:
     """Where the load goes, with all that the scenario asks and what must come back."""
-    pairs = zip(requests_of(scenario), answer.bodies, strict=True)
+    pairs = zip(scenario.asked, answer.bodies, strict=True)
     return Target(HOST, port, tuple(_exchange(request, port, body, keepalive) for request, body in pairs))
 
 
@@ -26,9 +29,9 @@ def warming(scenario: Scenario, port: int) -> Target:
 
 
 def _exchange(request: Request, port: int, body: bytes | None, keepalive: bool) -> Exchange:
-    said = request_bytes(f"{HOST}:{port}", request.path, request.method, request.payload, keepalive, request.fields)
+    sent = request_bytes(f"{HOST}:{port}", request.path, request.method, request.payload, keepalive, request.fields)
     return Exchange(
-        said,
+        sent,
         request.expect_status,
         None if request.any_body else body,
         bodiless=request.method == "HEAD",
@@ -38,80 +41,82 @@ def _exchange(request: Request, port: int, body: bytes | None, keepalive: bool) 
     )
 
 
-def companions(beside: Beside | None, port: int, room: int) -> Companions | None:
-    """Those beside a level, if there are any. Of silent ones no more are opened than the model has `room` for: all others
-    would wait in the kernel's queue, and the level with them."""
-    if beside is None:
+def background(wanted: Background | None, port: int, room: int) -> Company | None:
+    """The background connections of a level, if there are any. Of silent ones no more are opened than the model has `room` for:
+    all others would wait in the kernel's queue, and the level with them."""
+    if wanted is None:
         return None
-    count = min(beside.count, room) if beside.kind == "idle" else beside.count
+    count = min(wanted.count, room) if wanted.kind == "idle" else wanted.count
     if count < 1:
         return None
-    return Companions(
+    return Company(
         count,
-        "idle" if beside.kind == "idle" else "slow_request" if beside.kind == "slow requests" else "slow_read",
-        request_bytes(f"{HOST}:{port}", beside.path),
-        beside.piece_bytes,
-        beside.every_s,
+        "idle" if wanted.kind == "idle" else "slow_request" if wanted.kind == "slow requests" else "slow_read",
+        request_bytes(f"{HOST}:{port}", wanted.path),
+        wanted.piece_bytes,
+        wanted.every_s,
     )
 
 
 def drive(
-    scenario: Scenario,
-    level: Level,
-    options: RunOptions,
-    peak_per_s: float,
-    new: int,
-    windows: Sequence[Window],
+    scenario: Scenario, level: Level, options: RunOptions, paced: Pace, rate_per_s: float | None, seed: int, slow_s: float = 0.0
 ) -> Drive:
-    """One window. `new`: how many of its connections have just been opened; `peak_per_s` is what an open level's share is of;
-    `windows` are those before it in the visit."""
-    seconds = window_s(scenario, level, options)
-    rate_per_s = level.rate_per_s or (level.share or 0.0) * peak_per_s if level.loop == "open" else None
+    """One window. `rate_per_s` is None in the closed loop; `slow_s` is what `slow_from` found.
+
+    Waits come in waves: all connections of a closed loop begin together. So the ramp is longer by any part of a wait, a
+    different one in each window, and the waves meet the window's edges at every phase.
+    """
+    chance = random.Random(seed)
+    phase_s = chance.uniform(0.0, max(scenario.waits_s)) if level.loop == "closed" else 0.0
+    sustained = level.loop == "open" and not level.beyond
     return Drive(
-        seconds=seconds,
+        seconds=paced.window_s,
         rate_per_s=rate_per_s,
         arrivals=level.arrivals,
         on_s=scenario.on_s,
         off_s=scenario.off_s,
-        then_rate_per_s=level.then_share * peak_per_s if level.then_share is not None else None,
-        then_at_s=seconds / 2 if level.then_share is not None else 0.0,
-        slow_s=_slow_s(level, windows),
-        ramp_s=ramp_s(scenario, new, level.beside),
-        drain_s=DRAIN_S,
+        then_rate_per_s=rate_per_s * level.then_share / level.share
+        if level.then_share is not None and level.share and rate_per_s
+        else None,
+        then_at_s=paced.window_s / 2 if level.then_share is not None else 0.0,
+        slow_s=slow_s,
+        ramp_s=paced.ramp_s + phase_s,
+        drain_s=max(DRAIN_S, 4 * scenario.longest_s),
         timeout_s=scenario.patience_s or TIMEOUT_S,
         give_up=scenario.patience_s is not None,
         keepalive=level.keepalive,
         poll=options.poll,
+        seed=seed,
+        sustain=sustained,
     )
 
 
-def peak_per_s(scenario: Scenario, windows: Sequence[Window]) -> float:
-    """What shares are of: the best goodput of the closed windows so far, requests a second; 0.0 if there was none.
+def seed_of(options: RunOptions, scenario: str, replicate: int, what: str) -> int:
+    """The same arrivals for every model of a round, and others for each round."""
+    return zlib.crc32(f"{options.seed} {scenario} {replicate} {what}".encode()) % 2**31
 
-    A window of a mix draws its few long requests by chance: 15 of 300, give or take 4, and its goodput with them. Their mean
-    lengths are known far better. In the declared proportion they would have come at X · mean(R drawn) / mean(R declared),
-    as connections = X · mean(R) in a closed loop (Little 1961).
+
+def in_proportion(scenario: Scenario, measurement: Measurement) -> float:
+    """By how much to correct a closed rate of a mix, had its requests come in exactly the scenario's proportions.
+
+    Windows draw their few long requests by chance, and their goodput with them. Their mean lengths are known far better. In the
+    declared proportion they would have come at X · mean(R drawn) / mean(R declared), as connections = X · mean(R) in a closed
+    loop (Little 1961).
     """
-    return max((_in_proportion(scenario, w) for w in windows if w.level.loop == "closed"), default=0.0)
-
-
-def _in_proportion(scenario: Scenario, window: Window) -> float:
-    """The goodput of a closed window, had its requests come in the scenario's proportions."""
-    load = window.load
-    goodput = load.completed / load.seconds
+    load = measurement.load
     classes = {label: one for label, one in load.classes.items() if histogram.total(one.response)}
-    weights = {label: sum(r.weight for r in requests_of(scenario) if r.label == label) for label in load.classes}
+    weights = {label: sum(r.weight for r in scenario.asked if r.label == label) for label in load.classes}
     if not classes or len(classes) < len(load.classes):  # one kind only, or none came of the rarest: nothing to go by
-        return goodput
+        return 1.0
     drawn_ns = histogram.mean_ns(histogram.merge(one.response for one in classes.values()))
     declared_ns = sum(weights[label] * histogram.mean_ns(one.response) for label, one in classes.items())
-    return goodput * drawn_ns / (declared_ns / sum(weights.values())) if declared_ns else goodput
+    return drawn_ns / (declared_ns / sum(weights.values())) if declared_ns else 1.0
 
 
-def _slow_s(level: Level, windows: Sequence[Window]) -> float:
-    """From which response time on a request after overload counts as slow: by what the quiet level of this visit took."""
+def slow_from(level: Level, made: Sequence[Measurement]) -> float:
+    """From which response time on, in seconds, a request after overload counts as slow: by what the quiet level took."""
     if level.then_share is None:
         return 0.0
-    quiet = [w for w in windows if w.level.share == level.then_share and w.level.arrivals == level.arrivals]
-    both = histogram.merge([load for w in quiet for load in (w.load.response, w.load.censored)])
+    quiet = [one for one in made if one.level.share == level.then_share and one.level.arrivals == level.arrivals]
+    both = histogram.merge([load for one in quiet for load in (one.load.response, one.load.censored)])
     return SLOW * histogram.quantile_ns(both, 0.99) / 1e9 if histogram.total(both) else 0.0

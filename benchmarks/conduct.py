@@ -1,17 +1,15 @@
-"""A whole run: the plan's visits one after the other, each on disk before the next begins, the disturbed ones once more, and
-more blocks while intervals are too wide.
+"""A whole run: replicate after replicate, each scenario of it on disk before the next begins, and more while intervals are wide.
 
-What there is to do is asked of the records each time: so a run that was interrupted is gone on with by the same path.
+What there is to do is asked of the records each time: so a run that was interrupted is resumed by the same path.
 """
 
+import itertools
 import resource
 import shlex
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,52 +21,62 @@ from benchmarks.environment import versions
 from benchmarks.journal import Journal
 from benchmarks.launch import compile_servers
 from benchmarks.load.remote import RemoteEngine
-from benchmarks.nouns import SCHEMA, RunFacts, RunOptions, VisitPlan, VisitRecord, served_by, twin_of
-from benchmarks.remaining import blocks, numbered, remaining, to_repeat
-from benchmarks.summaries import Finding
-from benchmarks.validity import RULES_ENOUGH, broken, disturbed, outside_load, restless
-from benchmarks.visit import Visit
-
-_FAILURES_ENOUGH = 2  # in one scenario; after that a model is not visited again
+from benchmarks.nouns import (
+    SCHEMA,
+    Planned,
+    ReplicateRecord,
+    RunFacts,
+    RunOptions,
+    Variant,
+    aa_arm,
+    measured,
+    served_by,
+)
+from benchmarks.questions import Scenario
+from benchmarks.remaining import remaining
+from benchmarks.replicate import Replicate
+from benchmarks.validity import RULES_ENOUGH, broken
 
 
 class Watcher(Protocol):
     """Who is told how the run goes. It is called between windows, never inside one."""
 
-    def expect(self, visits: Sequence[VisitPlan]) -> None:
-        """So many visits more are planned."""
+    def expect(self, planned: Sequence[Planned], seconds: float) -> None:
+        """So much more is planned; it takes about so long."""
 
     def examining(self, model: str) -> None:
         """A model is held to the rules, before any timing."""
 
-    def doing(self, visit: VisitPlan, what: str, left_s: float) -> None:
-        """A visit has come to a new stage; the run has about so long to go."""
+    def doing(self, planned: Planned, what: str, left_s: float) -> None:
+        """A scenario has come to a new stage; the run has about so long to go."""
 
-    def done(self, record: VisitRecord) -> None:
-        """A visit has ended and is on disk."""
+    def done(self, made: ReplicateRecord) -> None:
+        """A scenario of a replicate has ended and is on disk."""
 
     def adding(self, why: str) -> None:
-        """The plan is done and blocks are added to it, because of this."""
+        """The plan is done, and this is why replicates are added or not."""
 
     def say(self, message: str) -> None:
         """Something the user should know."""
 
 
-def facts(options: RunOptions, arguments: list[str]) -> RunFacts:
-    """What will be in run.json."""
+def facts(options: RunOptions, arguments: list[str], scenarios: Mapping[str, Scenario] | None = None) -> RunFacts:
+    """What will be in run.json. `scenarios` are those of the options that no file of the catalogue has, by name."""
+    made = scenarios or {}
+    asked = {name: made[name] if name in made else catalogue.scenario(name) for name in options.scenarios}
     captions = {entry.name: entry.caption for entry in [*catalogue.models(), *catalogue.scenarios()]}
-    if options.twin:
-        captions[twin_of(options.twin)] = f"{captions[options.twin]} (again: A/A)"
+    captions |= {name: scenario.question or name for name, scenario in made.items()}
+    if options.aa:
+        captions[aa_arm(options.aa)] = f"{captions[options.aa]} (A/A arm)"
     captions |= {name: variants.caption(name, variant, captions) for name, variant in options.variants.items()}
-    told = [*options.models, *([twin_of(options.twin)] if options.twin else []), *options.scenarios]
     return RunFacts(
         schema=SCHEMA,
         options=options,
         command=shlex.join(["servebench", *arguments]),
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=versions(options),
-        scenarios={name: catalogue.scenario(name) for name in options.scenarios},
-        captions={name: captions[name] for name in told},
+        scenarios=asked,
+        captions={name: captions[name] for name in [*measured(options), *options.scenarios]},
     )
 
 
@@ -80,34 +88,37 @@ def begin(run: RunFacts, folder: Path, environment: Mapping[str, Any]) -> None:
 
 
 def complete(files: record.RunFiles) -> bool:
-    """Whether there is nothing left to do of a run, not even to repeat or to add."""
-    planned = [*plan.visits(files.facts.options), *files.journal.added]
-    return files.journal.finished and not remaining(planned, files.records)
+    """Whether there is nothing left to do of a run."""
+    wanted = [*plan.planned(files.facts.options), *files.journal.added]
+    return files.journal.finished and not remaining(wanted, files.records)
 
 
 class Run:
-    """A run in the making: what its folder holds already, and what is added to it, visit by visit."""
+    """A run in the making: what its folder holds already, and what is added to it."""
 
     def __init__(self, files: record.RunFiles, folder: Path, watcher: Watcher) -> None:
         self.run, self.folder, self.watcher, self.journal = files.facts, folder, watcher, files.journal
-        self.options, self.scenarios = self.run.options, self.run.scenarios
-        self.records = [self._kept(made) for made in files.records]
-        self.digests = {made.plan.scenario: made.digest for made in reversed(self.records) if self._sets_digest(made)}
-        self.failed: Counter[tuple[str, str]] = Counter()  # by this session: who comes back has seen to the cause, perhaps
-        self.broken_rules: dict[str, list[str]] = {}  # by this session, too, and for the same reason
-        self.ends = time.monotonic()
+        self.options, self.records = self.run.options, list(files.records)
+        self.digests = {
+            made.scenario: trial.digest
+            for made in reversed(self.records)
+            for trial in made.trials
+            if trial.failure is None and trial.digest
+        }
+        self.broken_rules: dict[str, list[str]] = {}  # by this session: who comes back has mended them, perhaps
+        self.clock = _Clock()
 
     @property
-    def planned(self) -> list[VisitPlan]:
-        """Every visit that options or journal ask for."""
-        return [*plan.visits(self.options), *self.journal.added]
+    def planned(self) -> list[Planned]:
+        """All that options or journal ask for."""
+        return [*plan.planned(self.options), *self.journal.added]
 
-    def left(self) -> list[VisitPlan]:
-        """The planned visits that are missing or failed."""
+    def left(self) -> list[Planned]:
+        """What is missing or failed."""
         return remaining(self.planned, self.records)
 
     def make(self, differs: Sequence[str] = ()) -> None:
-        """Make every visit that is left, repeat disturbed ones as far as time allows, then add blocks while that is asked for.
+        """Measure what is left, then add replicates while that is asked for.
 
         `differs` is what has changed on the machine since the run was begun.
         """
@@ -116,149 +127,127 @@ class Run:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # inherited by engine and servers
         self._note(self.journal.begun(differs))
         left = self.left()
-        self.watcher.expect(left)
+        self._expect(left)
         compile_servers(dict.fromkeys([sys.executable, *(one.python for one in self.options.variants.values() if one.python)]))
         self._examine(left)
-        self.ends = time.monotonic() + self._takes_s(left)
-        for block in blocks(left):
-            self._make_block(block)
-        self._repeat_disturbed(self.ends + self.options.requeue_budget_s)
+        self._measure(left)
         if self.options.precision is not None:
-            self._add_blocks()
+            self._add_replicates(self.options.precision)
         self._note(self.journal.ended())
 
-    def _examine(self, left: Sequence[VisitPlan]) -> None:
-        """Hold the models to be visited to the rules that need no waiting. What won't start is left for its visit to tell."""
-        for model in sorted({model for visit in left if (model := self._held(visit))}):
+    def _examine(self, left: Sequence[Planned]) -> None:
+        """Hold the models to the rules that need no waiting. What won't start is left for its trial to tell."""
+        if not left:
+            return
+        names = [name for name in self.options.models if not self.options.variants.get(name, _PLAIN).module]
+        for model in sorted({served_by(name) for name in names}):
             self.watcher.examining(model)
             report = suite.examine(Model(model), suite.FAST, enough=RULES_ENOUGH)
             found = [] if report.not_started else report.broken
-            self.broken_rules[model] = [f"{outcome.rule}: {outcome.saw}" for outcome in found]
             if found:
-                self.watcher.say(f"{model}: {broken(self.broken_rules[model])}; servebench check {model} shows them")
+                rules = [f"{outcome.rule}: {outcome.saw}" for outcome in found]
+                self.broken_rules |= {name: rules for name in measured(self.options) if served_by(name) == model}
+                self.watcher.say(f"{model}: {broken(rules)}; servebench check {model} shows them")
 
     def _note(self, journal: Journal) -> None:
         self.journal = journal
         record.write(self.folder / "journal.json", journal)
 
-    def _takes_s(self, visits: Sequence[VisitPlan]) -> float:
-        """How long these take, about."""
-        own = sum(plan.visit_s(self.scenarios[visit.scenario], self.options) for visit in visits)
-        return own + plan.BLOCK_S * len(blocks(visits))
+    def _expect(self, left: Sequence[Planned]) -> None:
+        seconds = sum(self._takes_s(one) for one in left)
+        self.clock.add(seconds)
+        self.watcher.expect(left, seconds)
 
-    def _make_block(self, block: list[VisitPlan]) -> None:
-        with self._engine() as engine:
-            for visit in block:
-                if self._refused(visit) and self.failed[visit.model, visit.scenario]:
-                    continue  # said already, and written down once
-                if self.failed[visit.model, visit.scenario] >= _FAILURES_ENOUGH:
-                    self.watcher.say(
-                        f"{visit.model} has failed {_FAILURES_ENOUGH} times in {visit.scenario}: not visited again"
-                    )
-                    continue
-                made = self._make(visit, engine)
-                if made.failure is not None:
-                    engine.restart_if_ended()
+    def _takes_s(self, one: Planned) -> float:
+        """How long a scenario takes in a replicate, about, with its share of the servers' start."""
+        together = sum(not plan.is_alone(each, self.options) for each in self.run.scenarios.values())
+        shared_s = (plan.START_S + plan.STOP_S) * len(measured(self.options)) / max(together, 1)
+        return shared_s + plan.scenario_s(one.scenario, self.run.scenarios[one.scenario], self.options, one.replicate)
 
-    def _held(self, visit: VisitPlan) -> str:
-        """The model whose keeping of the rules the visit hangs on; none for a control, which is held to none."""
-        variant = self.options.variants.get(visit.model)
-        return "" if variant and variant.module else served_by(visit.model)
+    def _measure(self, left: Sequence[Planned]) -> None:
+        for number, group in itertools.groupby(left, key=lambda one: one.replicate):
+            with self._engine() as engine:
+                names = [one.scenario for one in group]
+                replicate = Replicate(
+                    self.run,
+                    number,
+                    engine,
+                    lambda scenario, what, number=number: self._tell(Planned(scenario, number), what),  # type: ignore[misc]
+                    self.digests,
+                    self.broken_rules,
+                )
+                for made in replicate.make(names):
+                    self._keep(made)
 
-    def _refused(self, visit: VisitPlan) -> bool:
-        return bool(self.broken_rules.get(self._held(visit))) and not self.options.unchecked
+    def _tell(self, planned: Planned, what: str) -> None:
+        self.watcher.doing(planned, what, self.clock.left_s())
 
-    def _sets_digest(self, made: VisitRecord) -> bool:
-        """Whether the others' answers must be the same; a control must answer as the models do, and not they as it does."""
-        return made.failure is None and bool(self._held(made.plan))
+    def _keep(self, made: ReplicateRecord) -> None:
+        record.write(record.record_path(self.folder, made), made)
+        self.records = [one for one in self.records if (one.scenario, one.replicate) != (made.scenario, made.replicate)]
+        self.records.append(made)
+        self.clock.done(self._takes_s(Planned(made.scenario, made.replicate)))
+        self.watcher.done(made)
 
-    def _repeat_disturbed(self, until: float) -> None:
-        """Requeued visits count in their own block, so what changed is only the time at which they are made.
+    def _add_replicates(self, precision: float) -> None:
+        """Replicates beyond the plan, until `adaptive` says that it is enough."""
+        from benchmarks.analyse import summarise
 
-        A run that is late has no time for repetitions.
-        """
-        worth = outside_load if restless(self.records) else disturbed  # a restless machine disturbs a repetition as well
-        fits = [
-            visit
-            for visit in to_repeat(self.records, worth)
-            if self.failed[visit.model, visit.scenario] < _FAILURES_ENOUGH and self._is_of_today(visit)
-        ]
-        if not fits or self.options.requeue_budget_s <= 0:
-            return
-        left = list(fits)
-        with self._engine() as engine:
-            while left and time.monotonic() + plan.visit_s(self.scenarios[left[0].scenario], self.options) < until:
-                visit = left.pop(0)
-                made = self._make(replace(visit, attempt=visit.attempt + 1), engine)
-                if made.failure is not None:
-                    engine.restart_if_ended()
-        if left:
-            self.watcher.say(
-                f"{len(fits)} visits were disturbed ({self._by_what(fits, worth)}); there was time to repeat "
-                f"{len(fits) - len(left)} of them. The others are marked. A quieter machine or a longer profile would help."
-            )
-
-    def _is_of_today(self, visit: VisitPlan) -> bool:
-        """Whether others of its block were visited in this session: to repeat one long after them would part it from them."""
-        began = self.journal.sessions[-1].started_at
-        where = visit.scenario, visit.block
-        return any((one.plan.scenario, one.plan.block) == where and one.started_at >= began for one in self.records)
-
-    def _by_what(self, visits: Sequence[VisitPlan], disturbing: Callable[[VisitRecord], Finding | None]) -> str:
-        """What disturbed these visits: "weather changed 3 times, outside load once"."""
-        found = [finding.check for made in self.records if made.plan in visits and (finding := disturbing(made))]
-        return ", ".join(f"{check} {'once' if times == 1 else f'{times} times'}" for check, times in Counter(found).items())
-
-    def _add_blocks(self) -> None:
-        """Blocks beyond the plan, until `adaptive` says that it is enough; then their own disturbed visits once more."""
-        before_s, begins = self._added_s(), time.monotonic()
-        ends = begins + self.options.budget_s - before_s
-        tied = adaptive.first_ties(self.run, self.records)
+        begins, before_s = time.monotonic(), self._added_s()
+        costs_s = {name: self._cost_s(name) for name in self.options.scenarios}
         while True:
-            enough = {cell for cell, times in self.failed.items() if times >= _FAILURES_ENOUGH}
-            refused = {(one.model, one.scenario) for one in self.planned if self._refused(one)}
-            given_up = enough | refused
-            spent_s = before_s + time.monotonic() - begins
-            next_one = adaptive.next_block(self.run, self.records, self.planned, spent_s, tied, given_up)
+            left_s = self.options.budget_s - before_s - (time.monotonic() - begins)
+            next_one = adaptive.addition(summarise(self.run, self.records, {}), precision, left_s, costs_s, self.planned)
             self.watcher.adding(next_one.why)
             if isinstance(next_one, adaptive.Enough):
-                break
-            self._note(self.journal.with_block(next_one.visits))
-            self.ends = max(ends, time.monotonic())
-            self.watcher.expect(next_one.visits)
-            self._make_block(next_one.visits)
-        self._repeat_disturbed(ends)
+                return
+            self._note(self.journal.with_more(next_one.planned))
+            self._expect(next_one.planned)
+            self._measure(next_one.planned)
+
+    def _cost_s(self, scenario: str) -> float:
+        """How long a replicate of a scenario takes, by those there are: the shortest, as the first has long windows."""
+        took = [one.seconds for one in self.records if one.scenario == scenario]
+        return min(took, default=0.0) + (plan.START_S + plan.STOP_S) * len(measured(self.options))
 
     def _added_s(self) -> float:
-        """The time that added blocks have taken in earlier sessions."""
-        added = {(visit.model, visit.scenario, visit.block) for visit in self.journal.added}
-        visits = [one for one in self.records if (one.plan.model, one.plan.scenario, one.plan.block) in added]
-        return sum(one.seconds for one in visits) + plan.BLOCK_S * len({(v.plan.scenario, v.plan.block) for v in visits})
-
-    def _make(self, visit: VisitPlan, engine: RemoteEngine) -> VisitRecord:
-        visit = numbered(visit, self.records, self.planned)
-
-        def tell(what: str) -> None:
-            self.watcher.doing(visit, what, max(self.ends - time.monotonic(), 0.0))
-
-        scenario = self.scenarios[visit.scenario]
-        broken_rules = self.broken_rules.get(self._held(visit), ())
-        made = Visit(visit, scenario, self.options, engine, tell, broken_rules).make(self.digests.get(visit.scenario, ""))
-        record.write(record.visit_path(self.folder, made), made)
-        self.records.append(self._kept(made))
-        if self._sets_digest(made):
-            self.digests.setdefault(visit.scenario, made.digest)
-        if made.failure is not None:
-            self.failed[visit.model, visit.scenario] += 1
-        self.watcher.done(made)
-        return made
-
-    def _kept(self, made: VisitRecord) -> VisitRecord:
-        """What is kept of a record in memory: its windows only where the next block hangs on them."""
-        return made if self.options.precision is not None else replace(made, windows=[], probes=[])
+        """The time that added replicates have taken in earlier sessions."""
+        added = {(one.scenario, one.replicate) for one in self.journal.added}
+        return sum(one.seconds for one in self.records if (one.scenario, one.replicate) in added)
 
     @contextmanager
     def _engine(self) -> Iterator[RemoteEngine]:
         with RemoteEngine(self.options.driver_cpus) as engine:
             engine.compile()
             yield engine
+
+
+class _Clock:
+    """How long a run has to go: what is planned, corrected by how long that which is done has really taken."""
+
+    def __init__(self) -> None:
+        self.begins = time.monotonic()
+        self.planned_s = self.done_s = 0.0
+        self.since = self.begins
+
+    def add(self, seconds: float) -> None:
+        """So much more is planned."""
+        self.planned_s += seconds
+
+    def done(self, planned_s: float) -> None:
+        """What was planned to take so long is done."""
+        if not self.done_s:
+            self.begins = self.since
+        self.done_s += planned_s
+        self.since = time.monotonic()
+
+    def left_s(self) -> float:
+        """The time left, by the plan at first, more and more by the pace so far."""
+        now = time.monotonic()
+        took_s = self.since - self.begins if self.done_s else 0.0
+        weight = min(self.done_s / max(self.planned_s, 1e-9) * 4, 1.0)
+        pace = 1.0 + weight * (took_s / self.done_s - 1.0) if self.done_s else 1.0
+        return max((self.planned_s - self.done_s) * pace - (now - self.since), 0.0)
+
+
+_PLAIN = Variant()

@@ -1,7 +1,7 @@
 """The machine and the software a run was made with, as far as they can change its numbers: environment.json.
 
 And what of them differs between two runs: what makes a comparison unfair is told in words, what changes from day to day
-(the load average, the name, the seed, how many visits) is not.
+(the load average, the name, the seed, how many replicates) is not.
 """
 
 import os
@@ -143,9 +143,7 @@ def _software(a: Mapping[str, str], b: Mapping[str, str]) -> Iterable[str]:
 
 
 def _options(a: RunOptions, b: RunOptions) -> Iterable[str]:
-    yield from _apart(f"{a.closed_s:g}", f"{b.closed_s:g}", "windows of ", " s")
-    if (a.closed_s, b.closed_s) != (a.open_s, b.open_s):
-        yield from _apart(f"{a.open_s:g}", f"{b.open_s:g}", "open windows of ", " s")
+    yield from _apart(f"{a.level_s:g}", f"{b.level_s:g}", "levels of ", " s")
     yield from _apart(_list(a.server_cpus), _list(b.server_cpus), "server on CPU ", "")
     yield from _apart(_list(a.driver_cpus), _list(b.driver_cpus), "load from CPU ", "")
     yield from _apart(a.poll, b.poll, "polling: ", "")

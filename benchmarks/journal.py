@@ -1,4 +1,4 @@
-"""How a run came about: when it was begun and gone on with, and the blocks that were added to its plan. journal.json.
+"""How a run came about: when it was begun and resumed, and the replicates that were added to its plan. journal.json.
 
 The plan itself follows from run.json. What does not is kept here, written before it is acted on: so that a run that is killed
 at any moment can be gone on with as if nothing had happened, and a report can say that something had.
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from benchmarks.nouns import SCHEMA, VisitPlan
+from benchmarks.nouns import SCHEMA, Planned
 from benchmarks.summaries import Finding
 
 
@@ -23,12 +23,12 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """The sessions of a run in order, and the visits that were added to those its options ask for."""
+    """The sessions of a run in order, and what was added to what its options ask for."""
 
     schema: int = SCHEMA
     sessions: list[Session] = field(default_factory=list)
-    added: list[VisitPlan] = field(default_factory=list)
-    more: list[str] = field(default_factory=list)  # the times that more visits were asked for of a run there was, in words
+    added: list[Planned] = field(default_factory=list)
+    more: list[str] = field(default_factory=list)  # the times that more replicates were asked for of a run there was, in words
 
     @property
     def finished(self) -> bool:
@@ -44,12 +44,12 @@ class Journal:
         return replace(self, sessions=[*self.sessions[:-1], replace(self.sessions[-1], finished_at=_now())])
 
     def asked(self, more: str) -> "Journal":
-        """The journal of a run of which more visits are asked for."""
+        """The journal of a run of which more replicates are asked for."""
         return replace(self, more=[*self.more, more])
 
-    def with_block(self, block: Sequence[VisitPlan]) -> "Journal":
-        """The journal with visits added to the plan."""
-        return replace(self, added=[*self.added, *block])
+    def with_more(self, planned: Sequence[Planned]) -> "Journal":
+        """The journal with more added to the plan."""
+        return replace(self, added=[*self.added, *planned])
 
 
 def _now() -> str:
@@ -57,26 +57,27 @@ def _now() -> str:
 
 
 def findings(journal: Journal, unreadable: Sequence[str]) -> list[Finding]:
-    """What a report has to say of a run's history. `unreadable` are the files of visits that could not be read."""
+    """What a report has to say of a run's history. `unreadable` are the records that could not be read."""
     found = []
     if unreadable:
         found.append(
             Finding(
-                "unreadable visits",
-                "mark",
-                f"{_visits(len(unreadable))} could not be read and count nowhere: {', '.join(unreadable)}",
-                "what they measured is missing from every mean",
-                "make them again (servebench run --resume RUN)",
+                "unreadable records",
+                "warning",
+                f"{len(unreadable)} could not be read and {'is' if len(unreadable) == 1 else 'are'} left out: "
+                f"{', '.join(unreadable)}",
+                "what they measured is missing from every estimate",
+                "measure it again (servebench run --resume RUN)",
             )
         )
     if journal.more:
         found.append(
             Finding(
-                "more visits",
-                "mark",
-                f"when there were results, more was asked for: {', '.join(journal.more)}",
-                "whoever asks for more until something differs will see something differ, more often than once in twenty times",
-                "read the intervals, which are what they say; or make a new run with as many visits from the start",
+                "more replicates",
+                "warning",
+                f"after results had been seen, more was asked for: {', '.join(journal.more)}",
+                "adding replicates until a difference is significant finds differences that are not there",
+                "read the intervals, or make a new run with as many replicates from the start",
             )
         )
     resumed = journal.sessions[1:]
@@ -85,11 +86,10 @@ def findings(journal: Journal, unreadable: Sequence[str]) -> list[Finding]:
         found.append(
             Finding(
                 "resumed",
-                "mark" if differs else "note",
+                "warning" if differs else "info",
                 "resumed at " + ", ".join(_minute(session.started_at) for session in resumed)
                 + (f" on a machine that differs: {'; '.join(differs)}" if differs else ""),
-                "visits before and after may have met another machine; models are compared within blocks, which are mostly of"
-                " one session",
+                "replicates before and after may have met another machine; models are compared within replicates",
                 "make the run anew without a break where that matters",
             )
         )  # fmt: skip
@@ -97,17 +97,13 @@ def findings(journal: Journal, unreadable: Sequence[str]) -> list[Finding]:
         found.append(
             Finding(
                 "unfinished",
-                "note",
+                "info",
                 "the run was interrupted, or is still under way",
-                "some visits that were asked for are missing",
+                "some replicates that were asked for are missing",
                 "go on with it (servebench run --resume RUN)",
             )
         )
     return found
-
-
-def _visits(count: int) -> str:
-    return f"{count} visit" + "s" * (count != 1)
 
 
 def _minute(iso: str) -> str:

@@ -1,4 +1,4 @@
-"""From a visit to a live server, or its stderr.
+"""From a name to a live server, or its stderr.
 
 The server is started pinned to its cores, in a session of its own, and its readiness is a line on its stdout; nothing here
 waits by sleeping. Linux kills it if the harness dies (PR_SET_PDEATHSIG), so that no run leaves a server behind.
@@ -73,8 +73,9 @@ class Server:
         environment: Mapping[str, str] | None = None,
         python: str = "",
         module: str = "",
+        wait: bool = True,
     ) -> None:
-        """Start it and wait for the ready line. Raises LaunchError.
+        """Start it and wait for the ready line, or with `wait` False leave that to `wait_ready`. Raises LaunchError.
 
         `settings` are options of the server and `environment` variables on top of the harness's own. `python` is another
         interpreter (a relative path begins at this checkout), `module` what is run instead of a model, `folder` another
@@ -83,7 +84,8 @@ class Server:
         what = [module] if module else ["servers", model]
         command = [python or sys.executable, "-m", *what, "--port", "0", *settings]
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  # closed in stop()
-        begins = time.monotonic()
+        self._stopping = False
+        self._begins, self._command, self._environment = time.monotonic(), [python or "python", *command[1:]], environment
         parent = os.getpid()
 
         def settle() -> None:
@@ -106,6 +108,11 @@ class Server:
         except OSError as error:
             self._stderr.close()
             raise LaunchError(f"{command[0]} can't be run: {error.strerror}", "") from None
+        if wait:
+            self.wait_ready()
+
+    def wait_ready(self) -> None:
+        """Wait for the ready line of a server that was started without. Raises LaunchError."""
         try:
             ready = self._wait_ready()
         except BaseException:
@@ -115,13 +122,13 @@ class Server:
             pid=ready.pid,
             port=ready.port,
             max_connections=ready.max_connections,
-            command=[python or "python", *command[1:]],
-            ready_s=time.monotonic() - begins,
+            command=self._command,
+            ready_s=time.monotonic() - self._begins,
             stop_s=None,
             exit_status=None,
             keepalive_requests=ready.keepalive_requests,
             keepalive_idle_s=ready.keepalive_idle_s,
-            environment=dict(environment or {}),
+            environment=dict(self._environment or {}),
             given=ready.given,
         )
 
@@ -137,6 +144,12 @@ class Server:
         self._stderr.seek(max(size - _STDERR_BYTES, 0))
         return self._stderr.read().decode(errors="replace").strip()
 
+    def begin_stop(self) -> None:
+        """SIGTERM, without waiting: of many servers, each drains while the others do."""
+        if not self._stopping and not self._stderr.closed and self._process.poll() is None:
+            self._stopping = True
+            self._process.terminate()
+
     def stop(self) -> ServerFacts:
         """SIGTERM, and SIGKILL for the whole session if it does not drain in time. Returns the facts, completed."""
         if self._stderr.closed:
@@ -144,7 +157,7 @@ class Server:
         begins = time.monotonic()
         stopped: float | None = None
         if self._process.poll() is None:
-            self._process.terminate()
+            self.begin_stop()
             try:
                 self._process.wait(STOPPED_WITHIN_S)
                 stopped = time.monotonic() - begins

@@ -300,16 +300,6 @@ class Rounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """One window: what the engine saw, and the server's bill for it."""
-
-    level: Level
-    load: LoadResult
-    server: ServerCost
-    delayed_acks: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Measurement:
     """One level of one trial: all its windows together.
 
@@ -394,7 +384,7 @@ class Trial:
     warmup: Warmup | None
     peak_per_s: float  # what shares are of: the median closed rate of this trial; 0.0 where nothing was asked in shares
     measurements: list[Measurement]
-    probes: list[Window]  # of the search for the highest rate that meets the run's objective, in the order made
+    probes: list[Measurement]  # of the search for the highest rate that meets the run's objective, in the order made
     failure: Failure | None
     broken_rules: list[str] = field(default_factory=list)  # that the model was found to break before the run, and how
 

@@ -1,149 +1,214 @@
-"""From options to visits: which levels a scenario is taken through, and who is visited when.
+"""From options to what is measured: replicates of scenarios, the levels of each, and the rounds and windows of a level.
 
-A block holds every model once that can serve its scenario, and the twin of one if the run has one, in an order shuffled by the
-seed. The blocks of different scenarios are interleaved, so that each scenario's visits are spread over the whole run and over
-its weathers.
+A level's time in each replicate is a number of the profile; how it is cut into windows follows from what its requests take.
+Short windows pair the models closely, so they are as short as an edge of them does not matter: a closed window holds 30 waits,
+and work many times over. A level that asks for as much as can be served or more is measured in one long window of each
+replicate, after all others, since what it leaves undone would be its neighbours' to bear.
 """
 
-import random
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from benchmarks import objective
-from benchmarks.nouns import RunOptions, VisitPlan, served_by, visited
-from benchmarks.questions import Beside, Level, Scenario
+from benchmarks.nouns import Planned, RunOptions, measured, served_by
+from benchmarks.questions import Level, Scenario
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """How much time a run takes. A brief one visits the scenarios that are marked so, at fewer levels."""
+    """How much time a run takes. A quick one has the scenarios that are marked so, at fewer levels."""
 
-    visits: int
-    extra: bool  # whether scenarios get their extra visits
-    closed_s: float
-    open_s: float
-    requeue_budget_s: float
-    brief: bool = False
+    replicates: int
+    level_s: float
+    long_s: float
+    quick: bool = False
 
 
 PROFILES: Mapping[str, Profile] = {
-    "smoke": Profile(visits=1, extra=False, closed_s=0.15, open_s=0.2, requeue_budget_s=0.0, brief=True),
-    "quick": Profile(visits=2, extra=False, closed_s=0.2, open_s=0.2, requeue_budget_s=8.0, brief=True),
-    "standard": Profile(visits=3, extra=True, closed_s=0.2, open_s=0.25, requeue_budget_s=300.0),
-    "full": Profile(visits=10, extra=True, closed_s=1.0, open_s=1.5, requeue_budget_s=1200.0),
+    "smoke": Profile(replicates=2, level_s=0.2, long_s=0.0, quick=True),
+    "quick": Profile(replicates=4, level_s=0.6, long_s=0.5, quick=True),
+    "standard": Profile(replicates=4, level_s=0.6, long_s=1.0),
+    "full": Profile(replicates=10, level_s=2.0, long_s=2.0),
 }
 
-RAMP_S = 0.04  # of each level, uncounted,
-RAMP_PER_CONNECTION_S = 0.00015  # and longer for many connections: a thread for each takes so long to start
-DRAIN_S = 0.15  # after each level, at most
-WARM_ROUND_S = 0.04
-WARM_LIMIT_S = 0.6
+WINDOW_S = 0.05  # the shortest
+WAITS = 30  # that follow one another in a closed window,
+WAITS_LIMIT_S = 1.0  # which is no longer than that for them
+WORKS = 40  # of the longest request's lengths in a window,
+WORKS_LIMIT_S = 1.0  # which is no longer than that for them
+APART_S = 2.0  # the window of a level that is not measured in rounds, at least
+FEWEST_ROUNDS = 2
+RAMP_S = 0.01  # before each window, uncounted,
+RAMP_LIMIT_S = 1.0  # and longer for a queue to build; a level that needs more is not measured in rounds
+RAMP_PER_CONNECTION_S = 0.00015  # where connections were just opened
+BUILDING = 3.0  # times S / (1 - sqrt(rho))^2, the relaxation time of a queue (M/D/1; Cohen, "The Single Server Queue", III.7.3)
+USUAL_LOAD = 0.5  # of a server whose load nobody knows
+FILLING_S = 1.0  # with slow clients: until the kernel's buffers between them and the server are full
+DRAIN_S = 0.3  # after each window, at most
+WARM_LOAD_S = 0.04
+WARM_LIMIT_S = 0.5
+WARM_FEWEST = 3  # loads
 STEADY_WITHIN = 0.08
-FIXED_S = 0.4  # of a visit: launch, two probes, verification, warm-up, stop; measured
-CHANGE_S = 0.035  # between levels: connections, two looks until the server is at rest, counters, memory
-SETTLE_S = 0.01  # more where connections were closed: until what they had queued has been dealt with
-BLOCK_S = 0.9  # of a block: a fresh engine
-FILLING_S = 1.0  # more beside slow clients: until the kernel's buffers between them and the server are full
-WAITS = 30  # the fewest that follow one another in a closed window
-BESIDE_S = 0.0003  # to open a connection beside the load, have it served once, and close it
+
+START_S = 0.33  # of a server: until it is ready; what follows was measured on two cores
+STOP_S = 0.1
+VERIFY_S = 0.02
+OVERHEAD_S = 0.006  # of a window
+LEVEL_S = 0.08  # of a level, for each model: connections, rest, counters
+OPENED_S = 0.00012  # to open a connection and to close it
+BACKGROUND_S = 0.0004  # to open a background connection, have it served once, and close it
 EXAMINE_S = 0.8  # of a model, once: it is held to the rules before anything is measured
+SCENARIO_S = 0.3  # of a scenario in each replicate: two probes of the machine, the record
 
 
 def levels(scenario: Scenario, options: RunOptions) -> list[Level]:
-    """The levels of a visit in the order they are taken: closed ones ascending, then open ones, those that overload last.
+    """The levels of a trial in the order they are measured: closed ones ascending, then open ones, those beyond the peak last.
 
-    What overload leaves behind (a queue, memory, connections that were given up) would be the next level's to pay. With an
-    objective there are no open levels: the search for the rate that meets it takes their place.
+    With an objective there are no open levels: the search for the rate that meets it takes their place.
     """
     closed = _closed(scenario, options)
     if options.objective:
         return closed
-    chosen = scenario.brief_shares if options.brief and scenario.brief_shares else scenario.open_shares
-    opened = [Level("open", scenario.open_connections, share=share) for share in sorted(chosen)]
+    quick = options.quick and scenario.quick
+    chosen = scenario.quick_shares if quick else scenario.open_shares
+    common = scenario.quick_rates_per_s if quick else scenario.open_rates_per_s
+    shared = [Level("open", scenario.open_connections, share=share) for share in sorted(chosen)]
     bursts = [Level("open", scenario.open_connections, share=share, arrivals="onoff") for share in scenario.burst_shares]
-    rates = [Level("open", scenario.open_connections, rate_per_s=rate) for rate in sorted(scenario.open_rates_per_s)]
-    besides = [replace(level, beside=beside) for beside in scenario.beside for level in rates]
-    shared = sorted([*opened, *bursts], key=lambda level: level.share or 0.0)
-    within = [level for level in shared if (level.share or 0.0) < 1.0]
+    rates = [Level("open", scenario.open_connections, rate_per_s=rate) for rate in sorted(common)]
+    if scenario.churn:
+        rates = [level for one in rates for level in (one, replace(one, keepalive=False))]
+    loaded = [replace(level, background=background) for background in scenario.background for level in rates]
     falling = []
     if scenario.recovery is not None:
         high, low = scenario.recovery
         falling.append(Level("open", scenario.open_connections, share=high, then_share=low))
-    return [*closed, *within, *rates, *besides, *(level for level in shared if level not in within), *falling]
+    opened = [*shared, *rates, *loaded, *bursts, *falling]
+    return [*closed, *(one for one in opened if not one.beyond), *(one for one in opened if one.beyond)]
 
 
 def _closed(scenario: Scenario, options: RunOptions) -> list[Level]:
-    """The closed levels: those asked for, else the scenario's; with churn each twice, in rounds each several times."""
-    usual = scenario.brief_closed if options.brief and scenario.brief_closed else scenario.closed
+    """The closed levels: those asked for, else the scenario's; with churn each twice, in cohorts each several times."""
+    usual = scenario.quick_closed if options.quick and scenario.quick else scenario.closed
     kept = [Level("closed", n) for n in sorted(set(options.connections or usual))]
     if scenario.churn:
         kept = [level for one in kept for level in (one, replace(one, keepalive=False))]
-    if scenario.rounds:
-        kept = [replace(level, round=number + 1) for number in range(scenario.rounds) for level in kept]
+    if scenario.cohorts:
+        kept = [replace(level, cohort=number + 1) for number in range(scenario.cohorts) for level in kept]
     return kept
 
 
-def window_s(scenario: Scenario, level: Level, options: RunOptions) -> float:
-    """The length of a level's window; of a closed one at least WAITS waits, or its edges would be much of it."""
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a level is measured: so many rounds of windows of a length, each after a ramp; `apart`: one window, not in rounds."""
+
+    rounds: int
+    window_s: float
+    ramp_s: float
+    apart: bool = False
+
+
+def pace(scenario: Scenario, level: Level, options: RunOptions, load: float = USUAL_LOAD) -> Pace:
+    """How a level is measured. `load` is the server's utilisation at an open level, as far as it is known."""
+    whole_s = options.level_s * scenario.longer
+    if scenario.cohorts:  # a cohort comes once
+        return Pace(1, scenario.window_s or whole_s / 2, 0.0, apart=True)
+    if level.beyond:
+        return Pace(1, max(APART_S, whole_s, scenario.window_s), RAMP_S, apart=True)
+    window_s, ramp_s = _window_s(scenario, level), _ramp_s(scenario, level, load)
+    if ramp_s > RAMP_LIMIT_S:
+        return Pace(1, max(APART_S, whole_s), ramp_s, apart=True)
+    return Pace(max(round(whole_s / window_s), FEWEST_ROUNDS), window_s, ramp_s)
+
+
+def _window_s(scenario: Scenario, level: Level) -> float:
+    works_s = min(WORKS * max(request.work_s for request in scenario.asked), WORKS_LIMIT_S)
+    waits_s = min(WAITS * max(scenario.waits_s), WAITS_LIMIT_S)
+    least_s = WINDOW_S if level.loop == "closed" else 2 * WINDOW_S
+    return scenario.window_s or max(least_s, waits_s, works_s)
+
+
+def _ramp_s(scenario: Scenario, level: Level, load: float) -> float:
+    filling_s = FILLING_S if level.background is not None and level.background.kind != "idle" else 0.0
     if level.loop == "closed":
-        return max(scenario.longer * options.closed_s, WAITS * scenario.wait_s, scenario.least_s)
-    return max(scenario.longer * options.open_s, scenario.least_s)
+        return RAMP_S + scenario.longest_s + filling_s
+    work_s = max(request.work_s for request in scenario.asked)
+    room = (1 - math.sqrt(min(max(load, 0.0), 0.99))) ** 2
+    return RAMP_S + max(scenario.waits_s) + BUILDING * work_s / room + filling_s
 
 
-def ramp_s(scenario: Scenario, new_connections: int, beside: Beside | None = None) -> float:
-    """The time before a level's window, in which its connections come to their pace; those of the level before are there."""
-    filling_s = FILLING_S if beside is not None and beside.kind != "idle" else 0.0
-    return RAMP_S + scenario.wait_s + RAMP_PER_CONNECTION_S * new_connections + filling_s
+def load_of(level: Level, peak_per_s: float) -> float:
+    """A server's utilisation at an open level, by its own peak; USUAL_LOAD where that is not known."""
+    if level.share is not None:
+        return level.share
+    return min((level.rate_per_s or 0.0) / peak_per_s, 0.9) if peak_per_s else USUAL_LOAD
 
 
-def visits(options: RunOptions) -> list[VisitPlan]:
-    """Every visit of the run, block after block. The same options give the same plan."""
-    shuffle = random.Random(options.seed)
-    blocks: list[tuple[float, str, int]] = []
-    for scenario in options.scenarios:
-        count = options.visits[scenario]
-        blocks += [((number + 0.5) / count, scenario, number) for number in range(count)]
-    plan = []
-    for _, scenario, number in sorted(blocks, key=lambda block: block[0]):
-        models = list(visited(options, scenario))
-        shuffle.shuffle(models)
-        plan += [VisitPlan(model, scenario, number, number) for model in models]
-    return plan
+def is_alone(scenario: Scenario, options: RunOptions) -> str:
+    """Why the scenario's models are measured one at a time, no other server alive; empty where they are measured together."""
+    if scenario.alone:
+        return scenario.alone
+    if options.database and keeps_items(scenario):
+        return "all models share one table and one server's connections"
+    return ""
 
 
-def repeat(visit: VisitPlan, taken: int) -> VisitPlan:
-    """The visit again, in the same block. `taken` is how many records its model and scenario have already."""
-    return replace(visit, number=taken, attempt=visit.attempt + 1)
+def keeps_items(scenario: Scenario) -> bool:
+    """Whether it asks for what a server keeps in a database."""
+    return any(asked.path.startswith("/items") for asked in (scenario.request, *scenario.mix, *scenario.prepare))
 
 
-def visit_s(scenario: Scenario, options: RunOptions) -> float:
-    """How long a visit takes, about."""
-    chosen = levels(scenario, options)
-    closed = [level for level in chosen if level.loop == "closed"]
-    opened = [level for level in chosen if level.loop == "open"]
-    spent = sum(ramp_s(scenario, level.connections) + CHANGE_S + SETTLE_S for level in closed)
-    spent += sum(ramp_s(scenario, 0, level.beside) + CHANGE_S for level in opened)
-    spent += sum(window_s(scenario, level, options) for level in chosen)
-    # Overload is drained in vain, and then the connections are closed and opened anew, as they are for the first open level.
-    overloads = sum((level.share or 0.0) >= 1.0 for level in opened)
-    fresh = RAMP_PER_CONNECTION_S * scenario.open_connections
-    spent += overloads * (DRAIN_S + SETTLE_S) + (1 + max(overloads - 1, 0)) * fresh * bool(opened)
-    spent += sum(BESIDE_S * level.beside.count for level in opened if level.beside)
-    return FIXED_S + spent + (_search_s(scenario, options) if options.objective else 0.0)
+def planned(options: RunOptions, replicates: Sequence[int] | None = None) -> list[Planned]:
+    """Everything that is to be measured, replicate after replicate."""
+    numbers = range(options.replicates) if replicates is None else replicates
+    return [Planned(scenario, number) for number in numbers for scenario in options.scenarios]
+
+
+# ---------------------------------------------------------------- how long it takes
+
+
+def scenario_s(name: str, scenario: Scenario, options: RunOptions, replicate: int = 1) -> float:
+    """How long a scenario takes in one replicate, about, the start of its servers included where they are its own."""
+    count = len(measured(options, name))
+    alone = bool(is_alone(scenario, options))
+    own = alone or bool(scenario.settings or scenario.environment)
+    warm_s = 0.0 if scenario.cohorts else WARM_FEWEST * (max(WARM_LOAD_S, 4 * scenario.wait_s) + 0.01)
+    each_s = VERIFY_S + warm_s + sum(level_s(scenario, level, options, replicate) for level in levels(scenario, options))
+    each_s += (START_S + STOP_S) * own * (1 + bool(scenario.cohorts)) + (1.0 if alone else 0.0)
+    if options.objective:
+        each_s += _search_s(scenario, options)
+    return SCENARIO_S + count * each_s
+
+
+def level_s(scenario: Scenario, level: Level, options: RunOptions, replicate: int = 1) -> float:
+    """How long a level takes for one model, about; the first replicate has a long window in it."""
+    paced = pace(scenario, level, options, load_of(level, 0.0))
+    longer_s = max(options.long_s - paced.window_s, 0.0) if replicate == 0 and not paced.apart else 0.0
+    spent = paced.rounds * (paced.window_s + paced.ramp_s + OVERHEAD_S) + longer_s + LEVEL_S
+    spent += OPENED_S * level.connections + (DRAIN_S if paced.apart and not scenario.cohorts else 0.0)
+    return spent + (BACKGROUND_S * level.background.count if level.background else 0.0)
+
+
+def replicate_s(options: RunOptions, scenarios: Mapping[str, Scenario], replicate: int = 1) -> float:
+    """How long one replicate takes, about."""
+    together = any(not _own_servers(scenario, options) for scenario in scenarios.values())
+    started_s = len(measured(options)) * (START_S + STOP_S) if together else 0.0
+    return started_s + sum(scenario_s(name, scenario, options, replicate) for name, scenario in scenarios.items())
+
+
+def _own_servers(scenario: Scenario, options: RunOptions) -> bool:
+    return bool(scenario.settings or scenario.environment or is_alone(scenario, options))
+
+
+def run_s(options: RunOptions, scenarios: Mapping[str, Scenario]) -> float:
+    """How long the run takes, about, added replicates apart."""
+    examined_s = EXAMINE_S * len({served_by(name) for name in options.models})
+    return examined_s + sum(replicate_s(options, scenarios, number) for number in range(options.replicates))
 
 
 def _search_s(scenario: Scenario, options: RunOptions) -> float:
     """How long the search for a rate takes, about, if the model's is near the lowest that all models are offered."""
     wanted = objective.parse(options.objective)
     rate = min(scenario.open_rates_per_s, default=objective.PROBE_RATE_PER_S)
-    probe = objective.probe_s(wanted, rate, options.open_s) + ramp_s(scenario, 0) + CHANGE_S
-    overloads = objective.PROBES_USUAL / 3 * (DRAIN_S + SETTLE_S + RAMP_PER_CONNECTION_S * scenario.open_connections)
-    return min(objective.PROBES_USUAL * probe + overloads, objective.SEARCH_LIMIT_S)
-
-
-def run_s(options: RunOptions, scenarios: Mapping[str, Scenario]) -> float:
-    """How long the run takes, about, requeued visits apart."""
-    return EXAMINE_S * len({served_by(name) for name in options.models}) + sum(
-        options.visits[name] * (len(visited(options, name)) * visit_s(scenario, options) + BLOCK_S)
-        for name, scenario in scenarios.items()
-    )
+    probe_s = objective.probe_s(wanted, rate, APART_S / 4) + _ramp_s(scenario, Level("open", 1), USUAL_LOAD) + LEVEL_S
+    return min(objective.PROBES_USUAL * probe_s, objective.SEARCH_LIMIT_S)

@@ -1,8 +1,8 @@
-"""The wall: one visit, one file, written at once. Left of it is a live server; right of it only these files.
+"""The wall: one scenario of one replicate, one file, written at once. Left of it are live servers; right of it only these files.
 
-`results/<run>/` holds run.json, environment.json, journal.json, visits/<model>-<scenario>-<n>.json, and what is made of them:
-summary.json, summary.md, charts/. A file appears whole or not at all. Those of visits may be packed with gzip(1), to a tenth of
-their size; they are read as they are.
+`results/<run>/` holds run.json, environment.json, journal.json, records/<scenario>-<replicate>.json, and what is made of them:
+summary.json, summary.md, charts/. A file appears whole or not at all. Records may be packed with gzip(1), to a tenth of their
+size; they are read as they are. `benchmarks.packing` packs all of a run into one file, evidence.json.gz, to be committed.
 
 What was measured is sealed: the last member of its JSON is the CRC-32 of the rest, white space left out. A type check does not
 see a flipped digit; a CRC sees every change within 32 bits in a row, and of the others all but one in four billion (Peterson &
@@ -24,11 +24,14 @@ from typing import Any, TypeVar
 import msgspec
 
 from benchmarks.journal import Journal
-from benchmarks.nouns import SCHEMA, RunFacts, VisitRecord
+from benchmarks.nouns import SCHEMA, Planned, ReplicateRecord, RunFacts
 
 Value = TypeVar("Value")
 
+_MAKE_ANEW = "Read it with the servebench that made it, or measure anew: servebench run"
 _DRAFT, _PACKED = ".draft", ".gz"
+_RECORDS = "records"  # the folder of a run's records
+EVIDENCE = "evidence.json.gz"  # all of them in one file
 _AWKWARD = re.compile(r"[^\w.~-]", re.ASCII)
 _SEAL = re.compile(rb',"crc32":"([0-9a-f]{8})"\}$')
 
@@ -39,7 +42,7 @@ class RecordError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Damaged:
-    """A file of a visit that can't be read, and why."""
+    """A record that can't be read, and why."""
 
     path: Path
     why: str
@@ -47,13 +50,21 @@ class Damaged:
 
 @dataclass(frozen=True, slots=True)
 class RunFiles:
-    """All that a run's folder says, its visits in the order they began."""
+    """All that a run's folder says, its records in the order they began."""
 
     facts: RunFacts
-    records: list[VisitRecord]
+    records: list[ReplicateRecord]
     environment: dict[str, Any]
     journal: Journal
     damaged: list[Damaged]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """evidence.json.gz: the records of a whole run in one file."""
+
+    schema: int
+    records: list[ReplicateRecord]
 
 
 # ---------------------------------------------------------------- writing
@@ -63,7 +74,7 @@ def write(path: Path, value: Any, sealed: bool = True) -> None:
     """Write a value as JSON, whole or not at all. What can be made again from other files needs no seal."""
     text = msgspec.json.encode(value)
     text = _sealed(text) if sealed else text
-    write_bytes(path, msgspec.json.format(text, indent=1 if path.parent.name != "visits" else -1))
+    write_bytes(path, msgspec.json.format(text, indent=1 if path.parent.name != _RECORDS else -1))
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -82,16 +93,16 @@ def write_bytes(path: Path, data: bytes) -> None:
         raise OSError(error.errno, error.strerror, str(path)) from None
 
 
-def visit_path(run: Path, record: VisitRecord) -> Path:
-    """Where a visit's record goes: prefork~2_workers-hello-0.json. A variant's name may hold what is awkward in a path."""
-    name = f"{record.plan.model}-{record.plan.scenario}-{record.plan.number}"
-    return run / "visits" / f"{_AWKWARD.sub('_', name)}.json"
+def record_path(run: Path, planned: Planned | ReplicateRecord) -> Path:
+    """Where a record goes: hello-0.json."""
+    return run / _RECORDS / f"{_AWKWARD.sub('_', planned.scenario)}-{planned.replicate}.json"
 
 
-def visit_files(run: Path) -> list[Path]:
-    """The files of a run's visits, plain and packed, by name; of one that is there as both (`gzip -k`) the plain."""
-    plain = set((run / "visits").glob("*.json"))
-    return sorted([*plain, *(path for path in (run / "visits").glob(f"*.json{_PACKED}") if path.with_suffix("") not in plain)])
+def record_files(run: Path) -> list[Path]:
+    """The files of a run's records, plain and packed, by name; of one that is there as both (`gzip -k`) the plain."""
+    plain = set((run / _RECORDS).glob("*.json"))
+    packed = [path for path in (run / _RECORDS).glob(f"*.json{_PACKED}") if path.with_suffix("") not in plain]
+    return sorted([*plain, *packed])
 
 
 def point_latest(results: Path, run: Path) -> None:
@@ -125,26 +136,26 @@ def held(run: Path) -> Iterator[None]:
 # ---------------------------------------------------------------- reading
 
 
-def read_run(run: Path) -> tuple[RunFacts, list[VisitRecord], dict[str, Any]]:
-    """A run's facts, its visits in the order they began, and its environment. Raises RecordError if anything is damaged."""
+def read_run(run: Path) -> tuple[RunFacts, list[ReplicateRecord], dict[str, Any]]:
+    """A run's facts, its records in the order they began, and its environment. Raises RecordError if anything is damaged."""
     files = read(run)
     if files.damaged:
         raise RecordError(f"{files.damaged[0].why}. Set it aside and make it again with: servebench run --resume {run}")
     return files.facts, some_of(files, run), files.environment
 
 
-def some_of(files: RunFiles, run: Path) -> list[VisitRecord]:
-    """The visits. Raises RecordError when there is none to say anything about."""
+def some_of(files: RunFiles, run: Path) -> list[ReplicateRecord]:
+    """The records. Raises RecordError when there is none to say anything about."""
     if not files.records:
         lost = (
             f": {len(files.damaged)} files are damaged" if files.damaged else ": it was interrupted before its first one ended"
         )
-        raise RecordError(f"{run} holds no visit{lost}. Go on with it: servebench run --resume {run}")
+        raise RecordError(f"{run} holds no record{lost}. Go on with it: servebench run --resume {run}")
     return files.records
 
 
 def read(run: Path) -> RunFiles:
-    """All that can be read of a run. Raises RecordError for what nothing can be said without; damaged visits are listed."""
+    """All that can be read of a run. Raises RecordError for what nothing can be said without; damaged records are listed."""
     if not (run / "run.json").is_file():
         raise RecordError(f"{run} is not a run: it has no run.json. Runs are the folders in results/")
     facts = _read(run / "run.json", RunFacts, "Without it nobody knows what was measured: restore it, or make a new run")
@@ -153,10 +164,12 @@ def read(run: Path) -> RunFiles:
         remedy = f"Restore it; or delete it, then: servebench run --resume {run} --anyway"
         environment = _read(run / "environment.json", dict[str, Any], remedy)
     environment.pop("crc32", None)
-    records, damaged = [], []
-    for path in visit_files(run):
+    damaged: list[Damaged] = []
+    records = {(one.scenario, one.replicate): one for one in _evidence(run, damaged)}
+    for path in record_files(run):
         try:
-            records.append(_read_visit(run, path))
+            one = _read_record(run, path)
+            records[one.scenario, one.replicate] = one
         except RecordError as error:
             damaged.append(Damaged(path, str(error)))
     try:
@@ -164,14 +177,26 @@ def read(run: Path) -> RunFiles:
     except RecordError as error:
         journal = Journal()
         damaged.append(Damaged(run / "journal.json", str(error)))
-    return RunFiles(facts, sorted(records, key=lambda record: record.started_at), environment, journal, damaged)
+    return RunFiles(facts, sorted(records.values(), key=lambda record: record.started_at), environment, journal, damaged)
 
 
-def _read_visit(run: Path, path: Path) -> VisitRecord:
-    record = _read(path, VisitRecord)
-    if (belongs := visit_path(run, record)).name != path.name.removesuffix(_PACKED):
+def _read_record(run: Path, path: Path) -> ReplicateRecord:
+    record = _read(path, ReplicateRecord)
+    if (belongs := record_path(run, record)).name != path.name.removesuffix(_PACKED):
         raise RecordError(f"{path} is misnamed: it holds {belongs.name}")
     return record
+
+
+def _evidence(run: Path, damaged: list[Damaged]) -> list[ReplicateRecord]:
+    """The records that are packed into one file, if there is one."""
+    path = run / EVIDENCE
+    if not path.exists():
+        return []
+    try:
+        return _read(path, Evidence).records
+    except RecordError as error:
+        damaged.append(Damaged(path, str(error)))
+        return []
 
 
 def _read(path: Path, kind: type[Value], remedy: str = "") -> Value:
@@ -182,10 +207,7 @@ def _read(path: Path, kind: type[Value], remedy: str = "") -> Value:
         if head.crc32 is not None and not _seal_holds(data):
             raise RecordError(f"{path} is damaged (its content is not what its seal says){remedy}")
         if head.schema is not None and head.schema != SCHEMA:
-            raise RecordError(
-                f"{path} has schema {head.schema}; this servebench reads schema {SCHEMA}. Read it with the servebench that made"
-                " it, or run the benchmark again"
-            )
+            raise RecordError(f"{path} has schema {head.schema}; this servebench reads schema {SCHEMA}. {_MAKE_ANEW}")
         return msgspec.json.decode(data, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise RecordError(f"{path} is damaged ({error}){remedy}") from None
@@ -218,7 +240,7 @@ def repair(run: Path, files: RunFiles) -> list[str]:
     Nothing is lost by it: a draft is what never became a file, and a damaged file is kept in `damaged/`.
     """
     done = []
-    for draft in sorted([*run.glob(f"*{_DRAFT}"), *(run / "visits").glob(f"*{_DRAFT}")]):
+    for draft in sorted([*run.glob(f"*{_DRAFT}"), *(run / _RECORDS).glob(f"*{_DRAFT}")]):
         draft.unlink()
         done.append(f"removed {draft}, which was never finished")
     for one in files.damaged:

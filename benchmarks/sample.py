@@ -10,7 +10,7 @@ import os
 import platform
 import struct
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +23,7 @@ _ACCOUNT = struct.Struct("=5Q")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _LOOK_S = 0.01
 _CALM_LOOKS = 2  # one after the other, until a server is at rest
+_STILL = 0.02  # of a core: a server that uses less has nothing left to do
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
@@ -52,7 +53,7 @@ class Holdings:
     """What the tree holds at this moment. RSS counts shared pages once per process; USS counts only what is a process's own."""
 
     rss_bytes: int
-    uss_bytes: int
+    uss_bytes: int | None
     threads: int
     processes: int
     descriptors: int
@@ -139,21 +140,24 @@ def forget_longest(account: Path | None) -> None:
             file.write(bytes(8))
 
 
-def holdings(pids: tuple[int, ...]) -> Holdings:
-    """Memory, threads and descriptors now. A process that has ended holds nothing."""
+def holdings(pids: tuple[int, ...], alone: bool = True) -> Holdings:
+    """Memory, threads and descriptors now. A process that has ended holds nothing.
+
+    What is unshared is read where no other server is alive: it shares pages with those, and would seem to hold less.
+    """
     rss = uss = threads = processes = descriptors = 0
     for pid in pids:
         try:
             process = psutil.Process(pid)
-            memory = process.memory_full_info()
+            memory = process.memory_full_info() if alone else process.memory_info()
             rss += memory.rss
-            uss += memory.uss
+            uss += memory.uss if alone else 0
             threads += process.num_threads()
             descriptors += process.num_fds()
             processes += 1
         except psutil.NoSuchProcess:
             continue
-    return Holdings(rss, uss, threads, processes, descriptors, socket_bytes())
+    return Holdings(rss, uss if alone else None, threads, processes, descriptors, socket_bytes())
 
 
 def socket_bytes() -> int | None:
@@ -169,26 +173,28 @@ def socket_bytes() -> int | None:
     return None
 
 
-def bill(before: Counters, after: Counters, held: Holdings, load: LoadResult) -> ServerCost:
-    """The server's bill for one window.
+def bill(before: Counters, after: Counters, held: Holdings, loads: Sequence[LoadResult]) -> ServerCost:
+    """The server's bill for the windows of one level.
 
-    The engine reads the clocks of the processes that were there before the ramp. Those that came later, as one for each
-    connection does, count with all that they have used until after the drain, and of that the window has its share of the
-    answered requests.
+    The engine reads the clocks of the processes that were there before the first ramp. Those that came later, as one for each
+    connection does, count with all that they have used until after the last drain, and of that the windows have their share of
+    the answered requests.
     """
+    completed, answered = sum(load.completed for load in loads), sum(load.all_requests for load in loads)
+    watched_ns, user_ns = sum(load.server_cpu_ns for load in loads), sum(load.server_user_ns for load in loads)
     # Of those that have gone the parent has an account; what they had used before is not of now.
     earlier_ns = sum(used_ns for pid, used_ns in before.clocks_ns.items() if pid not in after.clocks_ns)
     gone_ns = max(after.buried_ns - before.buried_ns - earlier_ns, 0)
     newcomers_ns = sum(used_ns for pid, used_ns in after.clocks_ns.items() if pid not in before.clocks_ns)
-    others_ns = (gone_ns + newcomers_ns) * load.completed // max(load.all_requests, 1)
+    others_ns = (gone_ns + newcomers_ns) * completed // max(answered, 1)
     spent = [_since(before.collections.get(pid), now) for pid, now in after.collections.items()]
     return ServerCost(
-        cpu_user_ns=load.server_user_ns,
-        cpu_system_ns=load.server_cpu_ns - load.server_user_ns + others_ns,
+        cpu_user_ns=user_ns,
+        cpu_system_ns=watched_ns - user_ns + others_ns,
         voluntary_switches=max(after.voluntary_switches - before.voluntary_switches, 0),
         involuntary_switches=max(after.involuntary_switches - before.involuntary_switches, 0),
         minor_faults=max(after.minor_faults - before.minor_faults, 0),
-        counted_requests=load.all_requests,
+        counted_requests=answered,
         rss_bytes=held.rss_bytes,
         uss_bytes=held.uss_bytes,
         threads=held.threads,
@@ -198,6 +204,7 @@ def bill(before: Counters, after: Counters, held: Holdings, load: LoadResult) ->
         collections=tuple(map(sum, zip(*(one.by_generation for one in spent), strict=True))),
         pause_ns=sum(one.pause_ns for one in spent),
         longest_pause_ns=max((one.longest_pause_ns for one in spent), default=0),
+        newcomers_ns=others_ns,
     )
 
 
@@ -274,6 +281,26 @@ def outside(before: Usage | None, after: Usage | None) -> Outside | None:
     ended_ns = sum(used for pid, used in before.clocks_ns.items() if pid not in after.clocks_ns)
     ours_ns = alive_ns + max(after.buried_ns - before.buried_ns - ended_ns, 0)
     return Outside(length_ns / 1e9, after.cpus, max(length_ns * after.cpus - (after.free_ns - before.free_ns), 0), ours_ns)
+
+
+def clocks_of(pids: Iterable[int]) -> dict[int, int]:
+    """What each of these processes has used so far, ns; 0 for one that has ended."""
+    return {pid: _clock_ns(pid) for pid in pids}
+
+
+def used_since(before: Mapping[int, int]) -> int:
+    """What these processes have used since `clocks_of` was asked, together, ns; those that have ended since are left out."""
+    return sum(max(_clock_ns(pid) - used, 0) for pid, used in before.items())
+
+
+def still(pids: Sequence[int], within_s: float = 5.0) -> bool:
+    """Wait until these processes use no CPU time any more: what was asked of them before is done. False if they go on."""
+    ends, calm = time.monotonic() + within_s, 0
+    while calm < _CALM_LOOKS and time.monotonic() < ends:
+        before = clocks_of(pids)
+        time.sleep(_LOOK_S)
+        calm = calm + 1 if used_since(before) <= _STILL * _LOOK_S * 1e9 else 0
+    return calm >= _CALM_LOOKS
 
 
 def _clock_ns(pid: int) -> int:

@@ -1,4 +1,4 @@
-"""Models visited in more ways than one: under other interpreters, with other numbers of workers, and beside a direct loop.
+"""Models measured in more ways than one: under other interpreters, with other numbers of workers, and as a direct loop.
 
 A variant is one more name in the list of models, "prefork~4 workers"; whatever it is not said to differ in is as for the model.
 """
@@ -6,18 +6,18 @@ A variant is one more name in the list of models, "prefork~4 workers"; whatever 
 from collections.abc import Mapping, Sequence
 
 from benchmarks import catalogue
-from benchmarks.nouns import CONTROL, Variant, served_by, variant_of
+from benchmarks.nouns import BASELINE, Variant, served_by, variant_of
 
-CONTROLS = {  # loops without the steps, by the model that each is held beside; DESIGN section 4, item 10
+BASELINES = {  # loops without the steps, by the model that each is compared with; DESIGN section 4, item 10
     "epoll_loop": "benchmarks.controls.direct_epoll",
     "thread_per_connection": "benchmarks.controls.direct_threads",
     "asyncio_protocol": "benchmarks.controls.direct_asyncio",
 }
-CONTROLLED = "hello"  # the scenario that controls can serve
+BASELINE_SCENARIO = "hello"  # the scenario that baselines can serve
 
 
 def variants(
-    models: Sequence[str], pythons: Mapping[str, str], cores: int, control: bool = False, tuned: bool = False
+    models: Sequence[str], pythons: Mapping[str, str], cores: int, baselines: bool = False, tuned: bool = False
 ) -> dict[str, Variant]:
     """All variants of these models by name, each model's own together.
 
@@ -28,10 +28,10 @@ def variants(
         if tuned:
             found |= {variant_of(model, what): Variant(settings) for what, settings in _numbers(model, cores).items()}
         found |= {variant_of(model, label): Variant(python=python) for label, python in pythons.items()}
-        if control and model in CONTROLS:
+        if baselines and model in BASELINES:
             for label, python in {"": "", **pythons}.items():
-                name = variant_of(model, f"{CONTROL} {label}".strip())
-                found[name] = Variant(python=python, module=CONTROLS[model], scenarios=(CONTROLLED,))
+                name = variant_of(model, f"{BASELINE} {label}".strip())
+                found[name] = Variant(python=python, module=BASELINES[model], scenarios=(BASELINE_SCENARIO,))
     return found
 
 
@@ -54,7 +54,7 @@ def caption(name: str, variant: Variant, captions: Mapping[str, str]) -> str:
     what = name.partition(served_by(name))[2][1:]
     if variant.module:
         path = catalogue.ROOT.joinpath(*variant.module.split(".")).with_suffix(".py")
-        under = what.removeprefix(CONTROL).strip()
+        under = what.removeprefix(BASELINE).strip()
         words = catalogue.caption(path)
-        return f"Control: {words[0].lower()}{words[1:]}" + (f" ({under})" if under else "")
+        return f"Baseline: {words[0].lower()}{words[1:]}" + (f" ({under})" if under else "")
     return f"{captions[served_by(name)]} ({what})"

@@ -26,11 +26,6 @@ class Answer:
     digest: str
 
 
-def requests_of(scenario: Scenario) -> tuple[Request, ...]:
-    """What the load consists of: the requests of the mix, or the one."""
-    return scenario.mix or (scenario.request,)
-
-
 def verify(host: str, port: int, scenario: Scenario) -> Answer:
     """Prepare what the scenario needs, ask its request twice on a kept connection, then all others. Raises VerifyError."""
     connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)

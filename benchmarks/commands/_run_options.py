@@ -14,38 +14,48 @@ from benchmarks import adaptive, catalogue, interpreters, objective, plan, varia
 from benchmarks.commands._shared import BadUse, add_results
 from benchmarks.nouns import RunOptions, Variant
 
-_WITH_RESUME = {"resume", "anyway", "visits", "json", "charts", "results"}  # the run itself has decided all else
+_WITH_RESUME = {"resume", "anyway", "replicates", "json", "charts", "results"}  # the run itself has decided all else
 _PROFILE = "quick"
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 _LONGEST_S = 7 * 24 * 3600.0
-_MOST = 3600  # visits, or seconds of a window
+_MOST = 3600  # replicates, or seconds of a level
+_FEWEST_FOR_AA = 4  # models: with fewer, a second copy of one would be a large part of the run
+_AA = "epoll_loop"  # the model that is in a run twice, if it is there; else the first
 _LONGEST_NAME = 255  # bytes in the name of a file, on Linux (NAME_MAX)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `servebench run`."""
     parser.add_argument("--models", type=_words, default=(), metavar="A,B", help="all")
-    parser.add_argument("--scenarios", type=_words, default=(), metavar="A,B", help="all; smoke and quick: the brief ones")
+    parser.add_argument("--scenarios", type=_words, default=(), metavar="A,B", help="all; smoke and quick: the quick ones")
     parser.add_argument("--profile", choices=tuple(plan.PROFILES), help=f"how long ({_PROFILE}: under 5 minutes)")
     parser.add_argument(
         "--connections", type=numbers, default=(), metavar="N,M", help="closed levels, instead of the scenarios' own"
     )
     parser.add_argument(
-        "--visits",
+        "--replicates",
         type=int,
         metavar="N",
-        help="visits of each model and scenario, instead of the profile's; with --resume: more",
+        help="times that all models are started afresh, instead of the profile's; with --resume: more",
     )
-    parser.add_argument("--seconds", type=float, metavar="S", help="of each window, instead of the profile's")
+    parser.add_argument(
+        "--seconds", type=float, metavar="S", help="measured at each level, for each model and replicate, instead of the profile's"
+    )
     parser.add_argument(
         "--precision",
-        type=_share,
+        type=share,
         metavar="5%",
-        help="add visits until every interval is so narrow (5%% with --budget)",
+        help="add replicates until every ratio is known so well (5%% with --budget)",
     )
-    parser.add_argument("--budget", type=_duration, metavar="3m", help="time for added visits (10m with --precision)")
+    parser.add_argument("--budget", type=duration, metavar="3m", help="time for added replicates (10m with --precision)")
+    parser.add_argument(
+        "--same", type=share, metavar="3%", help="models that differ by less are the same (3%% for rates and costs, 10%% for times)"
+    )
+    parser.add_argument("--visits", help=argparse.SUPPRESS)
     parser.add_argument("--slo", default="", metavar="'p99<=20ms'", help="search the highest rate that meets this objective")
-    parser.add_argument("--aa", default="", metavar="MODEL", help="compare a model with itself: the noise of comparing")
+    parser.add_argument(
+        "--aa", default=None, metavar="MODEL", help=f"the model that is measured twice, as a control ({_AA}, from {_FEWEST_FOR_AA} models on; none: nobody)"
+    )
     parser.add_argument(
         "--unchecked", action="store_true", help="measure models that fail `servebench check --fast`, too; they are not ranked"
     )
@@ -58,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " stays under servebench's own. What servers need is installed once in .venv-pythons/. Adds --control",
     )
     parser.add_argument(
-        "--control", action="store_true", help="in hello, loops without the steps beside their models: what do the steps cost?"
+        "--control", action="store_true", help="in hello, loops without the steps as well as their models: what do the steps cost?"
     )
     parser.add_argument(
         "--tuned", action="store_true", help="models with workers or threads also with 2, 4 and 16 for each CPU of the server"
@@ -86,8 +96,9 @@ def only_resume(options: argparse.Namespace) -> None:
     """Make sure that nothing is asked of a resumed run that it has decided already. Raises BadUse."""
     usual = argparse.ArgumentParser()
     add_arguments(usual)
-    if options.visits is not None and not 0 < options.visits <= _MOST:
-        raise BadUse(f"--visits {options.visits} is not above 0 and at most {_MOST}")
+    _removed(options)
+    if options.replicates is not None and not 0 < options.replicates <= _MOST:
+        raise BadUse(f"--replicates {options.replicates} is not above 0 and at most {_MOST}")
     for name, value in vars(usual.parse_args([])).items():
         if name not in _WITH_RESUME and getattr(options, name) != value:
             raise BadUse(
@@ -96,14 +107,21 @@ def only_resume(options: argparse.Namespace) -> None:
             )
 
 
+def _removed(options: argparse.Namespace) -> None:
+    """Name the successor of an option that is gone. Raises BadUse."""
+    if options.visits is not None:
+        raise BadUse(f"--visits is gone: models are compared by replicates of short rounds. Use --replicates {options.visits}")
+
+
 def run_options(options: argparse.Namespace) -> RunOptions:
     """Every default filled in, and environments made for other interpreters. Raises BadUse and NotInCatalogue."""
+    _removed(options)
     if options.anyway:
         raise BadUse("--anyway goes with --resume only")
     profile = plan.PROFILES[options.profile or _PROFILE]
     scenarios = _scenarios(options.scenarios, profile)
     server_cpus, driver_cpus = choose_cpus(options.server_cpus, options.driver_cpus)
-    for name in ("visits", "seconds"):
+    for name in ("replicates", "seconds"):
         value = getattr(options, name)
         if value is not None and not 0 < value <= _MOST:
             raise BadUse(f"--{name} {value:g} is not above 0 and at most {_MOST}")
@@ -114,64 +132,66 @@ def run_options(options: argparse.Namespace) -> RunOptions:
         raise BadUse(f"--name {name!r} can't be a folder of {options.results}; use letters, digits and dashes")
     if len(os.fsencode(name)) > _LONGEST_NAME:
         raise BadUse(f"--name {name[:20]}… is {len(os.fsencode(name))} bytes long; a folder's name has {_LONGEST_NAME} at most")
-    visits = {
-        scenario: options.visits or profile.visits + (catalogue.scenario(scenario).extra_visits if profile.extra else 0)
-        for scenario in scenarios
-    }
     precision, budget_s = _adding(options.precision, options.budget)
-    models = _models(options.models, options.aa)
+    models = _models(options.models, options.aa or "")
     varied = _variants(options, models, scenarios, len(server_cpus))
     return RunOptions(
         name=name,
         profile=options.profile or _PROFILE,
         models=variants.listed(models, varied),
         scenarios=scenarios,
-        visits=visits,
-        closed_s=options.seconds or profile.closed_s,
-        open_s=options.seconds or profile.open_s,
+        replicates=options.replicates or profile.replicates,
+        level_s=options.seconds or profile.level_s,
+        long_s=min(profile.long_s, options.seconds or profile.long_s),
         connections=tuple(options.connections),
         server_cpus=server_cpus,
         driver_cpus=driver_cpus,
         seed=random.SystemRandom().randrange(1, 10**6) if options.seed is None else options.seed,
-        requeue_budget_s=profile.requeue_budget_s,
-        twin=options.aa,
+        aa=_aa(options.aa, models),
         precision=precision,
         budget_s=budget_s,
         objective=_objective(options.slo),
         unchecked=options.unchecked,
         variants=varied,
-        brief=profile.brief,
+        quick=profile.quick,
         database=options.database,
+        same=options.same,
     )
 
 
-def more_visits(before: RunOptions, asked: int, complete: bool) -> RunOptions:
-    """The options of a run that shall have so many visits of each model and scenario, and none less than it was to have.
+def more_replicates(before: RunOptions, asked: int, complete: bool) -> RunOptions:
+    """The options of a run that shall have so many replicates, and no fewer than it was to have.
 
-    Those of a run that is not `complete` may be so already, from the same command before it was interrupted. Raises BadUse.
+    One that is not `complete` may have them already, from the same command before it was interrupted. Raises BadUse.
     """
     if before.precision is not None:
-        raise BadUse(f"{before.name} adds visits by itself, until its intervals are narrow (--precision): leave --visits out")
-    fewest = min(before.visits.values(), default=0)
-    if asked <= fewest and complete:
-        raise BadUse(f"--visits {asked}: {before.name} has {fewest} of each already. Ask for more, or leave --visits out")
-    return replace(before, visits={name: max(count, asked) for name, count in before.visits.items()})
+        raise BadUse(f"{before.name} adds replicates until its intervals are narrow (--precision): leave --replicates out")
+    if asked <= before.replicates and complete:
+        raise BadUse(f"--replicates {asked}: {before.name} has {before.replicates} already. Ask for more, or leave it out")
+    return replace(before, replicates=max(before.replicates, asked))
+
+
+def _aa(asked: str | None, models: Sequence[str]) -> str:
+    """The model that is measured twice: the one asked for, else one of several."""
+    if asked == "none" or (not asked and len(models) < _FEWEST_FOR_AA):
+        return ""
+    return asked or (_AA if _AA in models else models[0])
 
 
 def _scenarios(asked: Sequence[str], profile: plan.Profile) -> tuple[str, ...]:
-    """The scenarios asked for; else all, of a brief profile those that are marked so."""
+    """The scenarios asked for; else all, of a quick profile those that are marked so."""
     chosen = catalogue.choose(asked, catalogue.scenarios(), "scenario")
-    if asked or not profile.brief:
+    if asked or not profile.quick:
         return chosen
-    return tuple(name for name in chosen if catalogue.scenario(name).brief) or chosen
+    return tuple(name for name in chosen if catalogue.scenario(name).quick) or chosen
 
 
 def _variants(options: argparse.Namespace, models: Sequence[str], scenarios: Sequence[str], cores: int) -> dict[str, Variant]:
-    """What is visited beside the plain models; the environments of other interpreters are made for it. Raises BadUse."""
-    able = [model for model in models if model in variants.CONTROLS]
-    if options.control and not (able and variants.CONTROLLED in scenarios):
+    """What is measured besides the plain models; the environments of other interpreters are made for it. Raises BadUse."""
+    able = [model for model in models if model in variants.BASELINES]
+    if options.control and not (able and variants.BASELINE_SCENARIO in scenarios):
         raise BadUse(
-            f"--control: only {', '.join(variants.CONTROLS)} have one, in {variants.CONTROLLED}; add them with --models and"
+            f"--control: only {', '.join(variants.BASELINES)} have one, in {variants.BASELINE_SCENARIO}; add them with --models and"
             " --scenarios, or leave it out"
         )
     try:
@@ -179,18 +199,19 @@ def _variants(options: argparse.Namespace, models: Sequence[str], scenarios: Seq
     except interpreters.Unusable as error:
         raise BadUse(str(error)) from None
     pythons = {label: one.python for label, one in interpreters.labels(made).items()}
-    control = bool(options.control or pythons) and variants.CONTROLLED in scenarios
+    control = bool(options.control or pythons) and variants.BASELINE_SCENARIO in scenarios
     return variants.variants(models, pythons, cores, control, options.tuned)
 
 
-def _models(asked: Sequence[str], twin: str) -> tuple[str, ...]:
-    """The models to visit: with a twin and no list, that one alone."""
+def _models(asked: Sequence[str], aa: str) -> tuple[str, ...]:
+    """The models to measure: with an A/A arm asked for and no list, that one alone."""
     known = catalogue.models()
-    if twin:
-        catalogue.choose([twin], known, "model")
-    models = catalogue.choose(asked or ([twin] if twin else []), known, "model")
-    if twin and twin not in models:
-        raise BadUse(f"--aa {twin}: it is not among --models {','.join(models)}; add it there")
+    aa = "" if aa == "none" else aa
+    if aa:
+        catalogue.choose([aa], known, "model")
+    models = catalogue.choose(asked or ([aa] if aa else []), known, "model")
+    if aa and aa not in models:
+        raise BadUse(f"--aa {aa}: it is not among --models {','.join(models)}; add it there")
     return models
 
 
@@ -247,7 +268,7 @@ def numbers(text: str) -> tuple[int, ...]:
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers such as 1,16,64") from None
 
 
-def _share(text: str) -> float:
+def share(text: str) -> float:
     """5% or 0.05. A bare 5 is neither: nobody knows which was meant."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)(%?)", text.strip())
     share = float(found[1]) / (100 if found[2] else 1) if found else math.nan
@@ -256,7 +277,7 @@ def _share(text: str) -> float:
     return share
 
 
-def _duration(text: str) -> float:
+def duration(text: str) -> float:
     """90s, 3m or 1h, in seconds."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
     seconds = float(found[1]) * _SECONDS[found[2]] if found else 0.0

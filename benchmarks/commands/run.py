@@ -1,4 +1,4 @@
-"""`servebench run`: plan, launch, verify, load and sample, record, analyse, plot, report; all of it, or what is left to do."""
+"""`servebench run`: plan, launch, verify, measure, record, analyse, plot, report; all of it, or what is left to do."""
 
 import argparse
 import sys
@@ -11,10 +11,10 @@ from rich.console import Console
 
 from benchmarks import catalogue, record
 from benchmarks.commands._announced import announce, show_plan
-from benchmarks.commands._run_options import add_arguments, check_cpus, more_visits, only_resume, run_options
+from benchmarks.commands._run_options import add_arguments, check_cpus, more_replicates, only_resume, run_options
 from benchmarks.commands._shared import FAILED, INTERRUPTED, BadUse, folder_of, show, summarise, trouble
 from benchmarks.interpreters import Unusable
-from benchmarks.nouns import RunOptions, served_by
+from benchmarks.nouns import served_by
 
 __all__ = ["add_arguments", "command"]
 
@@ -68,12 +68,12 @@ def _resume(options: argparse.Namespace) -> int:
     with record.held(folder):
         files = record.read(folder)
         more = ""
-        if options.visits is not None:
+        if options.replicates is not None:
             before = files.facts.options
-            wanted = more_visits(before, options.visits, conduct.complete(files))
+            wanted = more_replicates(before, options.replicates, conduct.complete(files))
             if wanted != before:
-                more = f"{_numbers(wanted)} visits instead of {_numbers(before)}"
-                command = f"{files.facts.command}; servebench run --resume {before.name} --visits {options.visits}"
+                more = f"{wanted.replicates} replicates instead of {before.replicates}"
+                command = f"{files.facts.command}; servebench run --resume {before.name} --replicates {options.replicates}"
                 files = replace(files, facts=replace(files.facts, options=wanted, command=command))
         differs: list[str] = []
         if not conduct.complete(files):
@@ -91,12 +91,6 @@ def _resume(options: argparse.Namespace) -> int:
             record.write(folder / "journal.json", files.journal.asked(more))
             record.write(folder / "run.json", files.facts)
         return _make(options, console, folder, differs)
-
-
-def _numbers(options: RunOptions) -> str:
-    """How many visits of each: 3, or 3 to 5."""
-    numbers = sorted(set(options.visits.values()))
-    return f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else f"{numbers[0]}"
 
 
 def _resumable(name: str, results: Path) -> Path:
@@ -134,14 +128,14 @@ def _make(options: argparse.Namespace, console: Console, folder: Path, differs: 
         complete = conduct.complete(files)
         if files.journal.sessions and not complete:
             made, left = len(files.records), len(run.left())
-            console.print(f"going on with {folder}: {made} visits are there, {left} are missing or failed", highlight=False)
+            console.print(f"resuming {folder}: {made} records are there, {left} are missing or have a failure", highlight=False)
         try:
             if not complete:
                 run.make(differs)
         except KeyboardInterrupt:
             progress.close()
             return _interrupted(console, folder)
-        except EngineDied as died:  # between visits; within one it is that visit's failure
+        except EngineDied as died:  # between trials; within one it is that trial's failure
             progress.close()
             return _stopped(str(died), folder)
         except BrokenPipeError:
@@ -163,14 +157,14 @@ def _make(options: argparse.Namespace, console: Console, folder: Path, differs: 
 
 
 def _interrupted(console: Console, folder: Path) -> int:
-    kept = len(record.visit_files(folder))
-    console.print(f"\ninterrupted: {kept} finished visits are kept in {folder}, and nothing is left running.", highlight=False)
+    kept = len(record.record_files(folder))
+    console.print(f"\ninterrupted: {kept} finished records are kept in {folder}, and nothing is left running.", highlight=False)
     if kept:
         console.print(f"See what they say with: servebench plot {folder}", highlight=False)
-    console.print(f"Go on with: servebench run --resume {folder}", highlight=False)
+    console.print(f"Resume with: servebench run --resume {folder}", highlight=False)
     return INTERRUPTED
 
 
 def _stopped(why: str, folder: Path) -> int:
-    print(f"servebench: {why}. Finished visits are kept. Go on with: servebench run --resume {folder}", file=sys.stderr)
+    print(f"servebench: {why}. Finished records are kept. Resume with: servebench run --resume {folder}", file=sys.stderr)
     return FAILED
