@@ -37,7 +37,9 @@ class Remark:
         if not self.places:
             return f"{self.check}: {self.observed}"
         invalid = " (invalid)" * (self.severity == "invalid")
-        models, scenarios = (_distinct(names) for names in zip(*((one.model, one.scenario) for one in self.places), strict=True))
+        models, scenarios = (
+            _distinct(names) for names in zip(*((one.model, one.scenario) for one in self.places), strict=True)
+        )
         where = f"{some(models)} in {some(scenarios)}"
         if len(self.places) == 1:
             return f"{self.check}{invalid}: {where}: {self.places[0].observed}"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.amounts import between, digits, duration, latency, percent, ranged, rate, size
-from benchmarks.pair_words import IN_A_WORD, Calls, counted, ranking_measure, ranking_result, within_margin
+from benchmarks.pair_words import IN_A_WORD, PEAK, Calls, counted, ranking_measure, ranking_result, within_margin
 from benchmarks.remarks import alike, sentence
 from benchmarks.summaries import CellSummary, Estimate, Quantile, Result, RunSummary, ScenarioSummary, Standing, Unit
 
@@ -94,7 +94,7 @@ def _parts(summary: RunSummary, scenario: ScenarioSummary) -> list[_Part]:
         _Part(Column("ratio to the best", right=False, claim=True), lambda s, _: to_the_best(s.ratio, s.rank)),
         _Part(Column("CPU per request"), lambda s, _: cpu(s)),
     ]
-    if scenario.measures:
+    if not ranks_by_peak(scenario):
         parts.append(_Part(Column("peak", claim=True), lambda s, _: _absolute(s.peak_per_s, "rate")))
     parts.append(_Part(Column("connections"), lambda _, peak: str(peak.level.connections) if peak else NOTHING, needed=False))
     if summary.objective:
@@ -111,6 +111,11 @@ def _parts(summary: RunSummary, scenario: ScenarioSummary) -> list[_Part]:
         _Part(Column("collections per 1,000"), lambda _, peak: _collections(peak), needed=False),
         _Part(Column("time in collections"), lambda _, peak: _pauses(peak), needed=False),
     ]
+
+
+def ranks_by_peak(scenario: ScenarioSummary) -> bool:
+    """Whether the first measure is the highest closed rate itself."""
+    return ranking_measure(scenario).metric == PEAK.metric
 
 
 def _further(scenario: ScenarioSummary, at: int) -> Callable[[Standing, CellSummary | None], str]:

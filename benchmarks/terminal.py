@@ -1,0 +1,296 @@
+"""The end of a run in a terminal: who is best in each question, by how much, at which cost, in one screen of 60 lines.
+
+Few questions get a table each. Where tables do not fit, models that are the same share a line, then those that are far from
+the best stand two in a line, with their ratio alone. Many questions get one matrix and a line each. All else is in summary.md.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.text import Text
+
+from benchmarks.amounts import ranged, within
+from benchmarks.lines import GAP, aligned, wrapped
+from benchmarks.matrix import MatrixColumn, Place, columns
+from benchmarks.overview_sheets import MATRIX_QUESTION, models_by_family
+from benchmarks.pair_words import (
+    Calls,
+    counted,
+    ranking_measure,
+    ranking_result,
+    runs_of_equals,
+    within_margin,
+    without_place,
+)
+from benchmarks.remarks import alike, remarks
+from benchmarks.sheets import NOTHING, REMARKED, capacity, cpu, is_best, shared_rank
+from benchmarks.summaries import Estimate, RunSummary, ScenarioSummary, Standing
+
+HEIGHT = 60  # lines of a screen,
+RESERVED = 2  # of which those say where charts and numbers are
+LEAST_IN_FULL = 2  # rows of a table with all that is known of a model
+REMARK_LINES = 6
+SAME = "≈"
+INDENT = " " * 6  # of names, behind rank and sign
+ARROW = "→ "
+
+Lines = list[Text]
+
+
+def brief(summary: RunSummary, width: int) -> Lines:
+    """The report in 58 lines of this width."""
+    foot = _foot(summary, width)
+    room = HEIGHT - RESERVED - len(foot)
+    fitted = fit([_alternatives(summary, scenario, width) for scenario in summary.scenarios], room)
+    return [*(fitted if fitted is not None else _overview(summary, width, room)), *foot]
+
+
+def fit(blocks: Sequence[Sequence[Lines]], room: int) -> Lines | None:
+    """Of each block the first of its alternatives with which all fit in the room; None if not even the shortest do."""
+    chosen = [0] * len(blocks)
+    while sum(len(block[at]) for block, at in zip(blocks, chosen, strict=True)) > room:
+        more = [number for number, block in enumerate(blocks) if chosen[number] + 1 < len(block)]
+        if not more:
+            return None
+        longest = max(more, key=lambda number: len(blocks[number][chosen[number]]))
+        chosen[longest] += 1
+    return [line for block, at in zip(blocks, chosen, strict=True) for line in block[at]]
+
+
+# ---------------------------------------------------------------- one question
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A model, or several that are the same, with its place and its numbers."""
+
+    place: str  # rank and sign, so many characters as INDENT has
+    names: str
+    words: tuple[str, ...]
+    best: bool
+
+
+def _alternatives(summary: RunSummary, scenario: ScenarioSummary, width: int) -> list[Lines]:
+    """A question's lines, from the longest to the shortest form."""
+    placed = [standing for standing in scenario.standings if not without_place(standing)]
+    runs = runs_of_equals(placed, Calls.of(scenario))
+    tables = [_table(summary, scenario, [[standing] for standing in placed], width), _table(summary, scenario, runs, width)]
+    for full in range(len(runs) - 1, LEAST_IN_FULL - 1, -1):
+        others = [standing for run in runs[full:] for standing in run]
+        tables.append([*_table(summary, scenario, runs[:full], width), *_side_by_side(scenario, others, width)])
+    shorter = [table for at, table in enumerate(tables) if not at or len(table) < min(map(len, tables[:at]))]
+    head, tail = _title(scenario, width), [*_absent(scenario, width), *_answer(scenario, width)]
+    return [[*head, *table, *tail] for table in shorter]
+
+
+def _title(scenario: ScenarioSummary, width: int) -> Lines:
+    question = wrapped(scenario.question, width - len(scenario.scenario) - len(GAP), 1)
+    return [Text(), Text.assemble((scenario.scenario, "bold"), GAP, ("".join(question), "italic"))]
+
+
+def _table(summary: RunSummary, scenario: ScenarioSummary, runs: Sequence[Sequence[Standing]], width: int) -> Lines:
+    """The rows of these models with all their numbers, below a line that says what ranks."""
+    if not runs:
+        return []
+    heads = ["value", "ratio", *(["capacity"] if summary.objective else []), "CPU/request"]
+    rows = [_row(summary, scenario, run) for run in runs]
+    numbers = aligned([heads, *(row.words for row in rows)], [True, False, *[True] * (len(heads) - 2)])
+    room = width - max(map(len, numbers)) - len(GAP) - len(INDENT)
+    names = [wrapped(row.names, room) for row in rows]
+    title = "".join(wrapped(f"by {ranking_measure(scenario).title}", room, 1))
+    longest = max(len(title), *(len(line) for lines in names for line in lines))
+    made = [Text(f"{INDENT}{title:<{longest}}{GAP}{numbers[0]}", style="dim")]
+    for row, lines, said in zip(rows, names, numbers[1:], strict=True):
+        style = "bold green" if row.best else ""
+        made.append(Text(f"{row.place}{lines[0]:<{longest}}{GAP}{said}", style=style))
+        made += [Text(INDENT + line, style=style) for line in lines[1:]]
+    return made
+
+
+def _row(summary: RunSummary, scenario: ScenarioSummary, run: Sequence[Standing]) -> _Row:
+    """One row. Of several models the numbers are the first one's; of their CPU time the range, too."""
+    first = run[0]
+    value = ranking_result(first).value
+    words = [ranged(value, ranking_measure(scenario).unit) if value else NOTHING, _ratio(first)]
+    if summary.objective:
+        words.append(capacity(first))
+    costs = [standing.cpu_us.value * 1e3 for standing in run if standing.cpu_us]
+    words.append(cpu(first) if len(costs) < 2 else ranged(Estimate(costs[0], min(costs), max(costs)), "time"))
+    names = f" {SAME} ".join(_named(standing) for standing in run)
+    return _Row(_place(scenario, first), names, tuple(words), first.rank == 1)
+
+
+def _place(scenario: ScenarioSummary, standing: Standing) -> str:
+    """The rank, and a sign if the model is the same as the one before it."""
+    at = scenario.standings.index(standing)
+    same = at and Calls.of(scenario).are("same", scenario.standings[at - 1].model, standing.model)
+    return f"{shared_rank(standing.rank, [one.rank for one in scenario.standings]):>3} {SAME if same else ' '} "
+
+
+def _named(standing: Standing) -> str:
+    return standing.model + REMARKED * bool(standing.warnings)
+
+
+def _ratio(standing: Standing) -> str:
+    if standing.ratio is None:
+        return NOTHING
+    return "best" if is_best(standing.ratio) else within(standing.ratio)
+
+
+def _side_by_side(scenario: ScenarioSummary, standings: Sequence[Standing], width: int) -> Lines:
+    """Models with their ratio alone, as many in a line as fit; they go down the columns."""
+    cells = [[_place(scenario, one) + _named(one), _ratio(one)] for one in standings]
+    joined = aligned(cells, [False, False])
+    wide = max(map(len, joined), default=1)
+    across = max((width + len(GAP)) // (wide + len(GAP)), 1)
+    down = -(-len(joined) // across)
+    rows = [joined[at::down] for at in range(down)]
+    return [Text(GAP.join(cell.ljust(wide) for cell in row).rstrip()) for row in rows]
+
+
+def _absent(scenario: ScenarioSummary, width: int) -> Lines:
+    """Models without a number that counts, and why; those together whose reasons differ in numbers only."""
+    kinds: dict[str, list[tuple[str, str]]] = {}
+    for standing in scenario.standings:
+        if why := without_place(standing):
+            kinds.setdefault(alike(why), []).append((standing.model, why))
+    said = (f"{', '.join(model for model, _ in same)}: {same[0][1]}" for same in kinds.values())
+    lines = (wrapped(one, width - len(INDENT), 3) for one in said)
+    return [
+        Text((f"{NOTHING:>3}   " if not at else INDENT) + line, style="red") for one in lines for at, line in enumerate(one)
+    ]  # fmt: skip
+
+
+def _answer(scenario: ScenarioSummary, width: int) -> Lines:
+    """The verdict's first sentence and the count of pairs."""
+    first = scenario.verdict.partition(". ")[0].removesuffix(".")
+    room = width - len(ARROW)
+    shortened = " ".join(wrapped(f"{first}.", room, 2))
+    pairs = scenario.pairs
+    count = f" {counted(pairs, ranking_measure(scenario).margin)}." if pairs.total and " pairs " not in shortened else ""
+    lines = wrapped(shortened + count, room)
+    return [Text((ARROW if not at else " " * len(ARROW)) + line, style="bold") for at, line in enumerate(lines)]
+
+
+# ---------------------------------------------------------------- many questions
+
+
+def _overview(summary: RunSummary, width: int, room: int) -> Lines:
+    """All questions at a glance: a matrix of ratios, and a line for each question."""
+    lines = [Text(), Text(MATRIX_QUESTION, style="bold"), *_matrix(summary, width)]
+    questions = _questions(summary, width)
+    left = room - len(lines)
+    if len(questions) > left:
+        more = len(questions) - max(left - 1, 1)
+        questions = [*questions[:-more], Text(f"{more} more questions in summary.md", style="dim")]
+    return [*lines, *questions]
+
+
+def _matrix(summary: RunSummary, width: int) -> Lines:
+    """A row for each model and a column for each question, by its number; as many digits of a ratio as there is room for."""
+    firsts = _first_columns(summary)
+    order = models_by_family(summary)
+    names = max(map(len, order), default=0)
+    digits = next((one for one in (2, 1) if names + len(firsts) * (one + 2) <= width), 0)
+    wide = digits + 2 if digits else 1
+    numbers = [str(at) for at in range(1, len(firsts) + 1)]
+    if digits:
+        heads = [" " * names + "".join(f"{number:>{wide}}" for number in numbers)]
+    else:
+        tens = "".join(number[0] if len(number) > 1 and number[-1] == "0" else " " for number in numbers)
+        heads = [f"{' ' * names}  {tens}".rstrip(), f"{' ' * names}  {''.join(number[-1] for number in numbers)}"]
+    made = [Text(head, style="dim") for head in heads]
+    for model in order:
+        line = Text(model.ljust(names if digits else names + 2))
+        for column in firsts:
+            place = column.places.get(model)
+            line.append(f"{_digits(place, digits):>{wide}}", style=_colour(place))
+        made.append(line)
+    return made
+
+
+def _first_columns(summary: RunSummary) -> list[MatrixColumn]:
+    """The column of each scenario's first measure."""
+    return list({column.scenario: column for column in reversed(columns(summary))}.values())[::-1]
+
+
+def _digits(place: Place | None, digits: int) -> str:
+    """A ratio in so many digits after the point, or in tenths: 0.83 is "83", "8" or "8"; "=" for the best and its equals."""
+    if place is None:
+        return NOTHING
+    if place.ratio is None:
+        return place.code
+    if place.best:
+        return "="
+    return str(min(int(place.ratio * 10 ** max(digits, 1)), 10 ** max(digits, 1) - 1))
+
+
+def _colour(place: Place | None) -> str:
+    if place is None or place.ratio is None:
+        return "dim"
+    if place.best:
+        return "bold green"
+    return "green" if place.ratio >= 0.8 else "yellow" if place.ratio >= 0.4 else "red"
+
+
+def _questions(summary: RunSummary, width: int) -> Lines:
+    """A line for each question: who is best, what it got, how far the next one is, how many pairs are decided."""
+    rows = [["", "question", "best", "value", "next", "decided"]]
+    for number, scenario in enumerate(summary.scenarios, 1):
+        rows.append([str(number), *_winner(scenario)])
+    right = [True, False, False, True, False, True]
+    columns_left = [0, 1, 2, 3, 4, 5]
+    for spare in (3, 5):  # what is left out of a narrow terminal first
+        if (
+            max(map(len, aligned([[row[at] for at in columns_left] for row in rows], [right[at] for at in columns_left])))
+            > width
+        ):
+            columns_left.remove(spare)
+    lines = aligned([[row[at] for at in columns_left] for row in rows], [right[at] for at in columns_left])
+    return [Text(line, style="dim" if not at else "") for at, line in enumerate(lines)]
+
+
+def _winner(scenario: ScenarioSummary) -> list[str]:
+    pairs = scenario.pairs
+    decided = f"{pairs.different + pairs.same}/{pairs.total}" if pairs.total else NOTHING
+    firsts = [standing for standing in scenario.standings if standing.rank == 1]
+    if not firsts:
+        return [scenario.scenario, NOTHING, NOTHING, NOTHING, decided]
+    value = ranking_result(firsts[0]).value
+    following = next((one for one in scenario.standings if one.rank and one.rank > 1), None)
+    return [
+        scenario.scenario,
+        firsts[0].model + f" +{len(firsts) - 1}" * (len(firsts) > 1),
+        ranged(value, ranking_measure(scenario).unit).partition(" (")[0] if value else NOTHING,
+        _ratio(following) if following else "all alike",
+        decided,
+    ]
+
+
+# ---------------------------------------------------------------- what holds for all
+
+
+def _foot(summary: RunSummary, width: int) -> Lines:
+    """What the signs mean, what to know before believing a number, how much was measured."""
+    lines = [Text(), *(Text(line, style="dim") for line in wrapped(_legend(summary), width, 2))]
+    lines += _remarks(summary, width)
+    made = f"{summary.trials_made:,} trials, {summary.trials_failed} failed. {summary.conditions}"
+    return [*lines, *(Text(line, style="dim") for line in wrapped(made, width, 2))]
+
+
+def _legend(summary: RunSummary) -> str:
+    margins = sorted({within_margin(ranking_measure(one).margin) for one in summary.scenarios}, key=lambda one: (len(one), one))
+    said = ["ratio: to the best, ± its 95% interval", "2=: no significant difference at that rank"]
+    said.append(f"{SAME}: the same within {' or '.join(margins)} as the model before")
+    if any(standing.warnings for scenario in summary.scenarios for standing in scenario.standings):
+        said.append(f"{REMARKED}: see below")
+    return "; ".join(said) + "."
+
+
+def _remarks(summary: RunSummary, width: int) -> Lines:
+    found = remarks(summary)
+    most = 2 if len(found) * 2 <= REMARK_LINES else 1
+    told = found if len(found) <= REMARK_LINES else found[: REMARK_LINES - 1]
+    lines = [Text(line, style="yellow") for one in told for line in wrapped(f"! {one.short}", width, most, indent="  ")]
+    left = len(found) - len(told)
+    return [*lines, *([Text(f"! {left} more in summary.md", style="yellow")] if left else [])]
