@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import math
+import random
+import statistics
 import zlib
 from typing import Any
 
@@ -91,6 +94,73 @@ def test_cpu_does_all_of_its_work(units: int, checksum: int) -> None:
     assert steps == []
 
 
+def test_work_waits_and_then_computes() -> None:
+    answer, steps = ask("/work?wait_us=50000&turns=1000")
+    assert said(answer) == {"wait_us": 50_000, "turns": 1000, "checksum": pow(75, 1000, 65537)}
+    (step,) = steps
+    assert isinstance(step, Wait)
+    assert (step.readable, step.writable, step.timeout_s) == ((), (), 0.05)
+
+
+@pytest.mark.parametrize("query", ["", "?", "?turns=0", "?wait_us=0", "?wait_us=0&turns=0"])
+def test_work_is_nothing_unless_it_is_said(query: str) -> None:
+    answer, steps = ask(f"/work{query}")
+    assert said(answer) == {"wait_us": 0, "turns": 0, "checksum": 1}
+    assert steps == []
+
+
+@pytest.mark.parametrize("query", ["turns=7", "turns=7&wait_us=0", "%74urns=7"])
+def test_work_that_only_computes_is_done_at_once(query: str) -> None:
+    answer, steps = ask(f"/work?{query}")
+    assert said(answer)["checksum"] == pow(75, 7, 65537)
+    assert steps == []
+
+
+def test_work_of_random_length_has_the_mean_it_was_asked_for_and_one_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns: list[int] = []
+    monkeypatch.setattr(app, "compute", turns.append)
+    random.seed(1)
+    waits, answers = [], set()
+    for _ in range(4000):
+        answer, (step,) = ask("/work?mean_wait_us=20000&mean_turns=5000")
+        assert isinstance(step, Wait)
+        waits.append(step.timeout_s or 0.0)
+        answers.add((answer.head, answer.body))
+    assert len(answers) == 1
+    assert said(answer) == {"mean_wait_us": 20_000, "mean_turns": 5000}
+    for lengths, mean in ((waits, 0.02), (turns, 5000)):
+        assert statistics.fmean(lengths) == pytest.approx(mean, rel=0.08)
+        assert statistics.stdev(lengths) == pytest.approx(mean, rel=0.12)  # exponential: as large as the mean
+        assert statistics.median(lengths) == pytest.approx(mean * math.log(2), rel=0.12)
+
+
+def test_random_work_is_cut_at_the_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(random, "expovariate", lambda _rate: 1e12)
+    _, (step,) = ask("/work?mean_wait_us=1")
+    assert isinstance(step, Wait)
+    assert step.timeout_s == 60.0
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("wait_us=60000001", "turns=250000001", "turns=-1", "turns=1.5", "turns=", "turns", "turns=%D9%A3", "mean_turns=x"),
+        *(
+            "turns=1&turns=1",
+            "turns=1&mean_turns=1",
+            "wait_us=1&mean_wait_us=2",
+            "cpu_us=1",
+            "turns=1&x",
+            "turns=" + "9" * 5000,
+        ),
+    ],
+)
+def test_work_that_nobody_can_do_is_refused(query: str) -> None:
+    answer, steps = ask(f"/work?{query}")
+    assert said(answer)["status"] == status(answer) == 400
+    assert steps == []
+
+
 @pytest.mark.parametrize("kib", [0, 1, 8192])
 def test_digest_is_offloaded_and_right(kib: int) -> None:
     answer, steps = ask(f"/digest/{kib}", offload=True)
@@ -149,7 +219,7 @@ def test_many_bytes_cost_no_memory_beforehand() -> None:
 
 # ---------------------------------------------------------------- methods, limits and unknown places
 
-GETTABLE = ["/hello", "/wait/1", "/cpu/1", "/bytes/1", "/digest/1", "/offload/0", "/block/0"]
+GETTABLE = ["/hello", "/work?wait_us=1&turns=1", "/wait/1", "/cpu/1", "/bytes/1", "/digest/1", "/offload/0", "/block/0"]
 
 
 @pytest.mark.parametrize("target", GETTABLE)
@@ -199,7 +269,7 @@ def test_options_does_not_do_the_work(target: str) -> None:
 @pytest.mark.parametrize(
     "target",
     [
-        *("/", "/hell", "/hello/", "/hello/1", "/HELLO", "/echo/1", "/wait", "/wait/", "/wait/1/2"),
+        *("/", "/hell", "/hello/", "/hello/1", "/HELLO", "/echo/1", "/wait", "/wait/", "/wait/1/2", "/work/1"),
         *("/wait/x", "/wait/-1", "/wait/1.5", "/cpu/1_0", "/cpu/%31%20", "/cpu/%D9%A3", "/cpu/%C2%B2"),
         *("/wait/60001", "/wait/" + "9" * 5000, "/cpu/10001", "/bytes/1073741825"),
     ],

@@ -4,12 +4,22 @@
     GET  /wait/{ms}     waits as I/O would: nothing to compute, nobody held up
     GET  /cpu/{units}   computes; a unit is 25,000 turns of a small loop, about 1 ms of CPython 3.11 on a core of the 2020s
     GET  /digest/{kib}  SHA-256 of so many KiB, offloaded: it lets go of the GIL; 2816 take about 2 ms where the CPU has SHA-NI
+    GET  /work?…        waits, then computes: see below
     POST /echo          the body it was sent
     POST /sink          how many bytes it was sent, and their CRC-32: taken in pieces, 1 GiB at most; PUT does the same
     GET  /bytes/{n}     n bytes, streamed in pieces of 64 KiB
     GET  /block/{ms}    sleeps where it stands: the classic mistake, kept to show what it costs
     GET  /offload/{ms}  the same sleep, handed to where it blocks nobody else
     ...  /items         items in a database, created, read, replaced, deleted and listed: see rest.py
+
+`/work` stands for any handler that asks a database and makes something of the answer. Its query says how much of each:
+
+    wait_us=N   or  mean_wait_us=N   microseconds of waiting, 60 s at most; models round up to their timers' resolution
+    turns=N     or  mean_turns=N     turns of the loop that `/cpu` runs, 250,000,000 at most
+
+A mean is that of an exponential distribution, drawn anew for each request by a generator that each process seeds for itself;
+what exceeds the most is cut. What is not said is 0. The answer repeats what was asked, so that it is the same each time; where
+the turns are given it has their checksum, too. How many turns a microsecond takes is to be measured: by asking for some.
 
 HEAD works wherever GET does and OPTIONS everywhere; 404 and 405 say so in JSON. What needs something of its own, as `/items`
 needs a database (`rest.py`), is put here by `mount`.
@@ -20,8 +30,9 @@ import time
 import zlib
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
+from urllib.parse import parse_qsl
 
 from servers._steps import Offload, Step, Wait
 
@@ -29,11 +40,13 @@ from .messages import BINARY, JSON, Answer, Handler, Request, Response, Streamed
 from .problems import problem
 
 WAIT_MOST_MS = 60_000
+WAIT_MOST_US = 60_000_000
 CPU_MOST_UNITS = 10_000
 BYTES_MOST = 1024 * 1024 * 1024
 DIGEST_MOST_KIB = 8192
 SINK_MOST_BYTES = 1024 * 1024 * 1024  # of a body taken in pieces; others are held whole, and have --body-bytes
 CPU_UNIT_TURNS = 25_000
+TURNS_MOST = CPU_MOST_UNITS * CPU_UNIT_TURNS
 PIECE_BYTES = 64 * 1024
 
 _MEDIA_TYPE = re.compile(rb"[\w.+-]{1,64}/[\w.+-]{1,64}(?:; ?charset=[\w-]{1,32})?")
@@ -68,15 +81,75 @@ def wait(ms: int) -> Generator[Step, Any, Response]:
 
 def cpu(units: int) -> Response:
     """Compute for `units`; the checksum proves that all of it was done."""
-    return _json(b'{"units": %d, "checksum": %d}\n' % (units, work(units)))
+    return _json(b'{"units": %d, "checksum": %d}\n' % (units, compute(units * CPU_UNIT_TURNS)))
 
 
-def work(units: int) -> int:
-    """`units` times 25,000 steps of the generator x <- 75x mod 65537, small enough for CPython to stay in one machine word."""
+def compute(turns: int) -> int:
+    """So many steps of the generator x <- 75x mod 65537, small enough for CPython to stay in one machine word."""
     x = 1
-    for _ in range(units * CPU_UNIT_TURNS):
+    for _ in range(turns):
         x = x * 75 % 65537
     return x
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """How much of something a request takes: exactly that, or that in the mean, exponentially distributed."""
+
+    value: int
+    varies: bool
+    most: int
+
+    def draw(self) -> int:
+        """How much it is this time."""
+        if not self.varies or not self.value:
+            return self.value
+        import random  # and bisect, hashing and more with it: nobody else should pay for that
+
+        return min(round(random.expovariate(1 / self.value)), self.most)  # the module seeds itself anew after a fork
+
+
+def work(request: Request) -> Answer | Generator[Step, Any, Answer]:
+    """Wait and then compute, as much of each as the query asks for."""
+    try:
+        wait_us, turns, said = _amounts(request.target.partition(b"?")[2])
+    except ValueError as error:
+        return problem(400, str(error))
+    if not wait_us.value:
+        return _computed(turns, said)
+    return _waited(wait_us, turns, said)
+
+
+def _waited(wait_us: Amount, turns: Amount, said: bytes) -> Generator[Step, Any, Response]:
+    yield Wait(timeout_s=wait_us.draw() / 1e6)
+    return _computed(turns, said)
+
+
+def _computed(turns: Amount, said: bytes) -> Response:
+    checksum = compute(turns.draw())
+    return _json(b"{%b}\n" % said if turns.varies else b'{%b, "checksum": %d}\n' % (said, checksum))
+
+
+@lru_cache(maxsize=64)
+def _amounts(query: bytes) -> tuple[Amount, Amount, bytes]:
+    """What a query asks for: the wait, the turns, and both as members of a JSON object. ValueError says what is wrong."""
+    given = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    found = [_amount(given, "wait_us", WAIT_MOST_US), _amount(given, "turns", TURNS_MOST)]
+    if len(given) > sum(name is not None for name, _ in found):
+        raise ValueError("the query may have wait_us or mean_wait_us, turns or mean_turns, each once")
+    (wait_name, wait_us), (turns_name, turns) = found
+    said = f'"{wait_name or "wait_us"}": {wait_us.value}, "{turns_name or "turns"}": {turns.value}'
+    return wait_us, turns, said.encode()
+
+
+def _amount(given: list[tuple[str, str]], name: str, most: int) -> tuple[str | None, Amount]:
+    """The first of these parameters that says it or its mean, and what it says; without one it is 0."""
+    for key, text in given:
+        if key in (name, f"mean_{name}"):
+            if not (text.isascii() and text.isdigit() and len(text) <= 12 and int(text) <= most):
+                raise ValueError(f"{key} is a whole number from 0 to {most}")
+            return key, Amount(int(text), key != name, most)
+    return None, Amount(0, False, most)
 
 
 def digest(kib: int) -> Generator[Step, Any, Response]:
@@ -125,6 +198,7 @@ def offload(ms: int) -> Generator[Step, Any, Response]:
 
 _EXACT: dict[str, dict[str, Handler]] = {
     "/hello": {"GET": hello, "HEAD": hello},
+    "/work": {"GET": work, "HEAD": work},
     "/echo": {"POST": echo},
     "/sink": {"POST": sink, "PUT": sink},
 }
