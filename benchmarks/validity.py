@@ -1,31 +1,33 @@
-"""Is this number believable? Checks over recorded facts, each of which says what it saw, why it matters, what to do.
+"""Is this number believable? Checks over recorded facts, each of which says what was observed, why it matters, what to do.
 
-A check is a function from the facts of one window to a Finding or None, and `CHECKS` is the list of them: to add one, write
-it in `benchmarks.checks` and name it there. Its severity says what a finding does. A **strike**: the number is not what it
-claims to be; it is shown struck out and never ranked. A **mark** qualifies a number: true, but read it with this. A **note** is
-worth knowing.
+A check is a function from the facts of one measurement to a Finding or None, and `CHECKS` is the list of them: to add one,
+write it in `benchmarks.checks` and name it there. **invalid**: the number is not what it claims to be; it is shown struck
+through and never ranked. **warning**: the number is right, but has to be read with this. **info**: worth knowing.
 
 The faults are those that published benchmarks contain: generator-bound results (Tene, "How NOT to Measure Latency"), failed
-requests counted as served, keep-alive that reconnected each time, books that do not balance. A visit that was disturbed from
-outside is made again; if no attempt was quiet, its numbers are marked.
+requests counted as served, keep-alive that reconnected each time, accounts that do not balance.
 """
 
 import collections
-from collections.abc import Iterable, Sequence
+import itertools
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from benchmarks.amounts import digits, percent
+from benchmarks.checks.background import background_connections
 from benchmarks.checks.books import bookkeeping, few_dominate, histograms_disagree, littles_law
 from benchmarks.checks.ceilings import wait_ceiling, work_ceiling
-from benchmarks.checks.companions import companions
 from benchmarks.checks.engine import engine_saturated, lost_gaps
 from benchmarks.checks.facts import Check, Facts
+from benchmarks.checks.neighbours import BUSY, neighbours, neighbours_share, too_few_windows
 from benchmarks.checks.service import (
     OVERLOADED,
     OVERLOADED_AT_TIMES,
+    above_limit,
     collecting,
     drift,
-    more_connections_than_slots,
     no_free_connection,
     nothing_served,
     overloaded,
@@ -33,16 +35,15 @@ from benchmarks.checks.service import (
     unfinished_requests,
 )
 from benchmarks.checks.wire import errors_seen, reconnects, reuse, stall_of_40_ms
-from benchmarks.nouns import Outside, RunOptions, VisitRecord, served_by
+from benchmarks.nouns import Outside, ReplicateRecord, RunOptions, Trial, served_by
 from benchmarks.summaries import Finding
 
-OUTSIDE_LOAD = 0.03  # of the CPUs' time; on a quiet machine interrupts and wake-ups that are in nobody's clock reach 0.018
+OUTSIDE_LOAD = 0.03  # of the CPUs' time; on a quiet machine interrupts and wake-ups that no process accounts for reach 0.018
 TICK_S = 0.01  # the resolution of a CPU's idle time in /proc/stat
 RULES_NAMED = 3  # of those that a model breaks; `servebench check` names all
 RULES_ENOUGH = 20  # broken ones, after which a run asks for no others: it won't measure this model
-RESTLESS_SHARE = 0.5  # of a run's visits: if the weather changed within more of them, a steady one is the exception,
-RESTLESS_FROM = 20  # in a run of so many: of a few, chance makes most unsteady
-STRUCK_VISITS = 0.5  # the share of a cell's visits that must be struck to strike the cell
+INVALID_REPLICATES = 0.5  # the share of a cell's replicates that must be invalid for the cell to be
+SPEED_MOVED = 0.20  # of the machine from replicate to replicate, by what all models served
 
 CHECKS: tuple[Check, ...] = (
     nothing_served,
@@ -52,14 +53,16 @@ CHECKS: tuple[Check, ...] = (
     wait_ceiling,
     work_ceiling,
     engine_saturated,
+    neighbours,
+    too_few_windows,
     stall_of_40_ms,
     reuse,
     reconnects,
-    companions,
+    background_connections,
     errors_seen,
     overloaded,
     no_free_connection,
-    more_connections_than_slots,
+    above_limit,
     unfinished_requests,
     starving,
     lost_gaps,
@@ -69,150 +72,188 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def check_window(facts: Facts) -> list[Finding]:
-    """What the checks find in one window of one visit."""
+def check_measurement(facts: Facts) -> list[Finding]:
+    """What the checks find in one level of one trial."""
     return [finding for check in CHECKS if (finding := check(facts))]
 
 
-def disturbed(record: VisitRecord) -> Finding | None:
-    """What disturbed a visit from outside, so that it should be made again; None when it was quiet."""
-    return _weather_changed(record) or outside_load(record)
-
-
-def restless(records: Iterable[VisitRecord]) -> bool:
-    """Whether the weather changed within most of a run's visits, so that it tells no two of them apart.
-
-    By first attempts alone: what is repeated is what was disturbed, and would be counted twice.
-    """
-    changed = [record.weather_changed for record in first_attempts(records)]
-    return len(changed) >= RESTLESS_FROM and sum(changed) > RESTLESS_SHARE * len(changed)
-
-
-def first_attempts(records: Iterable[VisitRecord]) -> list[VisitRecord]:
-    """Of each model, scenario and block the first visit that did not fail."""
-    first: dict[tuple[str, str, int], VisitRecord] = {}
-    for record in sorted(records, key=lambda record: (record.plan.attempt, record.plan.number)):
-        if record.failure is None:
-            first.setdefault((record.plan.model, record.plan.scenario, record.plan.block), record)
-    return list(first.values())
-
-
-def check_visit(record: VisitRecord, of_restless_run: bool = False) -> list[Finding]:
-    """What is to be said of all windows of a visit; of a restless run it is said once that the weather changed."""
-    weather = None if of_restless_run else _weather_changed(record)
-    found = [finding for finding in (_breaks_rules(record), weather, outside_load(record)) if finding]
-    if record.warmup is not None and not record.warmup.steady:
+def check_trial(trial: Trial) -> list[Finding]:
+    """What concerns all levels of a trial."""
+    found = []
+    if trial.broken_rules:
+        found.append(
+            Finding(
+                "rules broken",
+                "invalid",
+                broken(trial.broken_rules),
+                "it leaves out what real servers must do, so its task is another than that of the other models",
+                f"`servebench check {served_by(trial.model)}` shows each with its bytes; fix them and run again",
+            )
+        )
+    if trial.warmup is not None and not trial.warmup.steady:
         found.append(
             Finding(
                 "never steady",
-                "note",
-                f"throughput still moved after {digits(record.warmup.seconds)} s of warm-up",
+                "info",
+                f"throughput still changed after {digits(trial.warmup.seconds)} s of warm-up",
                 "the first level may be slower or faster than the model is later",
-                "see the time line of the visit",
+                "see the time line of the replicate",
             )
         )
     return found
 
 
 def broken(rules: Sequence[str]) -> str:
-    """What is said of a model that breaks rules: how many, and the first ones. Where enough were broken no more were asked."""
+    """How a model breaks rules: how many, and the first ones. Where enough were broken no more were asked."""
     more = f" and {len(rules) - RULES_NAMED} more" if len(rules) > RULES_NAMED else ""
     named = ", ".join(rule.partition(":")[0] for rule in rules[:RULES_NAMED])
     count = f"{len(rules)} rules or more" if len(rules) >= RULES_ENOUGH else f"{len(rules)} rule{'s' * (len(rules) != 1)}"
     return f"it breaks {count} ({named}{more})"
 
 
-def _breaks_rules(record: VisitRecord) -> Finding | None:
-    if not record.broken_rules:
-        return None
-    return Finding(
-        "rules broken",
-        "strike",
-        broken(record.broken_rules),
-        "it leaves out what real servers must do, so it was measured at another task than the others",
-        f"`servebench check {served_by(record.plan.model)}` shows each with its bytes; mend them and run again",
-    )
+# ---------------------------------------------------------------- over the replicates of a cell
 
 
-def _weather_changed(record: VisitRecord) -> Finding | None:
-    if not record.weather_changed:
-        return None
-    return Finding(
-        "weather changed",
-        "mark",
-        _weather_seen(record),
-        "part of the visit ran on a machine of another speed, and no attempt of this block did better",
-        "run again, or with more visits; such visits are compared with each other only",
-    )
+def is_accident(invalid: int, replicates: int) -> bool:
+    """Whether so few of a cell's replicates are invalid that the others may stand for it."""
+    return invalid < INVALID_REPLICATES * replicates
+
+
+def over_replicates(found: Sequence[Sequence[Finding]], beyond: bool = False) -> list[Finding]:
+    """One cell's findings from those of its replicates, each reported once, worst first.
+
+    Where fewer than half of the replicates are invalid, for whatever reason, that becomes a warning: an accident in one does
+    not invalidate the others, and it is left out of the numbers. Nor is a cell overloaded that was so in fewer than half of them:
+    that is a warning of its own, except at levels that are to be `beyond` what a server can do.
+    """
+    invalid = sum(any(finding.severity == "invalid" for finding in findings) for findings in found)
+    by_check: dict[str, list[Finding]] = collections.defaultdict(list)
+    for finding in itertools.chain.from_iterable(found):
+        by_check[finding.check].append(finding)
+    merged = [_over_replicates(same, len(found), is_accident(invalid, len(found)), beyond) for same in by_check.values()]
+    return sorted(merged, key=lambda finding: _ORDER[finding.severity])
+
+
+def _over_replicates(same: Sequence[Finding], replicates: int, accident: bool, beyond: bool) -> Finding:
+    """One check's findings as one."""
+    worst = min(same, key=lambda finding: _ORDER[finding.severity])
+    often = f" (in {len(same)} of {replicates} replicates)" if len(same) < replicates else ""
+    if worst.severity == "invalid" and accident:
+        return replace(worst, observed=f"{worst.observed}{often}; left out", severity="warning")
+    made = replace(worst, observed=worst.observed + often)
+    if made.check == OVERLOADED and is_accident(len(same), replicates):
+        return replace(
+            made,
+            check=OVERLOADED_AT_TIMES,
+            severity="info" if beyond else "warning",
+            why="in these replicates its queue grew, and their response times are in its numbers and in its noise",
+        )
+    return made
+
+
+_ORDER = {"invalid": 0, "warning": 1, "info": 2}
+
+
+# ---------------------------------------------------------------- the run as a whole
 
 
 def outside_share(outside: Outside) -> float:
-    """How much of the CPUs' time others took while the visit's levels were measured, beyond what the clocks leave open."""
+    """How much of the CPUs' time other programs took during a record, beyond the clocks' resolution."""
     taken_s = (outside.busy_ns - outside.ours_ns) / 1e9 - TICK_S * outside.cpus
     return max(taken_s / (outside.seconds * outside.cpus), 0.0) if outside.seconds and outside.cpus else 0.0
 
 
-def outside_load(record: VisitRecord) -> Finding | None:
-    """What is to be said of a visit beside which other programs ran; None when none did, or nobody can tell."""
+def outside_load(record: ReplicateRecord) -> Finding | None:
+    """Whether other programs ran while a scenario was measured; None when none did, or where that is not known."""
     if record.outside is None or (share := outside_share(record.outside)) <= OUTSIDE_LOAD:
         return None
     return Finding(
         "outside load",
-        "mark",
+        "warning",
         f"other programs took {percent(share)} of the time of the {record.outside.cpus} CPUs that the run uses",
-        "the server or the load engine waited for them, and no attempt of this block had the CPUs to itself",
-        "end other programs (`servebench doctor` names them), then run again; such visits are compared with each other only",
+        "all models of a round had it alike, so ratios hold; intervals are wider, tails longer, and absolute values lower",
+        "end other programs (`servebench doctor` names them), then run again",
     )
 
 
-def _weather_seen(record: VisitRecord) -> str:
-    """The probe that moved most."""
-    before, after = record.before, record.after
-    if before is None or after is None:
-        return "the probes before and after the visit disagree"
-    probes = [("a pure-Python loop's turn", before.python_ns, after.python_ns)]
-    if before.pingpong_ns is not None and after.pingpong_ns is not None:
-        probes.append(("a cache line's round trip", before.pingpong_ns, after.pingpong_ns))
-    name, first, second = max(probes, key=lambda probe: max(probe[1:]) / min(probe[1:]))
-    return f"{name} took {digits(first)} ns before the visit and {digits(second)} ns after it"
+def check_replicates(records: Sequence[ReplicateRecord]) -> list[Finding]:
+    """What concerns the run's records together: other programs, busy neighbours, the machine's speed."""
+    found = (_outside_loads(records), _busy_neighbours(records), _speed_moved(records))
+    return [finding for finding in found if finding]
 
 
-def is_accident(struck: int, visits: int) -> bool:
-    """Whether so few of a cell's visits are struck that the others may stand for it."""
-    return struck < STRUCK_VISITS * visits
+def _outside_loads(records: Sequence[ReplicateRecord]) -> Finding | None:
+    """All records under outside load as one finding."""
+    loaded = {id(record): finding for record in records if (finding := outside_load(record))}
+    if not loaded:
+        return None
+    worst = max(
+        (record for record in records if id(record) in loaded), key=lambda r: outside_share(r.outside) if r.outside else 0
+    )
+    which = (
+        f" in {worst.scenario}, replicate {worst.replicate + 1}; {len(loaded):,} of {len(records):,} records had outside load"
+    )
+    return replace(loaded[id(worst)], observed=loaded[id(worst)].observed + which)
 
 
-def over_visits(found: Sequence[Sequence[Finding]], beyond: bool = False) -> list[Finding]:
-    """One cell's findings from those of its visits, each said once, worst first.
-
-    Where fewer than half of the visits are struck, by whatever, strikes become marks: an accident of one visit does not undo
-    the others, and it is left out of the numbers. Nor is a cell overloaded that was so in fewer than half of them: that is a
-    mark of its own, but for levels that are to be `beyond` what a server can do.
-    """
-    struck = sum(any(finding.severity == "strike" for finding in findings) for findings in found)
-    by_check: dict[str, list[Finding]] = collections.defaultdict(list)
-    for findings in found:
-        for finding in findings:
-            by_check[finding.check].append(finding)
-    merged = []
-    for same in by_check.values():
-        first = min(same, key=lambda finding: _ORDER[finding.severity])
-        often = f" (in {len(same)} of {len(found)} visits)" if len(same) < len(found) else ""
-        demoted = first.severity == "strike" and is_accident(struck, len(found))
-        left_out = "; left out" if demoted else ""
-        made = replace(first, seen=first.seen + often + left_out, severity="mark" if demoted else first.severity)
-        if made.check == OVERLOADED and is_accident(len(same), len(found)):
-            made = replace(
-                made,
-                check=OVERLOADED_AT_TIMES,
-                severity="note" if beyond else "mark",
-                why="in these visits its queue grew, and their response times are in its numbers and in its noise",
-            )
-        merged.append(made)
-    return sorted(merged, key=lambda finding: _ORDER[finding.severity])
+def _busy_neighbours(records: Sequence[ReplicateRecord]) -> Finding | None:
+    """The models that used CPU time while others were measured: what each had beside itself lacks its own part."""
+    busy: collections.Counter[str] = collections.Counter()
+    for record in records:
+        shares = {trial.model: share for trial in record.trials if (share := _neighbours_share(trial)) is not None}
+        most = max(shares.values(), default=0.0)  # what a model that is itself idle has beside it
+        busy.update(model for model, share in shares.items() if most - share > BUSY)
+    if not busy:
+        return None
+    names = ", ".join(name for name, _ in busy.most_common(RULES_NAMED))
+    return Finding(
+        "busy neighbours",
+        "warning",
+        f"{names} used CPU time while other models were measured, in {max(busy.values()):,} of {len(records):,} records",
+        "where it was over 0.5% of the time, the other models' numbers are invalid",
+        f"measure the others without it, and it in a run of its own (--models {served_by(busy.most_common(1)[0][0])})",
+    )
 
 
-_ORDER = {"strike": 0, "mark": 1, "note": 2}
+def _neighbours_share(trial: Trial) -> float | None:
+    """The neighbours' CPU time in each second of a trial's windows; None where no window was interleaved."""
+    shares = [neighbours_share(one) for one in trial.measurements if one.interleaved and one.rounds.seconds]
+    return statistics.fmean(shares) if shares else None
+
+
+def _speed_moved(records: Sequence[ReplicateRecord]) -> Finding | None:
+    """Whether the machine was much faster in some replicates than in others, by what all models served in closed loops."""
+    by_scenario: dict[str, dict[int, float]] = collections.defaultdict(dict)
+    rates: dict[tuple[str, str, str], dict[int, float]] = collections.defaultdict(dict)
+    for record in records:
+        for trial in record.trials:
+            for one in trial.measurements:
+                if one.level.loop == "closed" and one.load.completed:
+                    key = (record.scenario, trial.model, one.level.label)
+                    rates[key][record.replicate] = math.log(one.load.completed / one.load.seconds)
+    for scenario in dict.fromkeys(record.scenario for record in records):
+        by_scenario[scenario] = _paces(of for (name, _, _), of in rates.items() if name == scenario)
+    spans = {name: max(paces.values()) - min(paces.values()) for name, paces in by_scenario.items() if len(paces) > 1}
+    if not spans or (most := max(spans.values())) <= math.log(1 + SPEED_MOVED):
+        return None
+    where = max(spans, key=lambda name: spans[name])
+    return Finding(
+        "machine speed",
+        "info",
+        f"all models together were {percent(math.exp(most) - 1)} faster in one replicate of {where} than in another",
+        "absolute values are those of a machine whose speed changed; ratios are taken within rounds and do not contain it",
+        "compare ratios; for absolute values run on a quieter machine (`servebench doctor` watches its speed)",
+    )
+
+
+def _paces(rates: Iterable[Mapping[int, float]]) -> dict[int, float]:
+    """The machine's pace in each replicate, a logarithm: the median over models and levels of how far each is from its mean."""
+    off: dict[int, list[float]] = collections.defaultdict(list)
+    for of in rates:
+        mean = statistics.fmean(of.values())
+        for replicate, rate in of.items():
+            off[replicate].append(rate - mean)
+    return {replicate: statistics.median(values) for replicate, values in off.items()}
 
 
 def shares_a_core(options: RunOptions) -> bool:
@@ -220,32 +261,15 @@ def shares_a_core(options: RunOptions) -> bool:
     return bool(set(options.server_cpus) & set(options.driver_cpus))
 
 
-def check_weather(records: Sequence[VisitRecord]) -> list[Finding]:
-    """What is to be said of the weather of a run as a whole."""
-    if not restless(records):
-        return []
-    first = first_attempts(records)
-    changed = sum(record.weather_changed for record in first)
-    return [
-        Finding(
-            "restless machine",
-            "mark",
-            f"the machine's speed changed within {changed:,} of {len(first):,} visits",
-            "there is no weather to compare within: all visits of a block are compared, and intervals have all of that noise",
-            "run on a quieter machine (`servebench doctor` watches its weather), or with more visits",
-        )
-    ]
-
-
 def check_run(options: RunOptions) -> list[Finding]:
-    """What is to be said of the run as a whole."""
+    """What concerns the run as a whole, by its options."""
     found = []
     if shares_a_core(options):
         found.append(
             Finding(
                 "shared core",
-                "mark",
-                "the server and the load engine ran on the same core",
+                "warning",
+                "the servers and the load engine ran on the same core",
                 "each waits for the other: the numbers are of both together and not comparable with others",
                 "run on two cores or more (--server-cpus 0 --driver-cpus 1)",
             )
@@ -254,20 +278,20 @@ def check_run(options: RunOptions) -> list[Finding]:
         found.append(
             Finding(
                 "unchecked",
-                "mark",
+                "warning",
                 "the run was made with --unchecked",
-                "models that break the rules of HTTP or of a graceful server were measured; they are struck out and not ranked",
-                "leave --unchecked out, or mend them (`servebench check`)",
+                "models that break the rules of HTTP or of a graceful server were measured; they are invalid and not ranked",
+                "leave --unchecked out, or fix the models (`servebench check`)",
             )
         )
-    if max(options.visits.values(), default=0) == 1 and options.precision is None:  # else more were to follow
+    if options.replicates == 1 and options.precision is None:  # else more were to follow
         found.append(
             Finding(
-                "one visit",
-                "mark",
-                "every model was visited once",
-                "one number shows no noise: there are no intervals, and nobody is ranked",
-                "ask for more (--visits 5, or --profile quick)",
+                "one replicate",
+                "warning",
+                "every model was started once",
+                "one server process does not show how much processes differ: there are no intervals, and no model is ranked",
+                "ask for more (--replicates 5, or --profile quick)",
             )
         )
     return found

@@ -1,1 +1,1 @@
-"""The checks by idea: each is a function from the facts of one window to a finding or nothing; `validity` lists them."""
+"""The checks by idea: each is a function from the facts of one measurement to a finding or nothing; `validity` lists them."""

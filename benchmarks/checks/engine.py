@@ -4,16 +4,19 @@ Tene, "How NOT to Measure Latency" (2013); Schroeder, Wierman, Harchol-Balter, "
 2006). What the engine says of itself decides: how busy it was, what it had not sent, how late it sent, when it stood still.
 """
 
+import bisect
+import itertools
+
 from benchmarks import histogram
 from benchmarks.amounts import duration, percent
 from benchmarks.checks.facts import Facts
-from benchmarks.intervals import samples_wanted
+from benchmarks.stats.intervals import samples_wanted
 from benchmarks.summaries import Finding
 from benchmarks.tails import QUANTILES, STALL_SHARE, Pauses, name
 
 ENGINE_BUSY = 0.85  # busy fraction above which the engine, not the server, may set the pace
 UNSENT = 0.01  # of the arrivals due: achieved must be 99% of offered while connections are free
-LAST_NS = 1_000_000  # a pause that ends this close to the window's end explains what was unsent then
+LAST_NS = 1_000_000  # a pause that ends this close to a window's end explains what was unsent then
 BURST = 64  # arrivals the engine may be about to send: it reads a batch of so many events before it sends again
 LATE = 0.10  # of the p99 of the response time: what the engine's own p99 lateness may make up
 LATE_NS = 40_000  # shorter is no pause (GAP_NS of the engine); beside quick answers a healthy engine's is 14 to 26 µs
@@ -21,22 +24,22 @@ TAIL = 0.99
 
 
 def engine_saturated(facts: Facts) -> Finding | None:
-    """A busy engine sends late and reads late, and then measures itself: by any of three signs."""
+    """A busy engine sends late and reads late, and then measures itself: there are three signs."""
     load = facts.load
     short = f" and fell {percent(facts.short_by / load.intended)} short of the offered load" if facts.short_by else ""
     if load.busy_fraction > ENGINE_BUSY:
-        seen = f"the load engine was busy {percent(load.busy_fraction)} of the window{short}"
+        observed = f"the load engine was busy {percent(load.busy_fraction)} of the time{short}"
     elif owed := _owed(facts):
-        seen = f"{owed:,} of {load.intended:,} requests due had not been sent, though there were free connections for them"
+        observed = f"{owed:,} of {load.intended:,} requests due had not been sent, though there were free connections for them"
     elif late_ns := _late_ns(facts):
         response_ns = histogram.quantile_ns(load.response, TAIL)
-        seen = f"the load engine sent {duration(late_ns)} late at the p99, of a response time of {duration(response_ns)}"
+        observed = f"the load engine sent {duration(late_ns)} late at the p99, of a response time of {duration(response_ns)}"
     else:
         return None
     return Finding(
         "engine saturated",
-        "strike",
-        seen,
+        "invalid",
+        observed,
         "the number may be the engine's own limit, not the server's",
         "give the engine another core (--driver-cpus), or the server fewer",
     )
@@ -50,11 +53,24 @@ def _owed(facts: Facts) -> int:
     load = facts.load
     if not facts.is_open or not load.free_at_end:
         return 0
-    owed, window_ns = max(load.unsent - load.waited, 0), load.seconds * 1e9
-    last_ns = max((length for start, length in load.gaps if start + length >= window_ns - LAST_NS), default=0)
+    owed = max(load.unsent - load.waited, 0)
     # Twice the mean: in so short a time Poisson arrivals may well come twice as densely.
-    explained = BURST + 2 * load.intended * last_ns / window_ns
+    explained = BURST + 2 * load.intended * _last_pauses_ns(facts) / (load.seconds * 1e9)
     return owed if owed > UNSENT * load.intended + explained else 0
+
+
+def _last_pauses_ns(facts: Facts) -> int:
+    """The pauses of the engine at the very ends of windows: the longest of each end."""
+    gaps = facts.load.gaps
+    if len(facts.rounds.seconds) != facts.windows:  # a packed record does not know where its windows end: at most so much
+        return sum(sorted((length for _, length in gaps), reverse=True)[: facts.windows])
+    ends_ns = [end_s * 1e9 for end_s in itertools.accumulate(facts.rounds.seconds)]
+    found = dict.fromkeys(range(len(ends_ns)), 0)
+    for start, length in gaps:
+        window = min(bisect.bisect_right(ends_ns, start), len(ends_ns) - 1)
+        if start + length >= ends_ns[window] - LAST_NS:
+            found[window] = max(found[window], length)
+    return sum(found.values())
 
 
 def _late_ns(facts: Facts) -> float:
@@ -72,10 +88,10 @@ def lost_gaps(facts: Facts) -> Finding | None:
         return None
     return Finding(
         "pauses not recorded",
-        "mark",
+        "warning",
         f"{facts.load.gaps_lost:,} pauses of the engine beyond the {len(facts.load.gaps):,} recorded",
         "the share of time lost is larger than known, so percentiles may be shown that should not be",
-        "measure on a quieter machine, or with shorter windows (--seconds)",
+        "measure on a quieter machine, or for less time (--seconds)",
     )
 
 
@@ -87,8 +103,8 @@ def stalls(paused: Pauses) -> Finding | None:
     which = name(drowned[0]) + (" and above" if len(drowned) > 1 else "")
     return Finding(
         "stalls",
-        "note",
-        f"the load engine stood still for {percent(paused.stalled_share)} of the time, in pauses over 200 µs: {which} not told",
-        f"requests that met a pause waited for the engine; {name(drowned[0])} bears {percent((1 - drowned[0]) * STALL_SHARE)}",
+        "info",
+        f"the load engine stood still for {percent(paused.stalled_share)} of the time, in pauses over 200 µs: {which} withheld",
+        f"requests that met a pause waited for the engine; {name(drowned[0])} allows {percent((1 - drowned[0]) * STALL_SHARE)}",
         "measure on a quieter machine, with a core that nothing else uses (--driver-cpus)",
     )
