@@ -49,11 +49,11 @@ def pools(models: Iterable[str], cpus: Sequence[int]) -> dict[str, Pool]:
     found = {}
     with contextlib.ExitStack() as servers:
         tuned = [model for model in models if catalogue.tuned(model) is not None]
-        started = {model: servers.enter_context(Server(model, cpus, wait=False)) for model in tuned}
+        started = {model: Server(model, cpus, wait=False) for model in tuned}
+        for server in started.values():
+            servers.callback(server.kill)  # nobody has asked it anything
         for model, server in started.items():
             with contextlib.suppress(LaunchError):
                 server.wait_ready()
                 found[model] = Pool(server.facts.max_connections, server.facts.given)
-        for server in started.values():
-            server.begin_stop()
     return found
