@@ -1,4 +1,4 @@
-"""Each check finds its fault and nothing else does; a healthy window is left alone."""
+"""Each check finds its fault and nothing else does; a healthy measurement raises nothing."""
 
 from dataclasses import replace
 
@@ -8,11 +8,15 @@ from windows import (
     CLOSED,
     OPEN,
     behind,
+    beside,
+    changed,
+    dropped,
     early,
     facts,
     found,
     healthy,
     late,
+    loaded,
     lost_values,
     miscounted,
     overworked,
@@ -27,79 +31,78 @@ from windows import (
     unfair,
 )
 
-from benchmarks.checks.companions import TOO_FEW
+from benchmarks.checks.background import TOO_FEW
 from benchmarks.checks.engine import stalls
-from benchmarks.nouns import Outside, Warmup
-from benchmarks.questions import Beside, Level
-from benchmarks.selection import RESTLESS, UNSTEADY, usable
+from benchmarks.nouns import Outside, ReplicateRecord, Warmup
+from benchmarks.questions import Background, Level
 from benchmarks.tails import Pauses
 from benchmarks.validity import (
     CHECKS,
-    RESTLESS_FROM,
+    check_measurement,
+    check_replicates,
     check_run,
-    check_visit,
-    check_weather,
-    check_window,
-    disturbed,
-    over_visits,
-    restless,
+    check_trial,
+    outside_load,
+    over_replicates,
 )
 
-CROWDED = replace(OPEN, beside=Beside("idle", 100))
+WITH_IDLE = replace(OPEN, background=Background("idle", 100))
 CHURN = replace(CLOSED, keepalive=False)
 
 
 def carries(model: str, scenario: str, level: Level) -> bool:
-    """Whether the imagined machine is neither overloaded at this level nor short of slots, and was not struck on purpose."""
+    """Whether the imagined machine is neither overloaded at this level nor above its limit, and not invalid on purpose."""
     return (
-        (model, scenario, level.label) != factories.STRUCK
+        (model, scenario, level.label) != factories.INVALID
         and not factories.overloaded(model, scenario, level)
-        and (level.loop == "open" or level.connections <= factories.MODELS[model].slots)
+        and (level.loop == "open" or level.connections <= factories.MODELS[model].limit)
     )
 
 
 @pytest.mark.parametrize("model", [model for model in factories.MODELS if model != "prefork"])  # it reconnects
 @pytest.mark.parametrize("scenario", factories.SCENARIOS)
-def test_a_healthy_window_raises_nothing(model, scenario):
+def test_a_healthy_measurement_raises_nothing(model, scenario):
     for level in factories.levels(scenario):
         if carries(model, scenario, level):
-            assert check_window(facts(model, scenario, level, seed=3)) == []
+            assert check_measurement(facts(model, scenario, level, seed=3)) == []
 
 
 # ---------------------------------------------------------------- faults, each for one check
 
 
 FAULTS = {
-    "no request completed": ("nothing served", "strike", timed([])),
-    "time is missing": ("bookkeeping", "strike", unbalanced(-0.01)),
-    "requests in flight that have no time": ("Little's law", "strike", miscounted()),
-    "one in the closed loop": ("Little's law", "strike", miscounted(-0.03, CLOSED)),
-    "a histogram that lacks one": ("histograms", "strike", lost_values()),
-    "more answers than fit into the waits": ("wait ceiling", "strike", too_many()),
-    "an answer before its time": ("wait ceiling", "strike", early()),
-    "more CPU than there was": ("work ceiling", "strike", overworked()),
-    "a busy engine": ("engine saturated", "strike", healthy(busy_fraction=0.86)),
-    "unsent with connections free": ("engine saturated", "strike", behind()),
-    "a late engine": ("engine saturated", "strike", late(60_000)),
-    "Nagle's algorithm": ("40 ms stall", "strike", stalled()),
-    "no keep-alive": ("reuse", "strike", healthy(connections_opened=64 + 30_000)),
-    "a few reconnects": ("reuse", "strike", healthy(connections_opened=64 + 10)),
-    "declared reconnects": ("reconnects", "mark", replace(healthy(connections_opened=64 + 400), keepalive_requests=100)),
-    "failed requests": ("errors", "mark", healthy(errors={"reset": 3, "wrong_body": 1})),
-    "overload": ("overloaded", "note", short()),
-    "every connection busy": ("no free connection", "note", healthy(OPEN, waited=400)),
-    "too few slots": ("more connections than slots", "mark", replace(healthy(), slots=63)),
-    "never answered": ("unfinished requests", "mark", healthy(OPEN, unfinished=100)),
-    "one starved": ("starving", "mark", starved(640)),
-    "half of them starved": ("starving", "mark", unfair(0.2)),
-    "fewer companions": ("companions", "mark", healthy(CROWDED, companions={"open": 60, "refused": 40})),
-    "hardly any companions": (TOO_FEW, "strike", healthy(CROWDED, companions={"open": 49})),
-    "no room for companions": (TOO_FEW, "mark", replace(healthy(CROWDED, companions={"open": 16}), slots=16)),
-    "connections kept that were to be new": ("reuse", "strike", healthy(CHURN)),
-    "garbage": ("garbage collection", "note", served(healthy(), collections=(9, 1, 0), pause_ns=20_000_000)),
-    "gaps lost": ("pauses not recorded", "mark", healthy(gaps_lost=7)),
-    "a few very slow ones": ("few dominate", "note", timed([100_000] * 999 + [900_000_000])),
-    "slower and slower": ("drift", "note", paced([500 - 5 * step for step in range(40)])),
+    "no request completed": ("nothing served", "invalid", timed([])),
+    "time is missing": ("bookkeeping", "invalid", unbalanced(-0.01)),
+    "requests in flight that have no time": ("Little's law", "invalid", miscounted()),
+    "one in the closed loop": ("Little's law", "invalid", miscounted(-0.03, CLOSED)),
+    "a histogram that lacks one": ("histograms", "invalid", lost_values()),
+    "more answers than fit into the waits": ("wait ceiling", "invalid", too_many()),
+    "an answer before its time": ("wait ceiling", "invalid", early()),
+    "more CPU than there was": ("work ceiling", "invalid", overworked()),
+    "a busy engine": ("engine saturated", "invalid", healthy(busy_fraction=0.86)),
+    "unsent with connections free": ("engine saturated", "invalid", behind()),
+    "a late engine": ("engine saturated", "invalid", late(60_000)),
+    "busy neighbours": ("neighbours", "invalid", beside(0.006)),
+    "windows that were dropped": ("too few windows", "invalid", dropped(30)),
+    "Nagle's algorithm": ("40 ms stall", "invalid", stalled()),
+    "no keep-alive": ("reuse", "invalid", healthy(connections_opened=64 + 30_000)),
+    "a few reconnects": ("reuse", "invalid", healthy(connections_opened=64 + 10)),
+    "declared reconnects": ("reconnects", "warning", replace(healthy(connections_opened=64 + 700), keepalive_requests=100)),
+    "failed requests": ("errors", "warning", healthy(errors={"reset": 3, "wrong_body": 1})),
+    "overload": ("overloaded", "info", short()),
+    "every connection busy": ("no free connection", "info", healthy(OPEN, waited=400)),
+    "a low limit": ("above the concurrency limit", "warning", replace(healthy(), limit=63)),
+    "never answered": ("unfinished requests", "warning", healthy(OPEN, unfinished=300)),
+    "one starved": ("starving", "warning", starved(640)),
+    "half of them starved": ("starving", "warning", unfair(0.2)),
+    "a few are missing": ("background connections", "warning", healthy(WITH_IDLE, background={"open": 60, "refused": 40})),
+    "most are missing": (TOO_FEW, "invalid", healthy(WITH_IDLE, background={"open": 49})),
+    "no room for them": (TOO_FEW, "warning", replace(healthy(WITH_IDLE, background={"open": 16}), limit=16)),
+    "connections kept that were to be new": ("reuse", "invalid", changed(loaded(healthy(), kept=0), level=CHURN)),
+    "garbage": ("garbage collection", "info", served(healthy(), collections=(9, 1, 0), pause_ns=20_000_000)),
+    "gaps lost": ("pauses not recorded", "warning", healthy(gaps_lost=7)),
+    "a few very slow ones": ("few dominate", "info", timed([100_000] * 999 + [900_000_000])),
+    "slower and slower": ("drift", "info", paced([500 - 5 * step for step in range(40)])),
 }  # fmt: skip
 
 
@@ -114,131 +117,126 @@ def test_every_check_has_a_fault_here():
     assert len(CHECKS) == len(named - {TOO_FEW})  # two names of one check
 
 
-def test_findings_say_what_was_seen_why_it_matters_and_what_to_do():
+def test_findings_say_what_was_observed_why_it_matters_and_what_to_do():
     for _, _, faulty in FAULTS.values():
-        for finding in check_window(faulty):
-            assert finding.seen
+        for finding in check_measurement(faulty):
+            assert finding.observed
             assert finding.why
             assert finding.remedy
-            assert not finding.seen.endswith(".")
+            assert not finding.observed.endswith(".")
 
 
-# ---------------------------------------------------------------- visits and runs
+# ---------------------------------------------------------------- trials, replicates and runs
 
 
-def test_stalls_say_which_percentiles_they_cost():
+def test_stalls_say_which_percentiles_are_withheld():
     assert stalls(Pauses((100_000,) * 100, 1e9)) is None  # short ones
     finding = stalls(Pauses((300_000,) * 3, 1e9))
     assert finding is not None
-    assert "p99.9 not told" in finding.seen
+    assert "p99.9 withheld" in finding.observed
     worse = stalls(Pauses((4_000_000,) * 2, 1e9))
     assert worse is not None
-    assert "p99 and above not told" in worse.seen
+    assert "p99 and above withheld" in worse.observed
 
 
-def test_changed_weather_and_a_restless_warm_up_are_said_of_the_visit():
-    changed = factories.changed_record("epoll_loop", "hello", 0)
-    assert [finding.check for finding in check_visit(changed)] == ["weather changed"]
-    assert "60.0 ns" in check_visit(changed)[0].seen
-    assert "345 ns" in check_visit(changed)[0].seen
-    restless = factories.record("epoll_loop", "hello", warmup=Warmup(3.0, [1e4, 2e4], False))
-    assert [finding.check for finding in check_visit(restless)] == ["never steady"]
-    assert check_visit(factories.record("epoll_loop", "hello")) == []
+def test_broken_rules_and_an_unsteady_warm_up_concern_the_whole_trial():
+    assert check_trial(factories.trial("epoll_loop", "hello")) == []
+    unsteady = factories.trial("epoll_loop", "hello", warmup=Warmup(3.0, [1e4, 2e4], False))
+    assert [(finding.check, finding.severity) for finding in check_trial(unsteady)] == [("never steady", "info")]
+    breaking = factories.trial("epoll_loop", "hello", broken_rules=[f"rule{n}: wrong" for n in range(5)])
+    (finding,) = check_trial(breaking)
+    assert (finding.check, finding.severity) == ("rules broken", "invalid")
+    assert finding.observed == "it breaks 5 rules (rule0, rule1, rule2 and 2 more)"
 
 
-@pytest.mark.parametrize(
-    ("others_s", "found_here"), [(0.20, []), (0.25, []), (0.27, ["outside load"]), (2.0, ["outside load"])]
-)
-def test_others_may_use_three_percent_of_the_cpus_and_what_the_clocks_leave_open(others_s, found_here):
+def loaded_record(others_s: float, replicate: int = 0) -> ReplicateRecord:
+    """A record of 4 s on two CPUs, of which other programs used so much."""
+    outside = Outside(4.0, 2, round((5 + others_s) * 1e9), 5_000_000_000)
+    return factories.record("hello", replicate, [], outside=outside)
+
+
+@pytest.mark.parametrize(("others_s", "is_loaded"), [(0.20, False), (0.25, False), (0.27, True), (2.0, True)])
+def test_others_may_use_three_percent_of_the_cpus_and_what_the_clocks_leave_open(others_s, is_loaded):
     """Of 4 s on two CPUs that is 0.24 s, and 10 ms more for each."""
-    loaded = factories.record("epoll_loop", "hello", outside=Outside(4.0, 2, round((5 + others_s) * 1e9), 5_000_000_000))
-    assert [finding.check for finding in check_visit(loaded)] == found_here
-    assert (disturbed(loaded) is not None) == bool(found_here)
+    assert (outside_load(loaded_record(others_s)) is not None) == is_loaded
+    assert outside_load(factories.record("hello", 0, [], outside=None)) is None  # not known
 
 
-def test_a_visit_is_quiet_when_neither_weather_nor_others_disturbed_it():
-    assert disturbed(factories.record("epoll_loop", "hello")) is None
-    assert disturbed(factories.record("epoll_loop", "hello", outside=None)) is None  # nobody can tell
-    weather = disturbed(factories.changed_record("epoll_loop", "hello", 0))
-    assert weather is not None
-    assert weather.check == "weather changed"
+def test_outside_load_is_reported_once_for_the_run():
+    records = [loaded_record(0.1), loaded_record(0.5, 1), loaded_record(2.0, 2)]
+    (finding,) = check_replicates(records)
+    assert (finding.check, finding.severity) == ("outside load", "warning")
+    assert finding.observed.startswith(
+        "other programs took 25% of the time of the 2 CPUs that the run uses in hello, replicate 3"
+    )
+    assert finding.observed.endswith("2 of 3 records had outside load")
+    assert check_replicates(records[:1]) == []
 
 
-def test_an_attempt_without_outside_load_counts_before_one_with_it():
-    loaded = factories.record("epoll_loop", "hello", outside=Outside(4.0, 2, 6_000_000_000, 5_000_000_000))
-    again = factories.record("epoll_loop", "hello")
-    again = replace(again, plan=replace(again.plan, attempt=1, number=9))
-    assert [visit.record.plan.attempt for visit in usable([loaded, again])] == [1]
-    assert [visit.weather for visit in usable([loaded])] == [UNSTEADY]
+def test_a_model_that_is_busy_while_others_are_measured_is_named():
+    """What each has beside itself is what all others use: the busy one alone has less."""
+    used = {"epoll_loop": 0.011, "prefork": 0.001, "thread_pool": 0.0115}
+    trials = [factories.trial(model, "hello", measurements=[beside(share).measurement]) for model, share in used.items()]
+    (finding,) = check_replicates([factories.record("hello", 0, trials)])
+    assert (finding.check, finding.severity) == ("busy neighbours", "warning")
+    assert finding.observed.startswith("prefork used CPU time")
+    assert finding.remedy.endswith("(--models prefork)")
+    quiet = [replace(trial, measurements=[beside(0.004).measurement]) for trial in trials]
+    assert check_replicates([factories.record("hello", 0, quiet)]) == []
+
+
+@pytest.mark.parametrize(("slower", "found_here"), [(1.15, []), (1.3, ["machine speed"])])
+def test_another_speed_of_the_machine_is_reported_where_absolute_values_moved(slower, found_here):
+    paces = (1.0, 1.0, 1 / slower)
+    models = list(factories.MODELS)[:3]
+    records = [
+        factories.record("hello", number, [factories.trial(model, "hello", number, pace=pace) for model in models])
+        for number, pace in enumerate(paces)
+    ]
+    assert [finding.check for finding in check_replicates(records)] == found_here
+    assert check_replicates(records[:1]) == []
+    assert all(finding.severity == "info" for finding in check_replicates(records))
 
 
 @pytest.mark.parametrize(
     ("times", "severity", "ending"),
-    [(1, "mark", "(in 1 of 3 visits); left out"), (2, "strike", "(in 2 of 3 visits)"), (3, "strike", "of the window")],
+    [
+        (1, "warning", "(in 1 of 3 replicates); left out"),
+        (2, "invalid", "(in 2 of 3 replicates)"),
+        (3, "invalid", "of the time"),
+    ],
 )
-def test_a_strike_in_fewer_than_half_of_the_visits_is_a_mark(times, severity, ending):
-    saturated, well = check_window(healthy(busy_fraction=0.9)), check_window(healthy())
-    (finding,) = over_visits([saturated] * times + [well] * (3 - times))
+def test_what_is_invalid_in_fewer_than_half_of_the_replicates_is_a_warning(times, severity, ending):
+    saturated, well = check_measurement(healthy(busy_fraction=0.9)), check_measurement(healthy())
+    (finding,) = over_replicates([saturated] * times + [well] * (3 - times))
     assert finding.severity == severity
-    assert finding.seen.endswith(ending)
+    assert finding.observed.endswith(ending)
 
 
 @pytest.mark.parametrize(
     ("times", "beyond", "check", "severity"),
     [
-        (1, False, "overloaded at times", "mark"),
-        (1, True, "overloaded at times", "note"),
-        (2, False, "overloaded", "note"),
-        (3, False, "overloaded", "note"),
+        (1, False, "overloaded at times", "warning"),
+        (1, True, "overloaded at times", "info"),
+        (2, False, "overloaded", "info"),
+        (3, False, "overloaded", "info"),
     ],
 )
-def test_a_cell_is_overloaded_that_was_so_in_half_of_its_visits(times, beyond, check, severity):
-    over, well = check_window(short()), check_window(healthy())
-    (finding,) = over_visits([over] * times + [well] * (4 - times), beyond)
+def test_a_cell_is_overloaded_that_was_so_in_half_of_its_replicates(times, beyond, check, severity):
+    over, well = check_measurement(short()), check_measurement(healthy())
+    (finding,) = over_replicates([over] * times + [well] * (4 - times), beyond)
     assert (finding.check, finding.severity) == (check, severity)
     assert ("not ranked" in finding.why) == (check == "overloaded")
 
 
-def test_where_the_weather_changed_within_most_visits_that_is_said_once_and_all_are_compared():
-    changed = [factories.changed_record("epoll_loop", "hello", block) for block in range(RESTLESS_FROM)]
-    steady = [factories.record("thread_pool", "hello", block) for block in range(RESTLESS_FROM - 1)]
-    loaded = factories.record("prefork", "hello", outside=Outside(4.0, 2, 6_000_000_000, 5_000_000_000))
-    assert restless([*changed, *steady])
-    assert not restless([*changed, *steady, loaded])  # half of them is not most
-    assert not restless(changed[:-1])  # too few to know
-    visits = usable([*changed, *steady[:-1], loaded])
-    assert {visit.weather for visit in visits if visit.record.plan.model != "prefork"} == {RESTLESS}
-    assert [visit.weather for visit in visits if visit.record.plan.model == "prefork"] == [UNSTEADY]
-    assert [finding.check for finding in check_weather([*changed, *steady])] == ["restless machine"]
-    assert check_weather(steady) == []
-    assert check_visit(changed[0], of_restless_run=True) == []
+def test_what_is_invalid_comes_first():
+    made = check_measurement(replace(healthy(busy_fraction=0.9, errors={"reset": 1}), limit=16))
+    assert [finding.severity for finding in over_replicates([made[::-1]])] == ["invalid", "warning", "warning"]
 
 
-def test_what_is_repeated_makes_no_machine_restless_and_no_outside_load_counts_there():
-    few = [factories.changed_record("epoll_loop", "hello", block) for block in range(RESTLESS_FROM - 2)]
-    again = [replace(one, plan=replace(one.plan, attempt=1, number=100 + one.plan.number)) for one in few]
-    assert not restless([*few, *again])
-    loaded = factories.changed_record("epoll_loop", "hello", 50)
-    loaded = replace(loaded, outside=Outside(4.0, 2, 6_000_000_000, 5_000_000_000))
-    quiet = factories.changed_record("epoll_loop", "hello", 50)
-    quiet = replace(quiet, plan=replace(quiet.plan, attempt=1, number=200))
-    more = factories.changed_record("epoll_loop", "hello", 51)
-    (chosen,) = [v for v in usable([*few, more, loaded, quiet]) if v.record.plan.block == 50]
-    assert (chosen.record.plan.attempt, chosen.weather) == (1, RESTLESS)
-
-
-def test_two_runs_share_no_block_so_that_their_weather_is_asked_for_on_a_restless_machine_too():
-    changed = [factories.changed_record("epoll_loop", "hello", block) for block in range(RESTLESS_FROM)]
-    assert {visit.weather for visit in usable(changed)} == {RESTLESS}
-    assert {visit.weather for visit in usable(changed, share_blocks=False)} == {UNSTEADY}
-
-
-def test_strikes_come_first():
-    made = check_window(replace(healthy(busy_fraction=0.9, errors={"reset": 1}), slots=16))
-    assert [finding.severity for finding in over_visits([made[::-1]])] == ["strike", "mark", "mark"]
-
-
-def test_a_shared_core_and_a_single_visit_are_said_of_the_run():
+def test_a_shared_core_and_a_single_replicate_concern_the_run():
     assert check_run(factories.options()) == []
     assert [finding.check for finding in check_run(factories.options(driver_cpus=(0,)))] == ["shared core"]
-    assert [finding.check for finding in check_run(factories.options(visits={"hello": 1}))] == ["one visit"]
+    assert [finding.check for finding in check_run(factories.options(unchecked=True))] == ["unchecked"]
+    assert [finding.check for finding in check_run(factories.options(replicates=1))] == ["one replicate"]
+    assert check_run(factories.options(replicates=1, precision=0.05)) == []

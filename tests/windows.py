@@ -1,4 +1,4 @@
-"""Windows for the checks: a healthy one of the imagined machine, and healthy ones with a single fault put in."""
+"""Measurements for the checks: a healthy one of the imagined machine, and healthy ones with a single fault put in."""
 
 from dataclasses import replace
 
@@ -6,33 +6,71 @@ import factories
 
 from benchmarks import histogram
 from benchmarks.checks.facts import Facts
-from benchmarks.nouns import Histogram, Series
+from benchmarks.nouns import Histogram, LoadResult, Measurement, Rounds, Series
 from benchmarks.questions import Level
-from benchmarks.validity import check_window
+from benchmarks.validity import check_measurement
 
 CLOSED = Level("closed", 64)
 OPEN = Level("open", 64, rate_per_s=20_000.0)
 
 
 def facts(model: str, scenario: str, level: Level, seed: int = 0, **changes: object) -> Facts:
-    """What the checks look at in a healthy window. The changes are those of the engine's side of it."""
-    made = factories.window(model, scenario, level, seed)
-    changed = replace(made, load=replace(made.load, **changes))  # type: ignore[arg-type]
-    return Facts.gathered(changed, factories.server_facts(model), 1, factories.SCENARIOS[scenario].wait_s)
+    """What the checks look at in a healthy measurement. The changes are those of the engine's side of it."""
+    made = factories.measurement(model, scenario, level, seed)
+    changed = replace(made.load, kept=(made.windows - 1) * made.load.connections, **changes)  # type: ignore[arg-type]
+    made = replace(made, load=changed, rounds=summing_up_to(changed, made.rounds))
+    return Facts.gathered(made, factories.server_facts(model), 1, factories.SCENARIOS[scenario].wait_s)
+
+
+def summing_up_to(load: LoadResult, rounds: Rounds) -> Rounds:
+    """Rounds that have as much as the load: what its changes add is in the last one."""
+    sums = {
+        "completed": load.completed,
+        "answered": histogram.total(load.service),
+        "answered_ns": load.service.sum_ns,
+        "cpu_ns": load.server_cpu_ns,
+        "seconds": load.seconds,
+    }
+    lists = {name: list(getattr(rounds, name)) for name in sums}
+    for name, whole in sums.items():
+        lists[name][-1] += whole - sum(lists[name])
+    return replace(rounds, **lists)
 
 
 def healthy(level: Level = CLOSED, scenario: str = "hello", **load: object) -> Facts:
-    """A healthy window of epoll_loop, with some facts of the engine's changed."""
+    """A healthy measurement of epoll_loop, with some facts of the engine's changed."""
     return facts("epoll_loop", scenario, level, **load)
+
+
+def loaded(facts: Facts, **load: object) -> Facts:
+    """The same with some facts of the engine's side changed, and nothing that has to go with them."""
+    return changed(facts, load=replace(facts.load, **load))  # type: ignore[arg-type]
 
 
 def served(facts: Facts, **server: object) -> Facts:
     """The same with some facts of the server's side changed."""
-    return replace(facts, window=replace(facts.window, server=replace(facts.server, **server)))  # type: ignore[arg-type]
+    return changed(facts, server=replace(facts.server, **server))  # type: ignore[arg-type]
+
+
+def changed(facts: Facts, **measurement: object) -> Facts:
+    """The same with some facts of the measurement changed."""
+    return replace(facts, measurement=replace(facts.measurement, **measurement))  # type: ignore[arg-type]
+
+
+def alone(facts: Facts) -> Facts:
+    """The same as one window: all that it has is in its longest."""
+    load, rounds = facts.load, facts.rounds
+    one = Rounds([0], [0.0], [load.seconds], *([sum(getattr(rounds, name))] for name in (
+        "completed", "answered_ns", "answered", "occupied_ns", "cpu_ns"
+    )), [0])  # fmt: skip
+    return changed(
+        facts, rounds=summing_up_to(load, one), windows=1, long_s=load.seconds, long_completed=load.completed,
+        load=replace(load, kept=0),
+    )  # fmt: skip
 
 
 def found(facts: Facts) -> list[tuple[str, str]]:
-    return [(finding.check, finding.severity) for finding in check_window(facts)]
+    return [(finding.check, finding.severity) for finding in check_measurement(facts)]
 
 
 def unbalanced(off: float = 0.01) -> Facts:
@@ -59,7 +97,7 @@ def lost_values() -> Facts:
 
 
 def too_many() -> Facts:
-    """Twice as many answers as fit into the waits, and the books of twice as many."""
+    """Twice as many answers as fit into the waits, and the accounts of twice as many."""
     facts = healthy(Level("closed", 16), "wait")
     load = facts.load
     many = {
@@ -68,8 +106,6 @@ def too_many() -> Facts:
     }
     return healthy(
         Level("closed", 16), "wait", completed=2 * load.completed, intended=2 * load.completed, **many,
-        per_connection=[2 * n for n in load.per_connection], passed_over=[2 * n for n in load.passed_over],
-        series=replace(load.series, completed=[2 * n for n in load.series.completed]),
         crossing=replace(load.crossing, in_flight_ns=2 * load.crossing.in_flight_ns),
     )  # fmt: skip
 
@@ -84,43 +120,39 @@ def timed(times_ns: list[int], level: Level = CLOSED, scenario: str = "hello", *
     values, count = histogram.from_values(times_ns), len(times_ns)
     each = [count // level.connections + (k < count % level.connections) for k in range(level.connections)]
     facts = healthy(level, scenario)
-    told = {
+    agreeing = {
         "response": values, "service": values, "send_lag": prompt(count), "completed": count, "intended": count,
         "per_connection": each, "series": Series(100_000_000, [count], [0], [0]), "drained": 0,
         "crossing": replace(facts.load.crossing, in_flight_ns=values.sum_ns), "all_requests": count, "own_lag": Histogram(),
     }  # fmt: skip
-    return healthy(level, scenario, **(told | load))
+    return alone(healthy(level, scenario, **(agreeing | load)))
 
 
 def early() -> Facts:
     return timed([9_800_000] + [10_200_000] * 1000, scenario="wait")
 
 
-def stalled(acks: int | None = 500, stalled_ns: int = 41_000_000, count: int = 100, beside: int = 0) -> Facts:
+def stalled(acks: int | None = 500, stalled_ns: int = 41_000_000, count: int = 100, around: int = 0) -> Facts:
     """1,000 requests, a tenth of which took 41 ms, each with a delayed acknowledgement."""
-    facts = timed([100_000] * (1000 - count - beside) + [stalled_ns] * count + [50_000_000] * beside)
-    return served(replace(facts, window=replace(facts.window, delayed_acks=acks)), counted_requests=1000)
+    facts = timed([100_000] * (1000 - count - around) + [stalled_ns] * count + [50_000_000] * around)
+    return served(changed(facts, delayed_acks=acks), counted_requests=1000)
 
 
 def overloaded(facts: Facts) -> Facts:
     """The same, with twice as many due as were answered."""
     load = replace(facts.load, intended=2 * facts.load.completed, offered_per_s=20_000.0)
-    return replace(facts, window=replace(facts.window, level=OPEN, load=load))
+    return changed(facts, level=OPEN, load=load)
 
 
 def behind(unsent: int = 300, free: int = 40, gaps: tuple[tuple[int, int], ...] = (), waited: int = 0) -> Facts:
     return healthy(OPEN, unsent=unsent, free_at_end=free, gaps=list(gaps), waited=waited)
 
 
-def short(**load: object) -> Facts:
-    """9,000 due, 8,000 served in the window, the others in the drain."""
-    late = {
-        "completed": 8_000,
-        "drained": 1_000,
-        "per_connection": [125] * 64,
-        "series": Series(100_000_000, [8_000], [0], [0]),
-    }
-    return healthy(OPEN, **(late | load))
+def short(share: float = 0.9, **load: object) -> Facts:
+    """Of what is due this share is served in the windows, the rest in the drains."""
+    due = healthy(OPEN).load.intended
+    late = round(due * (1 - share))
+    return healthy(OPEN, **({"completed": due - late, "drained": late} | load))
 
 
 def late(own_ns: int) -> Facts:
@@ -138,14 +170,11 @@ def starved(times: int, scenario: str = "wait") -> Facts:
 
 
 def unfair(share: float) -> Facts:
-    """A closed loop in which half of the connections got this share of the answers."""
-    completed = healthy().load.completed
+    """A closed loop in which half of the connections got this share of the answers of the longest window."""
+    completed = healthy().long_completed
     few = round(completed * share) // 32
-    return healthy(
-        per_connection=[few] * 32
-        + [(completed - 32 * few) // 32] * 31
-        + [completed - 32 * few - (completed - 32 * few) // 32 * 31]
-    )
+    many = (completed - 32 * few) // 32
+    return healthy(per_connection=[few] * 32 + [many] * 31 + [completed - 32 * few - many * 31])
 
 
 def paced(paces: list[int], level: Level = CLOSED) -> Facts:
@@ -158,3 +187,22 @@ def paced(paces: list[int], level: Level = CLOSED) -> Facts:
         ledger=replace(facts.load.ledger, completed_ns=64 * len(paces) * 10_000_000, residual_ns=0, connecting_ns=0),
         crossing=replace(facts.load.crossing, in_flight_ns=times.sum_ns))  # fmt: skip
     return served(made, cpu_user_ns=20_000_000, cpu_system_ns=0)
+
+
+def beside(share: float) -> Facts:
+    """Other servers used so much of the time."""
+    facts = healthy()
+    used = [round(share * seconds * 1e9) for seconds in facts.rounds.seconds]
+    return changed(facts, rounds=replace(facts.rounds, neighbours_ns=used))
+
+
+def dropped(count: int) -> Facts:
+    """So many windows were dropped."""
+    facts = healthy()
+    return changed(facts, rounds=replace(facts.rounds, dropped=list(range(100, 100 + count))))
+
+
+def packed(facts: Facts) -> Facts:
+    """The same as a packed record has it: the values of rounds are left out."""
+    made: Measurement = replace(facts.measurement, rounds=Rounds())
+    return replace(facts, measurement=made)
