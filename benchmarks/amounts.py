@@ -76,13 +76,21 @@ def ranged(estimate: Estimate, unit: Unit) -> str:
     said = shown(estimate.value, unit)
     if estimate.low is None or estimate.high is None or (half_width(estimate) or 0.0) <= MOVED:
         return said
-    scale = _scale(unit)
-    largest = next((factor for factor, _ in scale if abs(float(digits(estimate.value / factor))) >= 1), scale[-1][0])
+    largest = _largest(estimate.value, unit)
     return f"{said} ({digits(estimate.low / largest)}–{digits(estimate.high / largest)})"
 
 
-def _scale(unit: Unit) -> tuple[tuple[float, str], ...]:
-    return {"rate": _COUNTS, "time": _NS, "bytes": _BYTES}.get(unit, ((1.0, ""),))
+def span(least: float, most: float, unit: Unit) -> str:
+    """From the least to the most: "10.2–13.3 µs"; one number if they differ by no more than 5%."""
+    if most <= least * (1 + MOVED):
+        return shown(most, unit)
+    return f"{digits(least / _largest(most, unit))}–{shown(most, unit)}"
+
+
+def _largest(value: float, unit: Unit) -> float:
+    """The largest unit in which the value is at least 1."""
+    scale = {"rate": _COUNTS, "time": _NS, "bytes": _BYTES}.get(unit, ((1.0, ""),))
+    return next((factor for factor, _ in scale if abs(float(digits(value / factor))) >= 1), scale[-1][0])
 
 
 def within(estimate: Estimate) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from benchmarks.amounts import margin, shown
 from benchmarks.charts._style import family_rank
-from benchmarks.matrix import MARKED, MatrixColumn, answer, columns, explained, models, reasons, with_variants, words
+from benchmarks.matrix import MatrixColumn, answer, columns, explained, models, reasons, with_variants, words
 from benchmarks.pair_words import ranking_measure, ranking_result
 from benchmarks.remarks import sentence
 from benchmarks.sheets import NOTHING, Column, Row, Sheet
@@ -34,8 +34,8 @@ def matrix_sheet(summary: RunSummary) -> Sheet:
     ]
     rows.append(Row(("best", *(best_of(summary, column) for column in found))))
     notes = [KEY, *(f"{code}: {said}." for code, said in explained(found)), *(f"{reason}." for reason in reasons(found))]
-    if any(place.marks and place.ratio is not None for column in found for place in column.places.values()):
-        notes.append(f"*: {MARKED}.")
+    if any(place.warnings and place.ratio is not None for column in found for place in column.places.values()):
+        notes.append("*: there is a warning; it is among the findings.")
     titles = (Column("model", right=False), *(Column(column.title) for column in found))
     return Sheet(MATRIX_QUESTION, sentence(answer(found)), titles, tuple(rows), tuple(notes))
 

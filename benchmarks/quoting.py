@@ -12,26 +12,38 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.metrics import shown
+from benchmarks.amounts import between, ranged, shown
+from benchmarks.pair_words import counted, ranking_measure
 from benchmarks.record import write_bytes
 from benchmarks.summaries import Estimate, RunSummary, ScenarioSummary, Unit
 
 NO_NUMBER = "no number"
+ALL = "all"  # in the place of a model: what is said of all of them
 
 
 def rows(summary: RunSummary) -> Iterator[tuple[str, str, str, str]]:
-    """Scenario, model, what was measured and its value with the 95% interval: of all measures, predictions and peaks."""
+    """Scenario, model, what was measured and its value: of peaks and all measures with the range in which they moved, their
+    ratios to the best and what was predicted with the 95% interval, and how many pairs differ."""
     for scenario in summary.scenarios:
         yield from dict.fromkeys(_rows(scenario))
 
 
 def _rows(scenario: ScenarioSummary) -> Iterator[tuple[str, str, str, str]]:
+    if scenario.pairs.total:
+        yield scenario.scenario, ALL, "pairs", counted(scenario.pairs, ranking_measure(scenario).margin)
     for standing in scenario.standings:
-        yield scenario.scenario, standing.model, "peak", value(standing.peak_per_s, "rate")
+        yield scenario.scenario, standing.model, "peak", absolute(standing.peak_per_s, "rate")
         for described, found in zip(scenario.measures, standing.results, strict=False):
-            yield scenario.scenario, standing.model, described.title, value(found.value, described.unit)
+            yield scenario.scenario, standing.model, described.title, absolute(found.value, described.unit)
+            ratio = between(found.ratio) if found.ratio else NO_NUMBER
+            yield scenario.scenario, standing.model, f"{described.title}, ratio to the best", ratio
     for judged in scenario.predictions:
         yield scenario.scenario, judged.model, judged.measured, value(judged.estimate, judged.unit)
+
+
+def absolute(estimate: Estimate | None, unit: Unit) -> str:
+    """A value of this machine; with the range in which it moved, if that is more than 5%."""
+    return NO_NUMBER if estimate is None else ranged(estimate, unit)
 
 
 def value(estimate: Estimate | None, unit: Unit) -> str:

@@ -222,7 +222,9 @@ def _pairs(scenario: ScenarioSummary) -> Iterable[str]:
         return
     measure, calls = ranking_measure(scenario), Calls.of(scenario)
     counting = [standing.model for standing in scenario.standings if ranking_result(standing).rank is not None]
-    yield f"By {measure.title}, {counted(scenario.pairs, measure.margin)}."
+    count = counted(scenario.pairs, measure.margin)
+    if count not in scenario.verdict:
+        yield f"By {measure.title}, {count}."
     if same := calls.groups("same", counting):
         yield f"The same within {within_margin(measure.margin)}: {'; '.join(' = '.join(group) for group in same)}."
     if left := calls.groups("open", counting):

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from benchmarks.amounts import ranged, within
+from benchmarks.amounts import ranged, span, within
 from benchmarks.lines import GAP, aligned, wrapped
-from benchmarks.matrix import MatrixColumn, Place, columns
+from benchmarks.matrix import MatrixColumn, Place, columns, explained
 from benchmarks.overview_sheets import MATRIX_QUESTION, models_by_family
 from benchmarks.pair_words import (
     Calls,
@@ -23,13 +23,13 @@ from benchmarks.pair_words import (
     without_place,
 )
 from benchmarks.remarks import alike, remarks
-from benchmarks.sheets import NOTHING, REMARKED, capacity, cpu, is_best, shared_rank
-from benchmarks.summaries import Estimate, RunSummary, ScenarioSummary, Standing
+from benchmarks.sheets import NOTHING, REMARKED, capacity, is_best, shared_rank
+from benchmarks.summaries import RunSummary, ScenarioSummary, Standing
 
 HEIGHT = 60  # lines of a screen,
 RESERVED = 2  # of which those say where charts and numbers are
 LEAST_IN_FULL = 2  # rows of a table with all that is known of a model
-REMARK_LINES = 6
+FEET = ((6, 4), (6, 2), (3, 2), (3, 1), (1, 1))  # lines of remarks and of small print, the fewer the less room there is
 SAME = "≈"
 INDENT = " " * 6  # of names, behind rank and sign
 ARROW = "→ "
@@ -39,10 +39,10 @@ Lines = list[Text]
 
 def brief(summary: RunSummary, width: int) -> Lines:
     """The report in 58 lines of this width."""
-    foot = _foot(summary, width)
-    room = HEIGHT - RESERVED - len(foot)
-    fitted = fit([_alternatives(summary, scenario, width) for scenario in summary.scenarios], room)
-    return [*(fitted if fitted is not None else _overview(summary, width, room)), *foot]
+    room = HEIGHT - RESERVED
+    feet = [_foot(summary, width, _legend(summary), *most) for most in FEET]
+    blocks = [*(_alternatives(summary, scenario, width) for scenario in summary.scenarios), feet]
+    return fit(blocks, room) or _overview(summary, width, room)
 
 
 def fit(blocks: Sequence[Sequence[Lines]], room: int) -> Lines | None:
@@ -115,7 +115,7 @@ def _row(summary: RunSummary, scenario: ScenarioSummary, run: Sequence[Standing]
     if summary.objective:
         words.append(capacity(first))
     costs = [standing.cpu_us.value * 1e3 for standing in run if standing.cpu_us]
-    words.append(cpu(first) if len(costs) < 2 else ranged(Estimate(costs[0], min(costs), max(costs)), "time"))
+    words.append(span(min(costs), max(costs), "time") if costs else NOTHING)
     names = f" {SAME} ".join(_named(standing) for standing in run)
     return _Row(_place(scenario, first), names, tuple(words), first.rank == 1)
 
@@ -140,12 +140,14 @@ def _ratio(standing: Standing) -> str:
 def _side_by_side(scenario: ScenarioSummary, standings: Sequence[Standing], width: int) -> Lines:
     """Models with their ratio alone, as many in a line as fit; they go down the columns."""
     cells = [[_place(scenario, one) + _named(one), _ratio(one)] for one in standings]
-    joined = aligned(cells, [False, False])
-    wide = max(map(len, joined), default=1)
-    across = max((width + len(GAP)) // (wide + len(GAP)), 1)
-    down = -(-len(joined) // across)
-    rows = [joined[at::down] for at in range(down)]
-    return [Text(GAP.join(cell.ljust(wide) for cell in row).rstrip()) for row in rows]
+    for across in range(len(cells), 0, -1):
+        down = -(-len(cells) // across)
+        rows = [[cell for at in range(row, len(cells), down) for cell in cells[at]] for row in range(down)]
+        longest = max(map(len, rows))
+        lines = aligned([row + [""] * (longest - len(row)) for row in rows], [False] * longest)
+        if max(map(len, lines)) <= width:
+            break
+    return [Text(line) for line in lines]
 
 
 def _absent(scenario: ScenarioSummary, width: int) -> Lines:
@@ -154,11 +156,12 @@ def _absent(scenario: ScenarioSummary, width: int) -> Lines:
     for standing in scenario.standings:
         if why := without_place(standing):
             kinds.setdefault(alike(why), []).append((standing.model, why))
-    said = (f"{', '.join(model for model, _ in same)}: {same[0][1]}" for same in kinds.values())
-    lines = (wrapped(one, width - len(INDENT), 3) for one in said)
-    return [
-        Text((f"{NOTHING:>3}   " if not at else INDENT) + line, style="red") for one in lines for at, line in enumerate(one)
-    ]  # fmt: skip
+    lines: list[str] = []
+    for same in kinds.values():
+        names, room = ", ".join(model for model, _ in same), width - len(INDENT)
+        said = wrapped(f"{names}: {same[0][1]}", room, len(wrapped(names, room)))
+        lines += [f"{NOTHING:>3}   {said[0]}", *(INDENT + line for line in said[1:])]
+    return [Text(line, style="red") for line in lines]
 
 
 def _answer(scenario: ScenarioSummary, width: int) -> Lines:
@@ -177,13 +180,13 @@ def _answer(scenario: ScenarioSummary, width: int) -> Lines:
 
 def _overview(summary: RunSummary, width: int, room: int) -> Lines:
     """All questions at a glance: a matrix of ratios, and a line for each question."""
-    lines = [Text(), Text(MATRIX_QUESTION, style="bold"), *_matrix(summary, width)]
-    questions = _questions(summary, width)
-    left = room - len(lines)
-    if len(questions) > left:
-        more = len(questions) - max(left - 1, 1)
-        questions = [*questions[:-more], Text(f"{more} more questions in summary.md", style="dim")]
-    return [*lines, *questions]
+    lines = [Text(), Text(MATRIX_QUESTION, style="bold"), *_matrix(summary, width), *_questions(summary, width)]
+    feet = [_foot(summary, width, _matrix_legend(summary), *most) for most in FEET]
+    foot = next((one for one in feet if len(lines) + len(one) <= room), feet[-1])
+    over = len(lines) + len(foot) - room
+    if over > 0:
+        lines = [*lines[: -over - 1], Text(f"{over + 1} more questions in summary.md", style="dim")]
+    return [*lines, *foot]
 
 
 def _matrix(summary: RunSummary, width: int) -> Lines:
@@ -262,7 +265,7 @@ def _winner(scenario: ScenarioSummary) -> list[str]:
         scenario.scenario,
         firsts[0].model + f" +{len(firsts) - 1}" * (len(firsts) > 1),
         ranged(value, ranking_measure(scenario).unit).partition(" (")[0] if value else NOTHING,
-        _ratio(following) if following else "all alike",
+        _ratio(following) if following else "no difference",
         decided,
     ]
 
@@ -270,12 +273,15 @@ def _winner(scenario: ScenarioSummary) -> list[str]:
 # ---------------------------------------------------------------- what holds for all
 
 
-def _foot(summary: RunSummary, width: int) -> Lines:
+def _foot(summary: RunSummary, width: int, legend: str, remark_lines: int, print_lines: int) -> Lines:
     """What the signs mean, what to know before believing a number, how much was measured."""
-    lines = [Text(), *(Text(line, style="dim") for line in wrapped(_legend(summary), width, 2))]
-    lines += _remarks(summary, width)
     made = f"{summary.trials_made:,} trials, {summary.trials_failed} failed. {summary.conditions}"
-    return [*lines, *(Text(line, style="dim") for line in wrapped(made, width, 2))]
+    return [
+        *([Text()] if print_lines > 1 else []),
+        *(Text(line, style="dim") for line in wrapped(legend, width, 3)),
+        *_remarks(summary, width, remark_lines),
+        *(Text(line, style="dim") for line in wrapped(made, width, print_lines)),
+    ]
 
 
 def _legend(summary: RunSummary) -> str:
@@ -287,10 +293,18 @@ def _legend(summary: RunSummary) -> str:
     return "; ".join(said) + "."
 
 
-def _remarks(summary: RunSummary, width: int) -> Lines:
-    found = remarks(summary)
-    most = 2 if len(found) * 2 <= REMARK_LINES else 1
-    told = found if len(found) <= REMARK_LINES else found[: REMARK_LINES - 1]
-    lines = [Text(line, style="yellow") for one in told for line in wrapped(f"! {one.short}", width, most, indent="  ")]
-    left = len(found) - len(told)
-    return [*lines, *([Text(f"! {left} more in summary.md", style="yellow")] if left else [])]
+def _matrix_legend(summary: RunSummary) -> str:
+    said = ["9 is 0.9 of the best and more, smaller is worse everywhere", "=: no significant difference to the best"]
+    said += [f"{code}: {why.partition(':')[0]}" for code, why in explained(_first_columns(summary))]
+    said += ["next: its ratio to the best, ± its 95% interval", "decided: pairs that differ or are the same"]
+    return "; ".join(said) + "."
+
+
+def _remarks(summary: RunSummary, width: int, most: int) -> Lines:
+    """So many lines at most, and one that says how many remarks are left."""
+    found = [wrapped(f"! {one.short}", width, 2, indent="  ") for one in remarks(summary)]
+    if sum(map(len, found)) > most:
+        found = [wrapped(f"! {one.short}", width, 1) for one in remarks(summary)]
+    left = len(found) - most
+    more = [f"! {left} more in summary.md"] if left > 0 else []
+    return [Text(line, style="yellow") for line in [*(line for lines in found[:most] for line in lines), *more]]
