@@ -1,4 +1,4 @@
-"""What the asyncio models share: the door, the sweep and the drain, on asyncio's loop; a connection that is a pair of streams.
+"""What the asyncio models share: the door, the sweeps and the drain, on asyncio's loop; a connection that is a pair of streams.
 
 asyncio brings an accept loop of its own, but on descriptor exhaustion that one logs a traceback and pauses, and it knows no
 limit of connections. So the listener is watched here with `add_reader`, as asyncio does itself, and the policy is the door's.
@@ -7,12 +7,13 @@ limit of connections. So the listener is watched here with `add_reader`, as asyn
 import asyncio
 import errno
 import socket
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, cast
 
-from servers._conversing import RECEIVE_BYTES, SWEEP_S, Talk, end, overdue, release_idle, report
+from servers._conversing import RECEIVE_BYTES, CoarseDeadlines, Talk, end, release_idle, report
 from servers._listening import LOOK_AGAIN_S, Door
 from servers._options import Options
 from servers._steps import CLIENT, Conversation, Converse, Offer, Offload, Send, Stopping, Wait
@@ -57,7 +58,7 @@ class Host:
 
     def __init__(self, listener: socket.socket, options: Options, stop: Stopping, admit: "Admit") -> None:
         self.loop = asyncio.get_running_loop()
-        self.swept_at_s = self.loop.time()
+        self.deadlines = CoarseDeadlines(self._wake)
         self.pool = ThreadPoolExecutor(options.threads)
         self._options = options
         self._stop = stop
@@ -65,6 +66,9 @@ class Host:
         self._inside: set[AsyncTalk | asyncio.Future[None]] = set()  # talks, and clients about to become one
         self._door = Door(listener, self._inside, options.connections)
         self._door_watched = False
+        self._door_retry: asyncio.TimerHandle | None = None
+        self._alarm: asyncio.TimerHandle | None = None  # for the next tick of the deadlines
+        self._slow: set[AsyncTalk] = set()  # their transports hold what the kernel does not take
         self._watched: dict[int, int] = {}
 
     async def run(self) -> None:
@@ -72,14 +76,12 @@ class Host:
         stopping = asyncio.Event()
         self.loop.add_reader(self._stop.fileno(), stopping.set)
         self._open_or_shut_door()
-        sweeper = self.loop.create_task(self._sweep())
         try:
             await stopping.wait()
             self.loop.remove_reader(self._stop.fileno())
             await self._drain(Drain(self._options))
         finally:
-            sweeper.cancel()
-            for talk in self._talks():
+            for talk in list(self._talks()):
                 talk.cut()
             self.pool.shutdown(wait=False, cancel_futures=True)
 
@@ -92,8 +94,19 @@ class Host:
     def leave(self, talk: AsyncTalk) -> None:
         """A conversation has ended, and its transport is gone."""
         self._inside.discard(talk)
+        self._slow.discard(talk)
         if not self._door_watched:
             self._open_or_shut_door()
+
+    def slow(self, talk: AsyncTalk) -> None:
+        """The kernel does not take what the transport has for the client: look often whether it goes on, as nobody tells."""
+        self._slow.add(talk)
+        self.deadlines.expect(0.0)
+        talk.since_s = self.deadlines.now_s
+
+    def quick(self, talk: AsyncTalk) -> None:
+        """The kernel has taken everything."""
+        self._slow.discard(talk)
 
     def watch(self, descriptor: int, mask: int, seen: Callable[[int, int], object]) -> None:
         """Call `seen(descriptor, bits)` when the descriptor is ready. Raises OSError if it cannot be waited for."""
@@ -113,10 +126,10 @@ class Host:
         if mask & WRITE:
             self.loop.remove_writer(descriptor)
 
-    # ------------------------------------------------------------ the door, the sweep, the drain
+    # ------------------------------------------------------------ the door, the deadlines, the drain
 
-    def _talks(self) -> list[AsyncTalk]:
-        return [each for each in self._inside if isinstance(each, AsyncTalk)]
+    def _talks(self) -> Iterator[AsyncTalk]:
+        return (each for each in self._inside if isinstance(each, AsyncTalk))
 
     def _accept(self) -> None:
         for _ in range(ACCEPTS_PER_TURN):
@@ -133,6 +146,8 @@ class Host:
         self._inside.discard(admission)
         if not admission.cancelled() and (failure := admission.exception()) is not None:
             report(failure)
+        if not self._door_watched:
+            self._open_or_shut_door()
 
     def _open_or_shut_door(self) -> None:
         """Look at the listener only while there is room; a readable one that nobody accepts from would spin the loop."""
@@ -142,18 +157,26 @@ class Host:
         elif self._door_watched and not wanted:
             self.loop.remove_reader(self._door.listener)
         self._door_watched = wanted
+        if not wanted and not self._door_retry and (pause_s := self._door.retry_at_s - time.monotonic()) > 0:
+            self._door_retry = self.loop.call_later(pause_s, self._retry_door)
 
-    async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(SWEEP_S)
-            self.swept_at_s = self.loop.time()
-            talks = self._talks()
-            for talk in talks:
-                if type(talk.step) is Send:
-                    talk.note_progress(self.swept_at_s)
-            for talk in overdue(talks, self.swept_at_s, self._options.send_s):
-                talk.expire()
-            self._open_or_shut_door()
+    def _retry_door(self) -> None:
+        self._door_retry = None
+        self._open_or_shut_door()
+
+    def _wake(self, after_s: float) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = self.loop.call_later(after_s, self._tick)
+
+    def _tick(self) -> None:
+        now_s = time.monotonic()
+        for talk in self._slow:
+            talk.note_progress(now_s)
+        for talk in self.deadlines.tick(self._talks(), self._options.send_s):
+            talk.expire()
+        if self._slow:
+            self.deadlines.expect(0.0)
 
     async def _drain(self, timetable: Drain) -> None:
         self._open_or_shut_door()
@@ -177,7 +200,7 @@ class StreamTalk(AsyncTalk):
     __slots__ = ("ahead", "expired", "host", "reader", "task", "writer")
 
     def __init__(self, host: "Host", client: socket.socket, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        super().__init__(client, host.swept_at_s)
+        super().__init__(client, host.deadlines.now_s)
         self.begin(cast(asyncio.Transport, writer.transport))
         self.host = host
         self.reader = reader
@@ -252,7 +275,7 @@ class StreamTalk(AsyncTalk):
     async def finish(self, conversation: Conversation) -> None:
         """End the conversation if it has not ended itself, and see the last bytes off."""
         self.step = FLUSHING
-        self.since_s = self.host.swept_at_s
+        self.since_s = self.host.deadlines.now_s
         end(conversation)
         if self.ahead is not None:
             discard(self.ahead)
@@ -265,17 +288,39 @@ class StreamTalk(AsyncTalk):
             self.host.leave(self)
 
 
+class Flow(asyncio.StreamReaderProtocol):
+    """What connects a pair of streams to its transport; here it also tells the host of slow clients."""
+
+    talk: StreamTalk | None = None
+
+    def pause_writing(self) -> None:
+        """The kernel's buffer is full."""
+        super().pause_writing()
+        if self.talk:
+            self.talk.host.slow(self.talk)
+
+    def resume_writing(self) -> None:
+        """The client has taken everything."""
+        super().resume_writing()
+        if self.talk:
+            self.talk.host.quick(self.talk)
+
+
 def serve_streams(begin: "Begin", listener: socket.socket, converse: Converse, options: Options, stop: Stopping) -> None:
     """Serve until the stop, then drain: a pair of streams and a task for each client, and a talk that `begin` makes."""
 
     async def admit(host: Host, client: socket.socket) -> None:
         async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            flow = cast(Flow, writer.transport.get_protocol())
+            flow.talk = talk = begin(host, client, reader, writer)
             try:
-                await begin(host, client, reader, writer).run(converse())
+                await talk.run(converse())
             except asyncio.CancelledError:
                 pass  # cut; Python 3.11's streams would report it as an error
+            finally:
+                flow.talk = None
 
-        await host.loop.connect_accepted_socket(lambda: asyncio.StreamReaderProtocol(asyncio.StreamReader(), hold), client)
+        await host.loop.connect_accepted_socket(lambda: Flow(asyncio.StreamReader(), hold), client)
 
     async def main() -> None:
         await Host(listener, options, stop, admit).run()

@@ -3,7 +3,7 @@
 A model that has no room stops accepting: the kernel's queue (`listen`'s backlog) holds the clients, and they wait instead of
 being refused. There is no room when the model holds as many connections as it may, or when the process has run out of
 descriptors. The second case is the trap: the listener stays readable, `accept` fails, and a naive loop spins at 100% CPU; here
-the door stays shut for a quarter of a second.
+the door stays shut for a quarter of a second. Nobody looks meanwhile whether there is room again: whoever leaves says so.
 
 At the stop nobody is turned away who came before it. A listener that is closed resets whoever is still queued, and a client
 whose handshake is not over is not even queued yet, though it may think itself connected. So the door is closed when the queue
@@ -12,12 +12,14 @@ has been found empty after a last call, however long that takes within the drain
 
 import errno
 import math
+import os
 import resource
 import select
 import socket
 import struct
 import time
 from collections.abc import Callable, Iterator, Sized
+from contextlib import suppress
 from typing import Any
 
 from servers._options import Options
@@ -27,7 +29,7 @@ from servers._waiting import READ, Poller
 
 RETRY_S = 0.25
 HANDSHAKE_S = 0.05  # after the stop: for clients whose last packet of the handshake is on its way
-LOOK_AGAIN_S = 0.01  # while draining, or while there is no room for another connection
+LOOK_AGAIN_S = 0.01  # while draining
 DESCRIPTORS_RESERVED = 64  # for the listener, pipes, epolls, and what a conversation opens itself
 _NO_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _NO_LISTENER = frozenset({errno.EBADF, errno.EINVAL, errno.ENOTSOCK})
@@ -89,18 +91,25 @@ class Door:
         self.deserted = False  # it found so after the last call: nobody else will come
         self._inside = inside
         self._most = most
-        self._retry_at_s = 0.0
+        self.retry_at_s = 0.0  # not before that time, when something has run out
         self._last_call_at_s = math.inf
         self._shrink = False
+        self._bell = -1  # of `clients`: an eventfd,
+        self._awaits_room = False  # which is to be rung
 
     @property
     def open(self) -> bool:
         """Whether there is room for one more, as far as is known."""
-        return len(self._inside) < self._most and time.monotonic() >= self._retry_at_s
+        return not self.full and time.monotonic() >= self.retry_at_s
+
+    @property
+    def full(self) -> bool:
+        """Whether there are as many inside as may be."""
+        return len(self._inside) >= self._most
 
     def pause(self) -> None:
         """Something that a connection needs has run out: let nobody in for RETRY_S."""
-        self._retry_at_s = time.monotonic() + RETRY_S
+        self.retry_at_s = time.monotonic() + RETRY_S
 
     def accept(self) -> socket.socket | None:
         """The next client, its socket blocking; None when nobody is waiting or there is no room. Never waits itself."""
@@ -132,6 +141,11 @@ class Door:
         self._last_call_at_s = time.monotonic() + HANDSHAKE_S
         self._shrink = stop.alone
 
+    def left(self) -> None:
+        """Somebody is no longer inside: `clients` may go on, if they have waited for that. Safe from any thread."""
+        if self._awaits_room:
+            os.eventfd_write(self._bell, 1)
+
     def close(self) -> None:
         """No more clients."""
         self.closed = True
@@ -148,9 +162,12 @@ class Door:
         """For models whose accepting thread (or greenlet) can block: client after client until the stop, then those queued.
 
         Ends with the drain: when all have left, or their time is up. `release` is called again and again once idle
-        conversations are to end; those queued are let in as others leave.
+        conversations are to end; those queued are let in as others leave. A full house is told of room by `left`, or by a
+        poller that returns early.
         """
         knocking, room = poller(), poller()
+        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        room.register(self._bell, READ)
         knocking.register(stop.fileno(), READ)
         knocking.register(self.listener.fileno(), READ)
         room.register(stop.fileno(), READ)
@@ -160,7 +177,7 @@ class Door:
             elif self.queue_empty:
                 knocking.poll(None)
             else:
-                room.poll(1000 * (LOOK_AGAIN_S if len(self._inside) >= self._most else RETRY_S))
+                self._wait_for_room(room)
         self.last_call(stop)
         timetable = Drain(options)
         while (self._inside or not self.closed) and (now_s := time.monotonic()) < timetable.end_at_s:
@@ -173,6 +190,15 @@ class Door:
                 release()
             sleep(LOOK_AGAIN_S)
         self.close()
+
+    def _wait_for_room(self, room: Poller) -> None:
+        """Until somebody leaves a full house, or until what has run out may be there again. Who leaves looks at `_awaits_room`
+        afterwards, and here the house is looked at afterwards: one of the two sees the other."""
+        self._awaits_room = True
+        room.poll(None if self.full else 1000 * max(0.0, self.retry_at_s - time.monotonic()))
+        self._awaits_room = False
+        with suppress(BlockingIOError):
+            os.eventfd_read(self._bell)
 
 
 class OneOfMany:

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from servers._conversing import ENDS, RECEIVE_BYTES, SWEEP_S, Talk, end, overdue, release_idle, report
+from servers._conversing import ENDS, RECEIVE_BYTES, Deadlines, Talk, end, release_idle, report
 from servers._listening import LOOK_AGAIN_S, Door
 from servers._options import Options
 from servers._steps import CLIENT, Conversation, Converse, Offer, Offload, Receive, Send, Stopping, Wait
@@ -67,8 +67,7 @@ class Loop:
         self.doors_watched = 0
         self.stop = stop
         self.timetable: Drain | None = None
-        self.sweep_s = SWEEP_S
-        self.now_s = self.swept_at_s = time.monotonic()
+        self.deadlines = Deadlines()
         self.batch = 0
         self.timers: list[tuple[float, int, LoopTalk]] = []  # a heap; those given up stay until due, or until they are many
         self.timers_given_up = 0
@@ -91,14 +90,14 @@ class Loop:
 
     def patience_s(self) -> float:
         """How long the system call may wait: until the next timer or sweep."""
-        due_at_s = self.swept_at_s + self.sweep_s
+        due_at_s = self.deadlines.sweep_at_s
         if self.timers and self.timers[0][0] < due_at_s:
             due_at_s = self.timers[0][0]
         return max(0.0, due_at_s - time.monotonic())
 
     def turn(self, events: Iterable[tuple[int, int]]) -> None:
         """Work through one batch of events: descriptors and the bits seen on each. Then timers, then perhaps a sweep."""
-        now_s = self.now_s = time.monotonic()
+        now_s = self.deadlines.now_s = time.monotonic()
         self.batch += 1
         owners = self.owners
         for descriptor, seen in events:
@@ -124,7 +123,7 @@ class Loop:
                 self.advance(talk, talk.send, NOTHING)
             else:
                 self.timers_given_up -= 1
-        if now_s - self.swept_at_s >= self.sweep_s:
+        if now_s >= self.deadlines.sweep_at_s:
             self.sweep()
 
     def own_event(self, descriptor: int) -> None:
@@ -136,7 +135,7 @@ class Loop:
         elif descriptor == self.stop.fileno() and self.timetable is None:
             self.watch(descriptor, READ, 0)
             self.timetable = Drain(self.options)
-            self.sweep_s = LOOK_AGAIN_S
+            self.deadlines.sweep_at_s = self.deadlines.now_s
             self.door.last_call(self.stop)
         elif not self.door.closed and descriptor == self.door.listener.fileno():
             self.admit()
@@ -159,16 +158,17 @@ class Loop:
             self.watch_client(talk, 0)  # early bytes, or the client is gone: the next step of its own will tell
 
     def sweep(self) -> None:
-        """Four times a second, and more often while draining: deadlines, the door, and the idle at their time."""
-        self.swept_at_s = self.now_s
-        for talk in overdue(self.talks, self.now_s, self.options.send_s):
+        """When a deadline may be over, and often while draining: deadlines, the door, and the idle at their time."""
+        now_s = self.deadlines.now_s
+        for talk in self.deadlines.overdue(self.talks, self.options.send_s):
             self.advance(talk, talk.conversation.throw, TimeoutError())
         if self.timetable is None:
             self.open_or_shut_door()
             return
+        self.deadlines.sweep_at_s = now_s + LOOK_AGAIN_S
         if not self.door.closed:
             self.admit()
-        if self.timetable.releasing(self.now_s):
+        if self.timetable.releasing(now_s):
             release_idle(self.talks)
 
     # ------------------------------------------------------------ coming and going
@@ -180,7 +180,7 @@ class Loop:
             if client is None:
                 break
             client.setblocking(False)
-            talk = LoopTalk(client, self.now_s, self.converse())
+            talk = LoopTalk(client, self.deadlines.now_s, self.converse())
             self.talks.add(talk)
             self.owners[talk.descriptor] = talk
             self.advance(talk, talk.send, None)
@@ -194,6 +194,8 @@ class Loop:
         if wanted != self.doors_watched:
             self.watch(self.door.listener.fileno(), self.doors_watched, wanted)
             self.doors_watched = wanted
+        if not wanted and self.door.retry_at_s > self.deadlines.now_s:
+            self.deadlines.sweep_at_s = min(self.deadlines.sweep_at_s, self.door.retry_at_s)
 
     def finish(self, talk: LoopTalk) -> None:
         """Forget a conversation that has ended, or end it."""
@@ -221,6 +223,7 @@ class Loop:
         """Run a conversation to its next wait, by `resume(argument)` first; see it off if it ends."""
         conversation = talk.conversation
         send = talk.send
+        deadlines = self.deadlines
         sends_left = SENDS_PER_TURN
         try:
             while True:
@@ -228,7 +231,9 @@ class Loop:
                 resume = send
                 try:
                     if type(step) is Receive:
-                        talk.since_s = self.swept_at_s
+                        talk.since_s = deadlines.now_s
+                        if step.limit_s < deadlines.least_s:
+                            deadlines.expect(step.limit_s)
                         if talk.mask != READ:
                             self.watch_client(talk, READ)
                         return
@@ -237,7 +242,8 @@ class Loop:
                         sends_left -= 1
                         if sent < len(step.data) or not sends_left:
                             talk.pending = memoryview(step.data)[sent:]
-                            talk.since_s = self.swept_at_s
+                            talk.since_s = deadlines.now_s
+                            deadlines.expect(self.options.send_s)
                             self.watch_client(talk, WRITE)
                             return
                         argument = None
@@ -276,7 +282,7 @@ class Loop:
         if sent < len(talk.pending):
             talk.pending = talk.pending[sent:]
             if sent:
-                talk.since_s = self.swept_at_s
+                talk.since_s = self.deadlines.now_s
         else:
             talk.pending = NO_DATA
             self.advance(talk, talk.send, None)

@@ -16,6 +16,7 @@ Receive and send timeouts may fire up to 1 s late and cost no system call per re
 `((), ())` when the timeout has passed and nothing is ready. One waiter per descriptor.
 """
 
+import math
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, Protocol
 
@@ -28,10 +29,11 @@ class Receive:
     `idle` says that no request is under way: a server that is stopping may answer such a Receive with b"".
     """
 
-    __slots__ = ("idle", "timeout_s")
+    __slots__ = ("idle", "limit_s", "timeout_s")
 
     def __init__(self, timeout_s: float | None = None, idle: bool = False) -> None:
         self.timeout_s = timeout_s
+        self.limit_s = math.inf if timeout_s is None else timeout_s  # the same, to be compared
         self.idle = idle
 
 

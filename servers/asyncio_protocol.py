@@ -46,7 +46,7 @@ class Client(AsyncTalk, asyncio.Protocol):
     __slots__ = ("conversation", "early", "ended", "full", "host", "loss", "others", "reading", "timer")
 
     def __init__(self, host: Host, client: socket.socket, conversation: Conversation) -> None:
-        super().__init__(client, host.swept_at_s)
+        super().__init__(client, host.deadlines.now_s)
         self.host = host
         self.conversation = conversation
         self.early: list[bytes] = []  # received before anybody asked
@@ -87,10 +87,12 @@ class Client(AsyncTalk, asyncio.Protocol):
     def pause_writing(self) -> None:
         """The kernel's buffer is full."""
         self.full = True
+        self.host.slow(self)
 
     def resume_writing(self) -> None:
         """The client has taken everything."""
         self.full = False
+        self.host.quick(self)
         if type(self.step) is Send:
             self.advance(self.conversation.send, None)
         else:
@@ -100,6 +102,7 @@ class Client(AsyncTalk, asyncio.Protocol):
         """The transport is gone: we closed it, or it broke. In a Wait or an Offload the next step will tell."""
         self.loss = error or ConnectionResetError("the connection is closed")
         self.full = False
+        self.host.quick(self)
         if self.step is FLUSHING:
             self.host.leave(self)
         elif type(self.step) in (Receive, Send):
@@ -111,7 +114,7 @@ class Client(AsyncTalk, asyncio.Protocol):
 
     def advance(self, resume: Callable[[Any], Any], argument: Any) -> None:
         """Run the conversation to its next wait, by `resume(argument)` first; see it off if it ends."""
-        send, transport = self.conversation.send, self.transport
+        send, transport, deadlines = self.conversation.send, self.transport, self.host.deadlines
         try:
             while True:
                 step = self.step = resume(argument)
@@ -119,7 +122,9 @@ class Client(AsyncTalk, asyncio.Protocol):
                 try:
                     if type(step) is Receive:
                         if not (self.early or self.ended or self.loss):
-                            self.since_s = self.host.swept_at_s
+                            if step.limit_s < deadlines.least_s:
+                                deadlines.expect(step.limit_s)
+                            self.since_s = deadlines.now_s
                             if not self.reading:
                                 self.read_on()
                             return
@@ -129,7 +134,7 @@ class Client(AsyncTalk, asyncio.Protocol):
                             raise self.loss or ConnectionResetError("the connection is lost")
                         transport.write(step.data)
                         if self.full:
-                            self.since_s = self.host.swept_at_s
+                            self.since_s = deadlines.now_s
                             return
                         argument = None
                     elif type(step) is Wait:
@@ -243,7 +248,7 @@ class Client(AsyncTalk, asyncio.Protocol):
         """The conversation has ended, or shall."""
         self.end_wait()
         self.step = FLUSHING
-        self.since_s = self.host.swept_at_s
+        self.since_s = self.host.deadlines.now_s
         end(self.conversation)
         if self.loss:
             self.host.leave(self)

@@ -4,7 +4,7 @@ The upper layer of asyncio: a StreamReader that buffers, a StreamWriter with `dr
 straight-line code, except that nobody else runs between two awaits. What that comfort costs over callbacks: the bytes are
 copied into the reader's buffer, and each wait makes a future, whose waiter is resumed one turn of the loop later.
 
-Deadlines come from the sweep, which cancels the task; a cancellation that the sweep asked for is turned into the
+Deadlines come from a sweep, which cancels the task; a cancellation that the sweep asked for is turned into the
 conversation's TimeoutError, as `asyncio.timeout` does, but without a timer for each read.
 """
 
@@ -31,7 +31,7 @@ class Client(StreamTalk):
 
     async def run(self, conversation: Conversation) -> None:
         """Hold the conversation from its first step to its last, then close the connection."""
-        reader, writer, host = self.reader, self.writer, self.host
+        reader, writer, host, deadlines = self.reader, self.writer, self.host, self.host.deadlines
         resume: Callable[[Any], Step] = conversation.send
         argument: Any = None
         host.enter(self)
@@ -41,10 +41,12 @@ class Client(StreamTalk):
                 resume = conversation.send
                 try:
                     if type(step) is Receive:
-                        self.since_s = host.swept_at_s
+                        if step.limit_s < deadlines.least_s:
+                            deadlines.expect(step.limit_s)
+                        self.since_s = deadlines.now_s
                         argument = await (self.read_ahead() if self.ahead else reader.read(RECEIVE_BYTES))
                     elif type(step) is Send:
-                        self.since_s = host.swept_at_s
+                        self.since_s = deadlines.now_s
                         writer.write(step.data)
                         await writer.drain()
                         argument = None

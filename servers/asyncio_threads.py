@@ -67,7 +67,7 @@ class Client(StreamTalk):
 
     async def run(self, conversation: Conversation) -> None:
         """Hold the conversation from its first step to its last, then close the connection."""
-        reader, writer, host = self.reader, self.writer, self.host
+        reader, writer, host, deadlines = self.reader, self.writer, self.host, self.host.deadlines
         resume: Callable[[Any], Step] = conversation.send
         argument: Any = None
         host.enter(self)
@@ -80,10 +80,12 @@ class Client(StreamTalk):
                 resume = conversation.send
                 try:
                     if type(step) is Receive:
-                        self.since_s = host.swept_at_s
+                        if step.limit_s < deadlines.least_s:
+                            deadlines.expect(step.limit_s)
+                        self.since_s = deadlines.now_s
                         argument = await (self.read_ahead() if self.ahead else reader.read(RECEIVE_BYTES))
                     elif type(step) is Send:
-                        self.since_s = host.swept_at_s
+                        self.since_s = deadlines.now_s
                         writer.write(step.data)
                         await writer.drain()
                         argument = None

@@ -7,13 +7,12 @@ two such calls, so there is no lock to wait for, and whoever computes keeps ever
 Nothing is monkey-patched: the sockets here are gevent's own, descriptors are waited for with gevent's poll, and Offload goes to
 gevent's pool of real threads.
 
-Deadlines come from a sweep in the hub, the greenlet of the loop itself. As one greenlet runs at a time, none can move between
+Deadlines come from sweeps in the hub, the greenlet of the loop itself. As one greenlet runs at a time, none can move between
 the look at its step and the exception thrown into it.
 """
 
 import functools
 import socket
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -22,7 +21,7 @@ import gevent.select
 import gevent.socket
 import gevent.threadpool
 
-from servers._conversing import ENDS, RECEIVE_BYTES, SWEEP_S, Talk, end, overdue, release_idle, report
+from servers._conversing import ENDS, RECEIVE_BYTES, CoarseDeadlines, Talk, end, release_idle, report
 from servers._listening import Door
 from servers._options import Options
 from servers._steps import Conversation, Converse, Offer, Offload, Receive, Send, Step, Stopping, Wait
@@ -32,16 +31,23 @@ from servers._waiting import wait
 class House:
     """What the greenlets share."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, listener: socket.socket, options: Options) -> None:
         self.talks: set[GreenTalk] = set()
+        self.door = Door(listener, self.talks, options.connections)
         self.pool = gevent.threadpool.ThreadPool(options.threads)
         self.send_s = options.send_s
-        self.swept_at_s = time.monotonic()
+        self.deadlines = CoarseDeadlines(self.wake)
+        self.alarm = gevent.get_hub().loop.timer(0)
 
-    def sweep(self) -> None:
-        """Runs in the hub, four times a second."""
-        self.swept_at_s = time.monotonic()
-        for talk in overdue(self.talks, self.swept_at_s, self.send_s):
+    def wake(self, after_s: float) -> None:
+        """Tick after that time, and not before."""
+        self.alarm.close()
+        self.alarm = gevent.get_hub().loop.timer(after_s)
+        self.alarm.start(self.tick)
+
+    def tick(self) -> None:
+        """Runs in the hub."""
+        for talk in self.deadlines.tick(self.talks, self.send_s):
             talk.greenlet.throw(TimeoutError)
 
 
@@ -51,13 +57,13 @@ class GreenTalk(Talk):
     __slots__ = ("greenlet", "house")
 
     def __init__(self, client: socket.socket, house: House, conversation: Conversation) -> None:
-        super().__init__(client, house.swept_at_s)
+        super().__init__(client, house.deadlines.now_s)
         self.house = house
         self.greenlet = gevent.Greenlet(self.run, conversation)
 
     def run(self, conversation: Conversation) -> None:
         """Hold the conversation from its first step to its last, then close the connection."""
-        house = self.house
+        house, deadlines = self.house, self.house.deadlines
         # A second socket object over the same descriptor: gevent waits with this one, the sweep releases by the other.
         client = gevent.socket.socket(self.client.family, fileno=self.client.fileno())
         resume: Callable[[Any], Step] = conversation.send
@@ -68,7 +74,9 @@ class GreenTalk(Talk):
                 resume = conversation.send
                 try:
                     if type(step) is Receive:
-                        self.since_s = house.swept_at_s
+                        if step.limit_s < deadlines.least_s:
+                            deadlines.expect(step.limit_s)
+                        self.since_s = deadlines.now_s
                         argument = client.recv(RECEIVE_BYTES)
                     elif type(step) is Send:
                         self.send(client, step.data)
@@ -92,30 +100,31 @@ class GreenTalk(Talk):
             client.detach()
             self.client.close()
             house.talks.discard(self)
+            house.door.left()
 
     def send(self, client: gevent.socket.socket, data: bytes | memoryview) -> None:
         """All of it; gevent's send waits until the kernel takes some."""
-        self.since_s = self.house.swept_at_s
-        sent = client.send(data)
-        while sent < len(data):
-            data = memoryview(data)[sent:]
-            self.since_s = self.house.swept_at_s
+        deadlines, send_s = self.house.deadlines, self.house.send_s
+        while True:
+            if send_s < deadlines.least_s:
+                deadlines.expect(send_s)
+            self.since_s = deadlines.now_s
             sent = client.send(data)
+            if sent == len(data):
+                return
+            data = memoryview(data)[sent:]
 
 
 def serve(listener: socket.socket, converse: Converse, options: Options, stop: Stopping) -> None:
     """Serve until the stop, then drain."""
-    house = House(options)
-    sweeper = gevent.get_hub().loop.timer(SWEEP_S, SWEEP_S)
-    sweeper.start(house.sweep)
-    door = Door(listener, house.talks, options.connections)
+    house = House(listener, options)
     release = functools.partial(release_idle, house.talks)
-    for client in door.clients(stop, options, release, gevent.select.poll, gevent.sleep):
+    for client in house.door.clients(stop, options, release, gevent.select.poll, gevent.sleep):
         talk = GreenTalk(client, house, converse())
         house.talks.add(talk)
         talk.greenlet.start()
         gevent.sleep()  # the newcomer's turn, and everybody else's
-    sweeper.close()
+    house.alarm.close()
     gevent.killall([talk.greenlet for talk in house.talks if type(talk.step) is not Offload])
 
 

@@ -23,14 +23,15 @@ from servers._steps import Conversation, Converse, Stopping
 def serve(listener: socket.socket, converse: Converse, options: Options, stop: Stopping) -> None:
     """Serve until the stop, then drain. The threads are daemons: those still busy after that die with the process."""
     talks: set[BlockingTalk] = set()
+    door = Door(listener, talks, options.connections)
 
     def hold(talk: BlockingTalk, conversation: Conversation) -> None:
         try:
             talk.run(conversation, options.send_s)
         finally:
             talks.discard(talk)
+            door.left()
 
-    door = Door(listener, talks, options.connections)
     for client in door.clients(stop, options, partial(release_idle, talks)):
         talk, conversation = BlockingTalk(client), converse()
         talks.add(talk)

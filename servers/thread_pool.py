@@ -33,6 +33,7 @@ def serve(listener: socket.socket, converse: Converse, options: Options, stop: S
     """Serve until the stop, then drain: what is queued by then is served, too. Threads still busy after that die with us."""
     talks: set[BlockingTalk] = set()
     queued: queue.SimpleQueue[BlockingTalk] = queue.SimpleQueue()
+    door = Door(listener, talks, options.connections)
 
     def work() -> None:
         while True:
@@ -41,11 +42,11 @@ def serve(listener: socket.socket, converse: Converse, options: Options, stop: S
                 talk.run(converse(), options.send_s)
             finally:
                 talks.discard(talk)
+                door.left()
 
     for _ in range(options.threads):
         threading.Thread(target=work, daemon=True).start()
 
-    door = Door(listener, talks, options.connections)
     for client in door.clients(stop, options, partial(release_idle, talks)):
         talk = BlockingTalk(client)
         talks.add(talk)

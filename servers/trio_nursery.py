@@ -5,7 +5,7 @@ started in a nursery, and the nursery's block ends when all of its tasks have. S
 The drain is a deadline of the nursery's: who has not ended by then is cancelled, and gone when the block is.
 
 Cancellation is a scope's, not a task's: whatever waits inside is given up, and the code behind the scope goes on. A deadline
-is thus a scope around a wait. But one for each read would cost more than the read does. So a talk enters its scope once; the
+is thus a scope around a wait. But one for each read would cost more than the read does. So a talk enters its scope once; a
 sweep cancels the scopes of those that are overdue, and only then is another one entered.
 
 Sockets are trio's: `recv` tries, and waits if there was nothing. Each wait arms the socket anew (EPOLLONESHOT), and a call
@@ -22,7 +22,7 @@ from typing import Any
 
 import trio
 
-from servers._conversing import ENDS, RECEIVE_BYTES, SWEEP_S, Talk, end, overdue, release_idle, report
+from servers._conversing import ENDS, RECEIVE_BYTES, CoarseDeadlines, Talk, end, release_idle, report
 from servers._listening import LOOK_AGAIN_S, RETRY_S, Door
 from servers._options import Options
 from servers._steps import CLIENT, Conversation, Converse, Offer, Offload, Receive, Send, Step, Stopping, Wait
@@ -37,7 +37,7 @@ def serve(listener: socket.socket, converse: Converse, options: Options, stop: S
 
 
 class House:
-    """What the tasks share: the door, the sweep and the drain."""
+    """What the tasks share: the door, the deadlines and the drain."""
 
     def __init__(self, listener: socket.socket, converse: Converse, options: Options, stop: Stopping) -> None:
         self.listener = listener
@@ -48,7 +48,9 @@ class House:
         self.door = Door(listener, self.talks, options.connections)
         self.abandoned: list[Conversation] = []  # a generator that nobody holds would be closed
         self.threads = trio.CapacityLimiter(options.threads)
-        self.swept_at_s = time.monotonic()
+        self.deadlines = CoarseDeadlines(self.wake)
+        self.asleep = trio.CancelScope()  # of the sweeper
+        self.left = trio.Event()  # somebody has, since the house was full
 
     async def run(self) -> None:
         """Serve until the stop, then drain."""
@@ -72,8 +74,11 @@ class House:
                 continue
             if self.door.queue_empty:
                 await trio.lowlevel.wait_readable(self.listener)
+            elif self.door.full:
+                self.left = trio.Event()
+                await self.left.wait()
             else:
-                await trio.sleep(LOOK_AGAIN_S if len(self.talks) >= self.options.connections else RETRY_S)
+                await trio.sleep(RETRY_S)
 
     async def let_in(self, nursery: trio.Nursery) -> bool:
         """Start a task for the next client; False if there is none."""
@@ -86,12 +91,17 @@ class House:
         return True
 
     async def sweep(self) -> None:
-        """Four times a second, cancel what waits too long."""
+        """Cancel what waits too long, as often as there may be anybody."""
         while True:
-            await trio.sleep(SWEEP_S)
-            self.swept_at_s = time.monotonic()
-            for talk in overdue(self.talks, self.swept_at_s, self.options.send_s):
+            with self.asleep:
+                await trio.sleep_forever()
+            self.asleep = trio.CancelScope()
+            for talk in self.deadlines.tick(self.talks, self.options.send_s):
                 talk.patience.cancel()
+
+    def wake(self, after_s: float) -> None:
+        """Wake the sweeper after that time, and not before."""
+        self.asleep.deadline = trio.current_time() + after_s
 
     async def drain(self, nursery: trio.Nursery) -> None:
         """Let in those who are queued, release the idle, until all have left; from now on the nursery has a deadline."""
@@ -114,7 +124,7 @@ class TrioTalk(Talk):
     __slots__ = ("house", "patience", "socket")
 
     def __init__(self, client: socket.socket, house: House) -> None:
-        super().__init__(client, house.swept_at_s)
+        super().__init__(client, house.deadlines.now_s)
         self.house = house
         self.socket = trio.socket.from_stdlib_socket(client)  # trio waits with this one, the sweep releases by the other
         self.patience = trio.CancelScope()
@@ -141,17 +151,20 @@ class TrioTalk(Talk):
                 end(conversation)
             self.socket.close()
             self.house.talks.discard(self)
+            self.house.left.set()
 
     async def hold(self, conversation: Conversation, resume: Callable[[Any], Step], argument: Any) -> None:
         """Run the conversation to its end, or as long as there is patience."""
-        house, client = self.house, self.socket
+        house, client, deadlines = self.house, self.socket, self.house.deadlines
         try:
             while True:
                 step = self.step = resume(argument)
                 resume = conversation.send
                 try:
                     if type(step) is Receive:
-                        self.since_s = house.swept_at_s
+                        if step.limit_s < deadlines.least_s:
+                            deadlines.expect(step.limit_s)
+                        self.since_s = deadlines.now_s
                         argument = await client.recv(RECEIVE_BYTES)
                     elif type(step) is Send:
                         await self.send(step.data)
@@ -171,12 +184,15 @@ class TrioTalk(Talk):
 
     async def send(self, data: bytes | memoryview) -> None:
         """All of it; trio's send waits until the kernel takes some."""
-        self.since_s = self.house.swept_at_s
-        sent = await self.socket.send(data)
-        while sent < len(data):
-            data = memoryview(data)[sent:]
-            self.since_s = self.house.swept_at_s
+        deadlines, send_s = self.house.deadlines, self.house.options.send_s
+        while True:
+            if send_s < deadlines.least_s:
+                deadlines.expect(send_s)
+            self.since_s = deadlines.now_s
             sent = await self.socket.send(data)
+            if sent == len(data):
+                return
+            data = memoryview(data)[sent:]
 
 
 async def wait(step: Wait, client: int) -> Ready:

@@ -22,7 +22,7 @@ from live import MODELS, PATIENCE_S, ROOT
 
 REQUESTS = 100
 PAUSE_S = 0.002  # before each, so that the server waits for it
-STRAYS = 0.25  # calls a request, of all kinds: the sweep four times a second, switches of threads, what a tracer disturbs
+STRAYS = 0.25  # calls a request, of all kinds: ticks of coarse clocks, switches of threads, what a tracer disturbs
 READS = {"recvfrom": 1.0, "sendto": 1.0}
 LIBUV = {"read": 1.0, "write": 1.0}  # the same of a socket
 ALLOWED = {
