@@ -24,10 +24,11 @@ from benchmarks.pair_words import (
 )
 from benchmarks.remarks import alike, remarks
 from benchmarks.sheets import NOTHING, REMARKED, capacity, is_best, shared_rank
-from benchmarks.summaries import RunSummary, ScenarioSummary, Standing
+from benchmarks.summaries import MeasureSummary, RunSummary, ScenarioSummary, Standing
 
 HEIGHT = 60  # lines of a screen,
 RESERVED = 2  # of which those say where charts and numbers are
+SHORTEST = 5  # lines of a question with its table
 LEAST_IN_FULL = 2  # rows of a table with all that is known of a model
 FEET = ((6, 4), (6, 2), (3, 2), (3, 1), (1, 1))  # lines of remarks and of small print, the fewer the less room there is
 SAME = "≈"
@@ -41,6 +42,8 @@ def brief(summary: RunSummary, width: int) -> Lines:
     """The report in 58 lines of this width."""
     room = HEIGHT - RESERVED
     feet = [_foot(summary, width, _legend(summary), *most) for most in FEET]
+    if len(summary.scenarios) * SHORTEST > room:
+        return _overview(summary, width, room)
     blocks = [*(_alternatives(summary, scenario, width) for scenario in summary.scenarios), feet]
     return fit(blocks, room) or _overview(summary, width, room)
 
@@ -70,17 +73,46 @@ class _Row:
     best: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A scenario, for lines of this width, with what stands before the name of each model."""
+
+    scenario: ScenarioSummary
+    width: int
+    searched: bool  # whether the run looked for the models' capacities
+    places: dict[str, str]
+
+    @property
+    def measure(self) -> MeasureSummary:
+        """What ranks."""
+        return ranking_measure(self.scenario)
+
+
 def _alternatives(summary: RunSummary, scenario: ScenarioSummary, width: int) -> list[Lines]:
     """A question's lines, from the longest to the shortest form."""
+    calls = Calls.of(scenario)
+    asked = _Question(scenario, width, bool(summary.objective), _places(scenario, calls))
     placed = [standing for standing in scenario.standings if not without_place(standing)]
-    runs = runs_of_equals(placed, Calls.of(scenario))
-    tables = [_table(summary, scenario, [[standing] for standing in placed], width), _table(summary, scenario, runs, width)]
+    runs = runs_of_equals(placed, calls)
+    tables = [_table(asked, [[standing] for standing in placed]), _table(asked, runs)]
     for full in range(len(runs) - 1, LEAST_IN_FULL - 1, -1):
         others = [standing for run in runs[full:] for standing in run]
-        tables.append([*_table(summary, scenario, runs[:full], width), *_side_by_side(scenario, others, width)])
+        tables.append([*_table(asked, runs[:full]), *_side_by_side(asked, others)])
     shorter = [table for at, table in enumerate(tables) if not at or len(table) < min(map(len, tables[:at]))]
     head, tail = _title(scenario, width), [*_absent(scenario, width), *_answer(scenario, width)]
     return [[*head, *table, *tail] for table in shorter]
+
+
+def _places(scenario: ScenarioSummary, calls: Calls) -> dict[str, str]:
+    """Of each model the rank, and a sign if it is the same as the one before it."""
+    ranks = [standing.rank for standing in scenario.standings]
+    before: str | None = None
+    places = {}
+    for standing in scenario.standings:
+        same = before is not None and calls.are("same", before, standing.model)
+        places[standing.model] = f"{shared_rank(standing.rank, ranks):>3} {SAME if same else ' '} "
+        before = standing.model
+    return places
 
 
 def _title(scenario: ScenarioSummary, width: int) -> Lines:
@@ -88,16 +120,16 @@ def _title(scenario: ScenarioSummary, width: int) -> Lines:
     return [Text(), Text.assemble((scenario.scenario, "bold"), GAP, ("".join(question), "italic"))]
 
 
-def _table(summary: RunSummary, scenario: ScenarioSummary, runs: Sequence[Sequence[Standing]], width: int) -> Lines:
+def _table(asked: _Question, runs: Sequence[Sequence[Standing]]) -> Lines:
     """The rows of these models with all their numbers, below a line that says what ranks."""
     if not runs:
         return []
-    heads = ["value", "ratio", *(["capacity"] if summary.objective else []), "CPU/request"]
-    rows = [_row(summary, scenario, run) for run in runs]
+    heads = ["value", "ratio", *(["capacity"] if asked.searched else []), "CPU/request"]
+    rows = [_row(asked, run) for run in runs]
     numbers = aligned([heads, *(row.words for row in rows)], [True, False, *[True] * (len(heads) - 2)])
-    room = width - max(map(len, numbers)) - len(GAP) - len(INDENT)
+    room = asked.width - max(map(len, numbers)) - len(GAP) - len(INDENT)
     names = [wrapped(row.names, room) for row in rows]
-    title = "".join(wrapped(f"by {ranking_measure(scenario).title}", room, 1))
+    title = "".join(wrapped(f"by {asked.measure.title}", room, 1))
     longest = max(len(title), *(len(line) for lines in names for line in lines))
     made = [Text(f"{INDENT}{title:<{longest}}{GAP}{numbers[0]}", style="dim")]
     for row, lines, said in zip(rows, names, numbers[1:], strict=True):
@@ -107,24 +139,17 @@ def _table(summary: RunSummary, scenario: ScenarioSummary, runs: Sequence[Sequen
     return made
 
 
-def _row(summary: RunSummary, scenario: ScenarioSummary, run: Sequence[Standing]) -> _Row:
+def _row(asked: _Question, run: Sequence[Standing]) -> _Row:
     """One row. Of several models the numbers are the first one's; of their CPU time the range, too."""
     first = run[0]
     value = ranking_result(first).value
-    words = [ranged(value, ranking_measure(scenario).unit) if value else NOTHING, _ratio(first)]
-    if summary.objective:
+    words = [ranged(value, asked.measure.unit) if value else NOTHING, _ratio(first)]
+    if asked.searched:
         words.append(capacity(first))
     costs = [standing.cpu_us.value * 1e3 for standing in run if standing.cpu_us]
     words.append(span(min(costs), max(costs), "time") if costs else NOTHING)
     names = f" {SAME} ".join(_named(standing) for standing in run)
-    return _Row(_place(scenario, first), names, tuple(words), first.rank == 1)
-
-
-def _place(scenario: ScenarioSummary, standing: Standing) -> str:
-    """The rank, and a sign if the model is the same as the one before it."""
-    at = scenario.standings.index(standing)
-    same = at and Calls.of(scenario).are("same", scenario.standings[at - 1].model, standing.model)
-    return f"{shared_rank(standing.rank, [one.rank for one in scenario.standings]):>3} {SAME if same else ' '} "
+    return _Row(asked.places[first.model], names, tuple(words), first.rank == 1)
 
 
 def _named(standing: Standing) -> str:
@@ -137,15 +162,15 @@ def _ratio(standing: Standing) -> str:
     return "best" if is_best(standing.ratio) else within(standing.ratio)
 
 
-def _side_by_side(scenario: ScenarioSummary, standings: Sequence[Standing], width: int) -> Lines:
+def _side_by_side(asked: _Question, standings: Sequence[Standing]) -> Lines:
     """Models with their ratio alone, as many in a line as fit; they go down the columns."""
-    cells = [[_place(scenario, one) + _named(one), _ratio(one)] for one in standings]
+    cells = [[asked.places[one.model] + _named(one), _ratio(one)] for one in standings]
     for across in range(len(cells), 0, -1):
         down = -(-len(cells) // across)
         rows = [[cell for at in range(row, len(cells), down) for cell in cells[at]] for row in range(down)]
         longest = max(map(len, rows))
         lines = aligned([row + [""] * (longest - len(row)) for row in rows], [False] * longest)
-        if max(map(len, lines)) <= width:
+        if max(map(len, lines)) <= asked.width:
             break
     return [Text(line) for line in lines]
 
