@@ -1,45 +1,42 @@
 """From the records of a run to its summary: a pure function of what is in its files.
 
-In order: which visits count, and in what weather (`selection`); what each cell says (`cells`, with percentiles from `tails`,
-intervals from `intervals` and doubts from `validity`); who is better than whom (`standings`, by `ranking`); one sentence
-for each scenario (`verdict`). Nothing is measured, read or drawn here: the same records always give the same summary.
+In order: what the checks found and what counts (`observed`); what each cell says (`cells`, with percentiles from `tails`); who
+is better than whom (`standings`, by the measures of `results`, compared by `stats.scoreboard`); one verdict for each scenario
+(`verdict`). Nothing is measured, read or drawn here: the same records always give the same summary.
 """
 
 import datetime
-from collections import Counter
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
-from benchmarks.amounts import percent
-from benchmarks.beginnings import begun, cold_starts, peaks_by_block, with_cold
+from benchmarks.amounts import digits, percent
+from benchmarks.beginnings import cold_finding, cold_starts, with_cold
 from benchmarks.capacities import capacities, with_capacities
-from benchmarks.cells import Cell, cells_of_level, least_wait_s, waits_s
-from benchmarks.nouns import SCHEMA, RunFacts, RunOptions, VisitRecord, Warmup, Weather, Window, is_twin, visited
+from benchmarks.cells import Cell, cells_of_level
+from benchmarks.nouns import SCHEMA, MachineState, Measurement, ReplicateRecord, RunFacts, RunOptions, Warmup
+from benchmarks.observed import Observed
 from benchmarks.predictions import judged
-from benchmarks.questions import Level
-from benchmarks.selection import Visit, failures, usable
-from benchmarks.standings import peak_cells, ranked, standings
+from benchmarks.standings import standings
 from benchmarks.summaries import WARM_UP, RunSummary, ScenarioSummary, Timeline, TimelinePoint
-from benchmarks.validity import check_run, check_weather, first_attempts, shares_a_core
+from benchmarks.validity import check_replicates, check_run, shares_a_core
 from benchmarks.verdict import verdict
 
 
-def summarise(run: RunFacts, records: Sequence[VisitRecord], environment: Mapping[str, object]) -> RunSummary:
+def summarise(run: RunFacts, records: Sequence[ReplicateRecord], environment: Mapping[str, object]) -> RunSummary:
     """Everything that a chart or a table of this run shows.
 
     `records` may be incomplete, as after an interrupted run; models and scenarios of the options appear all the same. Of
     `environment` only the machine's name in the small print is used.
     """
-    visits = usable(records)
-    summaries, cells, peaks = [], [], {}
+    summaries, cells, timelines = [], [], []
     for scenario in run.options.scenarios:
-        by_model = _by_model(run, scenario, visits)
-        wait_s = least_wait_s(run, scenario)
-        levels = _cells_by_level(run, scenario, by_model, records)
-        found = _scenario_summary(run, scenario, levels, records)
-        found = with_capacities(found, capacities(run.options, by_model, wait_s, waits_s(run, scenario)))
-        summaries.append(with_cold(found, cold_starts(by_model)))
-        peaks[scenario] = peaks_by_block(by_model)
-        cells += [summary for of_level in levels.values() for summary in ranked(of_level[0].summary.level, of_level)]
+        observed = Observed(run, scenario, records)
+        levels = {level.label: cells_of_level(observed, level) for level in observed.levels}
+        summaries.append(_scenario_summary(observed, levels))
+        cells += [cell.summary for of_level in levels.values() for cell in of_level]
+        timelines += _timelines(observed)
+    trials = [trial for record in records for trial in record.trials]
+    cold = cold_finding(summaries)
     return RunSummary(
         schema=SCHEMA,
         name=run.options.name,
@@ -48,113 +45,107 @@ def summarise(run: RunFacts, records: Sequence[VisitRecord], environment: Mappin
         captions=dict(run.captions),
         scenarios=summaries,
         cells=cells,
-        timelines=_timelines(visits),
-        visits_made=len(records),
-        visits_failed=sum(record.failure is not None for record in records),
-        visits_requeued=sum(record.plan.attempt > 0 for record in records),
-        weather=_weather(run, records),
-        findings=[*check_run(run.options), *check_weather(records), *begun(peaks, summaries)],
+        timelines=timelines,
+        trials_made=len(trials),
+        trials_failed=sum(trial.failure is not None for trial in trials),
+        replicates=min(_replicates(run, records).values(), default=0),
+        machine=_machine(run, records),
+        findings=[*check_run(run.options), *check_replicates(records), *([cold] if cold else [])],
         objective=run.options.objective,
         given=_given(records),
     )
 
 
-def _given(records: Iterable[VisitRecord]) -> dict[str, dict[str, int]]:
+def _given(records: Iterable[ReplicateRecord]) -> dict[str, dict[str, int]]:
     """How many workers and threads each model had, as its servers said."""
-    said = {record.plan.model: record.server.given for record in records if record.server and record.server.given}
-    return dict(sorted(said.items()))
+    trials = [trial for record in records for trial in record.trials]
+    return dict(sorted({t.model: t.server.given for t in trials if t.server and t.server.given}.items()))
 
 
-def _by_model(run: RunFacts, scenario: str, visits: Iterable[Visit]) -> dict[str, list[Visit]]:
-    """Each model's visits of a scenario that count, models in the order of the options, then the twin's."""
-    of_scenario = [visit for visit in visits if visit.record.plan.scenario == scenario]
-    return {model: [visit for visit in of_scenario if visit.record.plan.model == model] for model in visited(run.options)}
+def _replicates(run: RunFacts, records: Iterable[ReplicateRecord]) -> dict[str, int]:
+    """How many replicates each scenario has."""
+    made = [record.scenario for record in records]
+    return {scenario: made.count(scenario) for scenario in run.options.scenarios}
 
 
-def _cells_by_level(
-    run: RunFacts, scenario: str, by_model: Mapping[str, Sequence[Visit]], records: Iterable[VisitRecord]
-) -> dict[str, list[Cell]]:
-    """The cells of each level of a scenario, levels in the order of a visit, models as they come."""
-    taken = _levels(record for record in records if record.plan.scenario == scenario)
-    return {level.label: cells_of_level(run, scenario, level, by_model) for level in taken}
-
-
-def _levels(records: Iterable[VisitRecord]) -> list[Level]:
-    """The levels that were measured, closed ones first: a model without open levels must not push them to the end."""
-    taken: dict[str, Level] = {}
-    for record in records:
-        for window in record.windows:
-            taken.setdefault(window.level.label, window.level)
-    return sorted(taken.values(), key=_level_order)
-
-
-def _level_order(level: Level) -> tuple[float, ...]:
-    """Closed levels by their connections, then those with new ones; own shares, plain, in bursts, falling; common rates."""
-    beside = level.beside.count if level.beside else -1
-    if level.loop == "closed":
-        return 0, not level.keepalive, level.round, level.connections, beside
-    if level.share is not None:
-        return 1, level.then_share is not None, level.arrivals == "onoff", level.share, beside
-    return 2, not level.keepalive, level.arrivals == "onoff", level.rate_per_s or 0.0, beside
-
-
-def _scenario_summary(
-    run: RunFacts, scenario: str, levels: Mapping[str, Sequence[Cell]], records: Iterable[VisitRecord]
-) -> ScenarioSummary:
-    failed = {model: made for (model, where), made in failures(records).items() if where == scenario}
-    options = run.options
-    asked = run.scenarios.get(scenario)
-    measures = asked.measures if asked else ()
-    models = [model for model in visited(options, scenario) if not is_twin(model)]
-    stood = standings(models, levels, failed, options.visits.get(scenario, 0), options.twin, measures)
-    peak_levels = {model: peak.summary.level.label for model, peak in peak_cells(levels).items()}
+def _scenario_summary(observed: Observed, levels: Mapping[str, Sequence[Cell]]) -> ScenarioSummary:
+    run, scenario, asked = observed.run, observed.scenario, observed.asked
+    stood = standings(observed, levels)
+    board = stood.board
     caption = run.captions.get(scenario, scenario)
-    return ScenarioSummary(
+    cells = {label: {cell.summary.model: cell.summary for cell in of_level} for label, of_level in levels.items()}
+    comparable = not shares_a_core(run.options)
+    made = ScenarioSummary(
         scenario=scenario,
         caption=caption,
         question=(asked.question if asked else "") or caption,
         standings=stood.standings,
-        spread=stood.spread,
-        verdict=verdict(
-            stood.standings,
-            not shares_a_core(options),
-            stood.resolution,
-            options.twin,
-            stood.twin,
-            stood.measures[0] if stood.measures else None,
-        ),
-        resolution=stood.resolution,
-        twin=stood.twin,
+        pairs=board.counts,
+        verdict=verdict(stood.standings, stood.measures[0], board.counts, board.pairs, comparable, stood.aa),
+        pair_list=board.pairs,
+        replicate_sd=board.replicate_sd,
+        window_sd=stood.window_sd,
+        resolution=board.resolution,
+        aa=stood.aa,
         measures=stood.measures,
-        predictions=judged(asked.predictions if asked else (), options.models, levels, peak_levels),
+        predictions=judged(observed, cells),
+        method=_method(observed),
     )
+    return with_cold(with_capacities(made, capacities(observed)), cold_starts(observed))
 
 
-def conditions(run: RunFacts, environment: Mapping[str, object], records: Iterable[VisitRecord] = ()) -> str:
-    """The small print: machine, cores, visits, seconds, date, command; of an unfinished run the visits that there are, too."""
-    options = run.options
+def _method(observed: Observed) -> str:
+    """Why its windows were not taken in rounds; empty where they were."""
+    return observed.asked.alone if observed.asked else ""
+
+
+# ---------------------------------------------------------------- the small print
+
+
+def conditions(run: RunFacts, environment: Mapping[str, object], records: Iterable[ReplicateRecord] = ()) -> str:
+    """The small print: machine, cores, replicates, rounds, windows, date, command; of an unfinished run what there is, too."""
+    options, records = run.options, list(records)
     machine = environment.get("cpu_model") or environment.get("machine")
-    visits = sorted(set(options.visits.values()))
-    between = _between(visits)
-    made = Counter((one.plan.model, one.plan.scenario) for one in first_attempts(records))
-    if made and min(made.values()) < visits[0]:
-        between = f"{_between(sorted(set(made.values())))} of {between}"
     python = run.versions.get("python")
     others = [version for name, version in run.versions.items() if name.startswith("python ")]  # of variants
     said = [
         str(machine) if machine else "",
         " and ".join([f"Python {python}", *others]) if python else "",
         f"{_cores(options.server_cpus)} for the server, {len(options.driver_cpus)} for the load",
-        f"{between} visit{'s' if between != '1' else ''} of each model" + _more(options),
-        f"windows of {options.closed_s:g} s closed, {options.open_s:g} s open",
+        _counted(run, records) + _more(options),
+        _windows(records),
         run.started_at[:10],
         run.command,
     ]
     return " · ".join(part for part in said if part)
 
 
-def _between(numbers: Sequence[int]) -> str:
-    return f"{numbers[0]}–{numbers[-1]}" if len(numbers) > 1 else f"{numbers[0]}" if numbers else "0"
+def _counted(run: RunFacts, records: Sequence[ReplicateRecord]) -> str:
+    """The replicates: of an unfinished run those that there are, too."""
+    planned = run.options.replicates
+    made = sorted(set(_replicates(run, records).values())) if records else []
+    said = _between(made) if made and made[0] >= planned else f"{_between(made)} of {planned}" if made else str(planned)
+    return f"{said} replicate{'s' if said != '1' else ''} of all models"
+
+
+def _between(numbers: Sequence[float]) -> str:
+    """ "3", or "3–5" of several."""
+    said = list(dict.fromkeys(digits(number, 2) if number % 1 else f"{number:.0f}" for number in (numbers[0], numbers[-1])))
+    return "–".join(said)
+
+
+def _windows(records: Iterable[ReplicateRecord]) -> str:
+    """The rounds of a level and their windows, from the shortest to the longest that a level usually had."""
+    trials = (trial for record in records if record.together for trial in record.trials)
+    made = [one for trial in trials for one in trial.measurements if one.interleaved and one.windows > 1]
+    if not made:
+        return ""
+    rounds = sorted(one.windows for one in made)
+    # Of a packed record only the mean is known, with the one long window in it.
+    short_s = sorted(
+        statistics.median(one.rounds.seconds) if one.rounds.seconds else one.load.seconds / one.windows for one in made
+    )
+    return f"{_between(rounds)} rounds at each level, windows of {_between([1e3 * short_s[0], 1e3 * short_s[-1]])} ms"
 
 
 def _more(options: RunOptions) -> str:
@@ -173,35 +164,36 @@ def _cores(cpus: Sequence[int]) -> str:
 _POINT_NS = 100_000_000  # of a time line, as `TimelinePoint` says
 
 
-def _timelines(visits: Iterable[Visit]) -> list[Timeline]:
-    """The first visit of each model and scenario that counts, in time."""
-    first: dict[tuple[str, str], VisitRecord] = {}
-    for visit in visits:
-        first.setdefault((visit.record.plan.model, visit.record.plan.scenario), visit.record)
-    return [
-        Timeline(model, scenario, made.plan.number, [*_warming(made.warmup), *timeline(made.windows)])
-        for (model, scenario), made in first.items()
-    ]
+def _timelines(observed: Observed) -> list[Timeline]:
+    """The first trial of each model that did not fail, in time."""
+    found = []
+    for model in observed.models:
+        first = next((replicate for replicate in observed.replicates if model in replicate.trials), None)
+        if first is not None:
+            trial = first.trials[model]
+            points = [*_warming(trial.warmup), *timeline(trial.measurements)]
+            found.append(Timeline(model, observed.scenario, first.number, points))
+    return found
 
 
 def _warming(warmup: Warmup | None) -> list[TimelinePoint]:
-    """The rounds of warm-up before time 0, each as long as its part of the time; of response times nothing is kept there."""
+    """The loads of the warm-up before time 0, each as long as its part of the time; of response times nothing is kept there."""
     if warmup is None or not warmup.rates_per_s:
         return []
     count = len(warmup.rates_per_s)
     return [TimelinePoint((at / count - 1) * warmup.seconds, WARM_UP, rate, 0.0) for at, rate in enumerate(warmup.rates_per_s)]
 
 
-def timeline(windows: Iterable[Window]) -> list[TimelinePoint]:
-    """The windows of one visit one after the other, the time between them left out, in points of at least 100 ms.
+def timeline(measurements: Iterable[Measurement]) -> list[TimelinePoint]:
+    """The long windows of one trial one after the other, the time between them left out, in points of at least 100 ms.
 
     Short windows are recorded in shorter steps, which are put together here: what a picture can show is the pace, and in 10 ms
     there is more of chance than of pace. The last point of a window may be shorter.
     """
     points, began_s = [], 0.0
-    for window in windows:
-        series, seconds = window.load.series, window.load.seconds
-        together = max(round(_POINT_NS / series.step_ns), 1)
+    for made in measurements:
+        series, seconds = made.load.series, made.long_s or made.load.seconds
+        together = max(round(_POINT_NS / series.step_ns), 1) if series.step_ns else 1
         point_s = together * series.step_ns / 1e9
         for number, first in enumerate(range(0, len(series.completed), together)):
             lasted_s = min(point_s, seconds - number * point_s)
@@ -210,15 +202,15 @@ def timeline(windows: Iterable[Window]) -> list[TimelinePoint]:
             completed, worst_ns = (steps[first : first + together] for steps in (series.completed, series.worst_ns))
             points.append(
                 TimelinePoint(
-                    began_s + number * point_s, window.level.label, sum(completed) / lasted_s, max(worst_ns, default=0) / 1e6
+                    began_s + number * point_s, made.level.label, sum(completed) / lasted_s, max(worst_ns, default=0) / 1e6
                 )
             )
         began_s += seconds
     return points
 
 
-def _weather(run: RunFacts, records: Iterable[VisitRecord]) -> list[tuple[float, Weather]]:
-    """Every probe of the run by its time: before a visit at its start, after it at its end."""
+def _machine(run: RunFacts, records: Iterable[ReplicateRecord]) -> list[tuple[float, MachineState]]:
+    """Every probe of the run by its time: before a scenario of a replicate at its start, after it at its end."""
     start = datetime.datetime.fromisoformat(run.started_at)
     probes = []
     for record in records:

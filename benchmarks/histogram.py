@@ -72,15 +72,13 @@ def mean_ns(histogram: Histogram) -> float:
 
 def mean_of_fastest_ns(histogram: Histogram, share: float) -> float:
     """The mean of the smallest values, a `share` of all, each as the middle of its bucket; 0.0 when there are none."""
-    left = wanted = share * total(histogram)
-    sum_ns = 0.0
-    for index, count in zip(histogram.index, histogram.count, strict=True):
-        taken = min(count, left)
-        sum_ns += taken * sum(bounds_ns(index)) / 2
-        left -= taken
-        if left <= 0:
-            break
-    return sum_ns / wanted if wanted else 0.0
+    wanted = share * total(histogram)
+    if not wanted:
+        return 0.0
+    counts = np.array(histogram.count, np.float64)
+    taken = np.clip(wanted - (np.cumsum(counts) - counts), 0.0, counts)  # of each bucket, from the smallest on
+    low, high = bounds_of(np.array(histogram.index, np.int64))
+    return float(taken @ (low + high)) / 2 / wanted
 
 
 def merge(histograms: Iterable[Histogram]) -> Histogram:
@@ -104,12 +102,11 @@ def value_at_rank(histogram: Histogram, rank: int) -> int:
     """
     if rank < 1:
         raise IndexError(f"ranks start at 1, not {rank}")
-    reached = 0
-    for index, count in zip(histogram.index, histogram.count, strict=True):
-        reached += count
-        if reached >= rank:
-            return min(bounds_ns(index)[1], histogram.max_ns)
-    raise IndexError(f"rank {rank} of a histogram of {reached} values")
+    reached = np.cumsum(histogram.count, dtype=np.int64)
+    at = int(np.searchsorted(reached, rank))
+    if at == len(reached):
+        raise IndexError(f"rank {rank} of a histogram of {total(histogram)} values")
+    return min(bounds_ns(histogram.index[at])[1], histogram.max_ns)
 
 
 def quantile_ns(histogram: Histogram, q: float) -> int:

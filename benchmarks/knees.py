@@ -7,20 +7,23 @@ service hardly varies it lies higher).
 
 Only levels that were measured are asked, so the knee is known to the step between them. The mean is that of the fastest nine
 tenths of the requests: one pause of the machine, on the server's core too where nobody sees it, multiplies the plain mean of a
-short window and would move the knee, while a queue lengthens everybody's time (for M/M/1, whose response times are exponential,
-the knee stays where it is). The powers of the visits are put together by their median. What is known from one side only cannot
-be a knee: a level that fell behind, where the queue grows for as long as one looks, or one whose unanswered requests leave the
-mean unknown. Nor can a window that the load engine's own pauses have taken a good part of: that is the machine's power.
+measurement and would move the knee, while a queue lengthens everybody's time (for M/M/1, whose response times are exponential,
+the knee stays where it is). The powers of the replicates are put together by their median. What is known from one side only
+cannot be a knee: a level that fell behind, where the queue grows for as long as one looks, or one whose unanswered requests
+leave the mean unknown. Nor can a measurement that the load engine's own pauses have taken a good part of: that is the machine's
+power.
 """
 
 import statistics
 from collections.abc import Sequence
 
 from benchmarks import histogram
-from benchmarks.cells import Cell, Measured
+from benchmarks.cells import Cell
 from benchmarks.checks.service import is_overloaded
+from benchmarks.merging import histograms
 from benchmarks.metrics import is_plain
 from benchmarks.objective import falls_behind
+from benchmarks.observed import Measured
 from benchmarks.summaries import Knee
 from benchmarks.tails import STALL_SHARE, pauses
 
@@ -40,21 +43,21 @@ def knee(cells: Sequence[Cell]) -> Knee | None:
 
 
 def _power(cell: Cell) -> float | None:
-    """Requests per second per second of response time, the median over visits; None for a level that is no candidate."""
-    loads = [one.window.load for one in cell.measured]
-    if cell.summary.struck or is_overloaded(cell.summary) or falls_behind(loads):
+    """Requests per second per second of response time, the median over replicates; None for a level that is no candidate."""
+    loads = [one.load for one in cell.measured]
+    if cell.summary.invalid or is_overloaded(cell.summary) or falls_behind([one.measurement for one in cell.measured]):
         return None
     if sum(load.unfinished for load in loads) > UNANSWERED * sum(load.intended for load in loads):
         return None
-    powers = [power for one in cell.measured if (power := _power_of_visit(one)) is not None]
+    powers = [power for one in cell.measured if (power := _power_of(one)) is not None]
     return statistics.median(powers) if powers else None
 
 
-def _power_of_visit(one: Measured) -> float | None:
-    mean_ns = histogram.mean_of_fastest_ns(histogram.merge([one.response.finished, one.response.censored]), FASTEST)
-    if not mean_ns or pauses([one.window.load]).stalled_share >= (1 - FASTEST) * STALL_SHARE:
+def _power_of(one: Measured) -> float | None:
+    mean_ns = histogram.mean_of_fastest_ns(histograms([one.response.finished, one.response.censored]), FASTEST)
+    if not mean_ns or pauses([one.load]).stalled_share >= (1 - FASTEST) * STALL_SHARE:
         return None
-    return one.rate_per_s / mean_ns * 1e9
+    return one.load.completed / one.load.seconds / mean_ns * 1e9
 
 
 def _rate(cell: Cell) -> float:

@@ -1,8 +1,8 @@
 """The decision matrix: every model in every scenario as its ratio to the best, or a letter for why there is none.
 
 A column is what a scenario ranks by; a further measure has one of its own if it has a short name. The ratio is 1 for the best
-and the smaller the worse, whichever way is better, so that all columns are read alike. Who cannot be told apart from the best
-is tied with it, whatever the ratio's digits.
+and the smaller the worse, whichever way is better, so that all columns are read alike. Who does not differ significantly from
+the best is tied with it, whatever the ratio's digits.
 """
 
 import re
@@ -10,17 +10,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from benchmarks.nouns import served_by
-from benchmarks.summaries import CellSummary, Estimate, Reason, RunSummary, ScenarioSummary, Standing
+from benchmarks.summaries import Estimate, Reason, RunSummary, ScenarioSummary, Standing
 
 Code = str
 CODES: dict[Reason, tuple[Code, str]] = {
-    "failed": ("F", "failed: no visit was usable"),
-    "struck": ("S", "struck: a check does not believe its numbers"),
+    "failed": ("F", "failed: no trial was usable"),
+    "invalid": ("I", "invalid: a check found that its numbers are not what they claim to be"),
     "overloaded": ("O", "overloaded: it could not carry that load, so it has no response time"),
     "cannot": ("C", "cannot: it holds too few connections"),
-    "unknown": ("?", "can't be told: too few requests or visits, too many unanswered, or the engine stood still"),
+    "unknown": ("?", "can't be told: too few requests, too many unanswered, or the engine stood still"),
 }
-MARKED = "marked: true, but to be read with its remarks"
+MARKED = "with a warning: true, but to be read with its remarks"
 ABSENT = "–"
 
 
@@ -29,11 +29,11 @@ class Place:
     """A model in a column: its ratio to the best, or why there is none."""
 
     ratio: float | None
-    best: bool  # it is the best, or cannot be told apart from it
+    best: bool  # it is the best, or does not differ significantly from it
     alone: bool  # and nobody else is
     code: Code  # empty where there is a ratio that counts
     why: str
-    marks: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class MatrixColumn:
 
 def columns(summary: RunSummary) -> list[MatrixColumn]:
     """The columns of a run, scenario by scenario."""
-    return [column for scenario in summary.scenarios for column in _columns(summary, scenario)]
+    return [column for scenario in summary.scenarios for column in _columns(scenario)]
 
 
 def models(summary: RunSummary) -> list[str]:
@@ -73,38 +73,23 @@ def with_variants(ordered: Sequence[str]) -> list[str]:
     return [ordered[at] for at in order]
 
 
-def _columns(summary: RunSummary, scenario: ScenarioSummary) -> Iterable[MatrixColumn]:
-    if not scenario.measures:
-        own = [cell for cell in summary.cells if cell.scenario == scenario.scenario]
-        yield MatrixColumn(scenario.scenario, "", _placed({s.model: _by_peak(s, own) for s in scenario.standings}))
-        return
-    shown = [at for at, measure in enumerate(scenario.measures) if at == 0 or measure.short]
-    for at in shown:
-        measure = scenario.measures[at]
-        places = {s.model: _by_result(s, at) for s in scenario.standings}
-        yield MatrixColumn(scenario.scenario, measure.short, _placed(places))
+def _columns(scenario: ScenarioSummary) -> Iterable[MatrixColumn]:
+    for at, measure in enumerate(scenario.measures):
+        if at == 0 or measure.short:
+            worths = {s.model: _by_result(s, at, measure.better == "more") for s in scenario.standings}
+            yield MatrixColumn(scenario.scenario, measure.short, _placed(worths))
 
 
 # What a model is worth in a column, before it is known whether others share the first place.
 _Worth = tuple[int | None, Estimate | None, Reason, str, tuple[str, ...]]
 
 
-def _by_peak(standing: Standing, cells: Iterable[CellSummary]) -> _Worth:
-    if standing.failed:
-        return None, None, "failed", standing.failed, ()
-    if standing.struck:
-        return None, None, "struck", standing.struck, ()
-    at_peak = (cell for cell in cells if (cell.model, cell.level.label) == (standing.model, standing.peak_level))
-    marks = dict.fromkeys(found.check for cell in at_peak for found in cell.findings if found.severity == "mark")
-    reason: Reason = "" if standing.relative else "unknown"
-    return standing.rank, standing.relative, reason, "nothing links it to the others", tuple(marks)
-
-
-def _by_result(standing: Standing, at: int) -> _Worth:
+def _by_result(standing: Standing, at: int, more: bool) -> _Worth:
     if standing.failed or at >= len(standing.results):
-        return None, None, "failed", standing.failed or "no visit was usable", ()
+        return None, None, "failed", standing.failed or "no trial was usable", ()
     result = standing.results[at]
-    return result.rank, result.relative, result.reason, result.why, tuple(result.marks)
+    ratio = result.ratio if more or result.ratio is None else result.ratio.inverse
+    return result.rank, ratio, result.reason, result.why, tuple(result.warnings)
 
 
 def _placed(worths: dict[str, _Worth]) -> dict[str, Place]:
@@ -113,10 +98,10 @@ def _placed(worths: dict[str, _Worth]) -> dict[str, Place]:
 
 
 def _place(worth: _Worth, best: bool, alone: bool) -> Place:
-    rank, relative, reason, why, marks = worth
-    if reason or relative is None:
-        return Place(None, False, False, CODES[reason or "unknown"][0], why, marks)
-    return Place(relative.value, best, best and alone, "", "" if rank else "too few visits to rank anybody", marks)
+    rank, ratio, reason, why, warnings = worth
+    if reason or ratio is None:
+        return Place(None, False, False, CODES[reason or "unknown"][0], why or "nothing links it to the others", warnings)
+    return Place(ratio.value, best, best and alone, "", "" if rank else "too few replicates to rank anybody", warnings)
 
 
 def ratio_in_words(value: float) -> str:
@@ -127,13 +112,13 @@ def ratio_in_words(value: float) -> str:
 
 
 def words(place: Place | None) -> str:
-    """A place in a table: the ratio, with "=" before it where several share the best place; "*" after it where marked."""
+    """A place in a table: the ratio, "=" before it where several share the best place, "*" after it where it has a warning."""
     if place is None:
         return ABSENT
     if place.ratio is None:
         return place.code
     tie = "=" if place.best and not place.alone else ""
-    return f"{tie}{ratio_in_words(place.ratio)}{'*' if place.marks else ''}"
+    return f"{tie}{ratio_in_words(place.ratio)}{'*' if place.warnings else ''}"
 
 
 def explained(shown: Sequence[MatrixColumn]) -> list[tuple[Code, str]]:

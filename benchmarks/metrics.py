@@ -1,36 +1,51 @@
-"""The number that a metric is in one visit, or why that visit cannot tell it.
+"""The number that a metric is of each model in one replicate, or why a model has none.
 
-Response times are of the requests intended in the window, those that were never answered with the age at which they were given
-up: a percentile that lies among these is only known from below, and is not told. Nor is one that too few requests bound, or
-one into which the engine's own pauses reach, unless it is ten times as long as the longest of them.
+**Rates and CPU times** are taken window by window: the windows of a level's rounds lie next to each other, so all models of the
+level are fitted together (`stats.effects`), and what a round did to all alike is in nobody's number. The rate of a closed level
+whose requests wait is not counted but taken from the connections' time, as waits come in waves and a window's edges cut whole
+waves: connections in requests by the mean service time (Little's law). Levels that were not interleaved, requests of one label,
+and CPU times of processes that come and go have the number of all their windows together.
 
-**Held memory** is what a silent connection costs: the memory of the server's processes and of all TCP sockets, at the level
-with companions less at the same rate without, by the companions that were open. The sockets' part is that of both ends, as the
-kernel counts them together and a server's own part cannot be told; it is the same for all models.
+**Response times** are those of all windows together, of the requests intended in them, those that were never answered with the
+age at which they were given up: a percentile that lies among these is only known from below, and is not told. Nor is one that
+too few requests bound, or one into which the engine's own pauses reach, unless it is ten times as long as the longest of them.
+
+**Held memory** is what a background connection costs: the memory of the server's processes and of all TCP sockets, at the level
+with background connections less at the same rate without, by those that were open. The sockets' part is that of both ends, as
+the kernel counts them together and a server's own part cannot be told; it is the same for all models. Where other servers were
+alive, nobody knows what memory is a process's own, but by how much its resident memory grew is known.
 
 **Recovery** is counted in steps of 100 ms from the middle of the window, where the offered rate falls, to the first from which
 on at most 1% of the completions of every step are slow. It is known to a step, so at least one; who never recovers gets all the
 rest of the window, which is a lower bound.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+import math
+import statistics
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from benchmarks import histogram
 from benchmarks.amounts import digits, duration, rate, size, times
-from benchmarks.intervals import counting_sd, samples_wanted
-from benchmarks.nouns import ClassResult, Histogram, LoadResult, Series, ServerCost, VisitRecord, Window
-from benchmarks.questions import Level, Metric, Quantity
+from benchmarks.merging import histograms
+from benchmarks.nouns import ClassResult, Histogram, LoadResult, Measurement, ReplicateRecord, Series, ServerCost, Trial
+from benchmarks.questions import Level, Measure, Metric, Quantity
+from benchmarks.stats.effects import round_values
+from benchmarks.stats.intervals import counting_sd
 from benchmarks.summaries import Unit
-from benchmarks.tails import pauses, refusal
+from benchmarks.tails import drowned, pauses, too_few
 
 QUANTILES: dict[Quantity, float] = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "connect p50": 0.5}
 RESPONSE_TIMES: tuple[Quantity, ...] = ("mean", "p50", "p90", "p99")
+BY_ROUNDS: tuple[Quantity, ...] = ("rate", "cpu")  # what each window has a value of
+COMPLETED_EACH = 5  # in the middle window of a level: with fewer, a window's logarithm says little
+REPLICATES_TOGETHER = 3  # so many have the samples that a percentile's interval wants; one alone needs that part of them
 LONGER_THAN_PAUSES = 10  # times the engine's longest pause: such a time is no pause's doing
 RECOVERY_STEP_NS = 100_000_000
 SLOW_SHARE = 0.01  # of a step's completions, that may be slow in a server that has recovered
 BUCKET_SD = 1 / histogram.HALF / 12**0.5  # of the logarithm of a time that is known to a bucket
 
+PEAK = Measure("requests a second", Metric("rate"))  # by which a scenario without measures ranks
 
 UNITS: dict[Quantity, Unit] = {
     "rate": "rate", "mean": "time", "p50": "time", "p90": "time", "p99": "time", "connect p50": "time", "cpu": "time",
@@ -40,20 +55,7 @@ UNITS: dict[Quantity, Unit] = {
 
 
 class CannotTell(Exception):
-    """Why a visit does not know a metric."""
-
-
-def measure(metric: Metric, record: VisitRecord, level_of_peak: str) -> float | None:
-    """The metric in one visit; None where it can't be told. `level_of_peak` is the label of the model's best closed level."""
-    return told(metric, record, level_of_peak)[0]
-
-
-def told(metric: Metric, record: VisitRecord, level_of_peak: str) -> tuple[float | None, str]:
-    """The metric in one visit and why there is none: one of the two."""
-    try:
-        return _value(metric, record, level_of_peak), ""
-    except CannotTell as reason:
-        return None, str(reason)
+    """Why a trial does not know a metric."""
 
 
 def unit_of(metric: Metric) -> Unit:
@@ -69,7 +71,7 @@ def shown(value: float, unit: Unit) -> str:
 
 
 def levels_of(metric: Metric, level_of_peak: str) -> tuple[str, ...]:
-    """The labels of the levels on whose windows it stands, each once; of held memory the plain level, too, by `plain_label`."""
+    """The labels of the levels on which it stands, each once; of held memory the plain level, too, by `plain_label`."""
     own = metric.level or level_of_peak
     below = levels_of(metric.by, level_of_peak) if metric.by else ()
     return tuple(dict.fromkeys((own, *below)))
@@ -81,72 +83,190 @@ def is_of_response(metric: Metric) -> bool:
 
 
 def is_plain(level: Level) -> bool:
-    """Whether its load is nothing but so many connections or such a rate: kept connections, no bursts, nobody beside it."""
-    return level.keepalive and level.arrivals != "onoff" and level.then_share is None and level.beside is None
+    """Whether its load is nothing but so many connections or such a rate: kept connections, no bursts, no background."""
+    return level.keepalive and level.arrivals != "onoff" and level.then_share is None and level.background is None
 
 
-def resolution(metric: Metric, record: VisitRecord, level_of_peak: str) -> float:
-    """The standard deviation of the value's logarithm that the measure itself brings: rates are counts, times are buckets."""
-    below = resolution(metric.by, record, level_of_peak) if metric.by else 0.0
-    own = 0.0
-    if metric.quantity in QUANTILES:
-        own = BUCKET_SD
-    elif metric.quantity in ("rate", "cpu") and (found := _find(record, metric.level or level_of_peak)):
-        own = counting_sd(_of_label(found.load, metric.label).completed if metric.quantity == "rate" else found.load.completed)
-    elif metric.quantity == "recovery" and (value := measure(replace(metric, by=None), record, level_of_peak)):
-        own = RECOVERY_STEP_NS / value / 12**0.5
-    return float((own**2 + below**2) ** 0.5)
+def plain_label(level: Level) -> str:
+    """The level of the same load without background connections; empty for one that has none."""
+    return replace(level, background=None).label if level.background else ""
 
 
-# ---------------------------------------------------------------- one visit
+def values(metric: Metric, record: ReplicateRecord, peak_levels: Mapping[str, str], waits: bool = False) -> dict[str, float]:
+    """The metric of each model in one replicate; those that cannot tell are left out.
+
+    `peak_levels` has the label of each model's best closed level; `waits` says that the scenario's requests wait.
+    """
+    return Replicate(record, waits).told(metric, peak_levels).values
 
 
-def _value(metric: Metric, record: VisitRecord, level_of_peak: str) -> float:
-    window = _window(record, metric.level or level_of_peak)
-    value = _of_window(metric, window, record)
-    if metric.by is None:
-        return value
-    other = _value(metric.by, record, level_of_peak)
-    if not other:
-        raise CannotTell("it is by a number that is 0")
-    return value / other
+# ---------------------------------------------------------------- one replicate
 
 
-def _find(record: VisitRecord, label: str) -> Window | None:
-    return next((window for window in record.windows if window.level.label == label), None)
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A metric of the models of one replicate: the value, or why there is none."""
+
+    values: dict[str, float]
+    reasons: dict[str, str]
 
 
-def _window(record: VisitRecord, label: str) -> Window:
-    window = _find(record, label)
-    if window is None:
-        raise CannotTell(f"no level {label}" if label else "no closed level served anybody")
-    return window
+class Replicate:
+    """One scenario of one replicate, to be asked for many metrics: the rounds of a level are fitted once.
+
+    `left_out` has the measurements, by model and level, that do not count. Failed trials have nothing to say.
+    """
+
+    def __init__(self, record: ReplicateRecord, waits: bool = False, left_out: Collection[tuple[str, str]] = ()) -> None:
+        self.record = record
+        self.number = record.replicate
+        self.trials: dict[str, Trial] = {trial.model: trial for trial in record.trials if trial.failure is None}
+        self.left_out = left_out
+        self._waits = waits
+        self._made = {(model, one.level.label): one for model, trial in self.trials.items() for one in trial.measurements}
+        self._fitted: dict[tuple[Quantity, str], dict[str, float]] = {}
+
+    def told(self, metric: Metric, peak_levels: Mapping[str, str]) -> Told:
+        """The metric of each model whose trial did not fail."""
+        found = Told({}, {})
+        for model in self.trials:
+            try:
+                found.values[model] = self._value(metric, model, peak_levels.get(model, ""))
+            except CannotTell as reason:
+                found.reasons[model] = str(reason)
+        return found
+
+    def resolution(self, metric: Metric, model: str, level_of_peak: str) -> float:
+        """The standard deviation of the value's logarithm that the measurement itself brings: counts and buckets."""
+        below = self.resolution(metric.by, model, level_of_peak) if metric.by else 0.0
+        own, made = 0.0, self._made.get((model, metric.level or level_of_peak))
+        if metric.quantity in QUANTILES:
+            own = BUCKET_SD
+        elif metric.quantity in BY_ROUNDS and made:
+            counted = _of_label(made.load, metric.label) if metric.quantity == "rate" else made.load
+            own = counting_sd(counted.completed) * math.sqrt(made.windows)  # each window has edges of its own
+        elif metric.quantity == "recovery" and made and made.load.series.slow:
+            own = RECOVERY_STEP_NS / _recovery_ns(made) / 12**0.5
+        return math.hypot(own, below)
+
+    def window_values(self, quantity: Quantity, label: str) -> dict[str, dict[int, float]]:
+        """The quantity of each model in each round of a level: those left out too, whose rounds the others shared."""
+        by_model = {model: one for (model, of), one in self._made.items() if of == label}
+        found = {model: self._by_windows(quantity, model, one) for model, one in by_model.items()}
+        return {model: by_round for model, by_round in found.items() if by_round}
+
+    # ------------------------------------------------------------ of one model
+
+    def _value(self, metric: Metric, model: str, level_of_peak: str) -> float:
+        value = self._plain_value(metric, model, metric.level or level_of_peak)
+        if metric.by is None:
+            return value
+        other = self._value(metric.by, model, level_of_peak)
+        if not other:
+            raise CannotTell("it is by a number that is 0")
+        return value / other
+
+    def _measurement(self, model: str, label: str) -> Measurement:
+        if not label:
+            raise CannotTell("no closed level served anybody")
+        made = self._made.get((model, label))
+        if made is None:
+            raise CannotTell(f"level {label} was not measured")
+        if (model, label) in self.left_out:
+            raise CannotTell(f"a check found its measurement at {label} invalid")
+        return made
+
+    def _plain_value(self, metric: Metric, model: str, label: str) -> float:
+        made, quantity = self._measurement(model, label), metric.quantity
+        if quantity in BY_ROUNDS and not (metric.label and made.load.classes and quantity == "rate"):
+            return self._of_rounds(quantity, model, made)
+        if quantity == "held memory":
+            return _held_bytes(made, self._measurement(model, plain_label(made.level)) if made.level.background else None)
+        return _of_all_windows(metric, made)
+
+    def _of_rounds(self, quantity: Quantity, model: str, made: Measurement) -> float:
+        """The value that the rounds agree on; of a model whose windows have none, that of all windows together."""
+        label = made.level.label
+        if (quantity, label) not in self._fitted:
+            windows = self.window_values(quantity, label)
+            coarsest = max((counting_sd(_middle(self._made[name, label])) for name in windows), default=0.0)
+            self._fitted[quantity, label] = round_values(windows, coarsest) if windows else {}
+        found = self._fitted[quantity, label].get(model)
+        if found is not None:
+            return found
+        _some(made.load.completed)
+        if quantity == "cpu":
+            return (made.server.cpu_user_ns + made.server.cpu_system_ns) / made.load.completed
+        return _waiting_per_s(made) if self._by_time(model, made) else made.load.completed / made.load.seconds
+
+    def _by_windows(self, quantity: Quantity, model: str, made: Measurement) -> dict[int, float]:
+        """The quantity by round; empty where only all windows together have it. An open level's rate is its arrivals."""
+        together = not made.interleaved or _middle(made) < COMPLETED_EACH
+        if together or (made.level.loop == "open" if quantity == "rate" else made.server.newcomers_ns):
+            return {}
+        by_time = quantity == "rate" and self._by_time(model, made)
+        return {number: value for number, value in _windows(quantity, made, by_time) if value > 0}
+
+    def _by_time(self, model: str, made: Measurement) -> bool:
+        """Whether the rate is told by the connections' time: requests that wait, on connections that are all served at once."""
+        server = self.trials[model].server
+        limit = server.max_connections if server else 0
+        return self._waits and made.level.loop == "closed" and (not limit or made.level.connections <= limit)
 
 
-def _of_window(metric: Metric, window: Window, record: VisitRecord) -> float:
-    quantity, load, server = metric.quantity, window.load, window.server
-    if quantity in ("memory", "threads", "descriptors"):
-        return float({"memory": server.uss_bytes, "threads": server.threads, "descriptors": server.descriptors}[quantity])
+def _middle(made: Measurement) -> int:
+    """The requests completed in the middle one of the windows."""
+    return round(statistics.median(made.rounds.completed)) if made.rounds.completed else 0
+
+
+def _windows(quantity: Quantity, made: Measurement, by_time: bool) -> Iterator[tuple[int, float]]:
+    """Each window's number and value. A window that completed nothing stood still: its rate is that of half a request."""
+    rounds = made.rounds
+    for at, number in enumerate(rounds.number):
+        completed, seconds = rounds.completed[at], rounds.seconds[at]
+        if number in rounds.dropped:
+            continue
+        if quantity == "cpu":
+            yield number, rounds.cpu_ns[at] / completed if completed else 0.0
+        elif not by_time:
+            yield number, max(completed, 0.5) / seconds
+        elif rounds.answered_ns[at]:
+            yield number, rounds.occupied_ns[at] / seconds * rounds.answered[at] / rounds.answered_ns[at]
+
+
+def _waiting_per_s(made: Measurement) -> float:
+    """The rate of all windows together, by the connections' time in requests and the mean service time."""
+    ledger, service = made.load.ledger, made.load.service
+    if not service.sum_ns:
+        return made.load.completed / made.load.seconds
+    return (ledger.completed_ns + ledger.residual_ns) / made.load.seconds * histogram.total(service) / service.sum_ns
+
+
+def _of_all_windows(metric: Metric, made: Measurement) -> float:
+    """What all windows together say of a metric that no single one has."""
+    quantity, load, server = metric.quantity, made.load, made.server
+    if quantity == "memory":
+        if server.uss_bytes is None:
+            raise CannotTell("other servers were alive, so its own memory is not known")
+        return float(server.uss_bytes)
+    if quantity in ("threads", "descriptors"):
+        return float(server.threads if quantity == "threads" else server.descriptors)
     if quantity in ("switches", "faults"):
         return _by_counted(quantity, server)
-    if quantity == "held memory":
-        return _held_bytes(window, record)
     if quantity == "recovery":
-        return float(_recovery_ns(load))
+        return float(_recovery_ns(made))
     if quantity == "connect p50":
-        return _quantile_ns(load.connect, 0, QUANTILES[quantity], load)
+        return _quantile_ns(load.connect, Histogram(), QUANTILES[quantity], made)
     of_label = _of_label(load, metric.label)
     if quantity == "rate":
         return _some(of_label.completed) / load.seconds
+    answered = histogram.total(of_label.response)
     if quantity == "answered":
-        return max(histogram.total(of_label.response), 0.5) / _some(of_label.intended)
-    if quantity == "cpu":
-        return (server.cpu_user_ns + server.cpu_system_ns) / _some(load.completed)
-    both = histogram.merge([of_label.response, of_label.censored])
+        return max(answered, 0.5) / _some(of_label.intended)
     if quantity == "mean":
-        _some(histogram.total(of_label.response))
-        return histogram.mean_ns(both)
-    return _quantile_ns(both, histogram.total(of_label.censored), QUANTILES[quantity], load)
+        unanswered = of_label.censored
+        return (of_label.response.sum_ns + unanswered.sum_ns) / (_some(answered) + histogram.total(unanswered))
+    return _quantile_ns(of_label.response, of_label.censored, QUANTILES[quantity], made)
 
 
 def _some(count: int) -> int:
@@ -169,51 +289,46 @@ def _by_counted(quantity: Quantity, server: ServerCost) -> float:
     return (switches if quantity == "switches" else server.minor_faults) / _some(server.counted_requests)
 
 
-def _quantile_ns(values: Histogram, unanswered: int, q: float, load: LoadResult) -> float:
-    """A quantile of values of which some, `unanswered`, are only known from below."""
-    total = histogram.total(values)
-    if total < samples_wanted(q):
-        raise CannotTell(f"{total:,} samples, p{100 * q:g} wants {samples_wanted(q):,}")
-    if unanswered > (1 - q) * total + 1e-9:
-        raise CannotTell(f"{unanswered / total:.1%} of the requests never finished")
-    value = histogram.quantile_ns(values, q)
-    paused = pauses([load])
-    if (why := refusal(q, total, paused)) and value < LONGER_THAN_PAUSES * max(paused.lengths_ns, default=0):
+def _quantile_ns(answered: Histogram, unanswered: Histogram, q: float, made: Measurement) -> float:
+    """A quantile of times of which some, the unanswered, are only known from below."""
+    of_unanswered = histogram.total(unanswered)
+    total = histogram.total(answered) + of_unanswered
+    if of_unanswered > (1 - q) * total + 1e-9:
+        raise CannotTell(f"{of_unanswered / total:.1%} of the requests never finished")
+    if why := too_few(q, REPLICATES_TOGETHER * total):
+        raise CannotTell(why)
+    value = histogram.quantile_ns(histograms([answered, unanswered]), q)
+    paused = pauses([made.load])
+    if (why := drowned(q, paused)) and value < LONGER_THAN_PAUSES * max(paused.lengths_ns, default=0):
         raise CannotTell(why)
     return float(value)
 
 
-def _held_bytes(window: Window, record: VisitRecord) -> float:
-    """By how much memory grows with each companion that is open; it may be less than nothing, where others' noise is more."""
-    label = plain_label(window.level)
-    if not label:
-        raise CannotTell("nobody is beside that level's load")
-    plain = _window(record, label)
-    held = window.load.companions.get("open", 0)
+def _held_bytes(made: Measurement, plain: Measurement | None) -> float:
+    """By how much memory grows with each background connection; it may be less than nothing, where noise is more."""
+    if plain is None:
+        raise CannotTell("that level has no background connections")
+    held = made.load.background.get("open", 0)
     if not held:
         raise CannotTell("no connection was held")
-    with_them, without = _memory_bytes(window.server), _memory_bytes(plain.server)
-    return (with_them - without) / held
-
-
-def plain_label(level: Level) -> str:
-    """The level of the same load with nobody beside it; empty for one that is such itself."""
-    return replace(level, beside=None).label if level.beside else ""
-
-
-def _memory_bytes(server: ServerCost) -> int:
-    if server.socket_bytes is None:
+    if made.server.socket_bytes is None or plain.server.socket_bytes is None:
         raise CannotTell("the sockets' memory was not read")
-    return server.uss_bytes + server.socket_bytes
+    grown = made.server.socket_bytes - plain.server.socket_bytes
+    if made.server.uss_bytes is not None and plain.server.uss_bytes is not None:
+        return (grown + made.server.uss_bytes - plain.server.uss_bytes) / held
+    return (grown + made.server.rss_bytes - plain.server.rss_bytes) / held
 
 
 # ---------------------------------------------------------------- recovery
 
 
-def _recovery_ns(load: LoadResult) -> int:
+def _recovery_ns(made: Measurement) -> int:
+    """The series is that of the longest window; where there is one window only, that is it."""
+    load = made.load
     if not load.series.slow:
         raise CannotTell("slow requests were not counted")
-    slow = list(_slow_steps(load.series, round(load.seconds * 1e9 / 2), round(load.seconds * 1e9)))
+    long_s = made.long_s or load.seconds
+    slow = list(_slow_steps(load.series, round(long_s * 1e9 / 2), round(long_s * 1e9)))
     if not slow:
         raise CannotTell("the window is too short")
     recovered = max((at + 1 for at, is_slow in enumerate(slow) if is_slow), default=0)

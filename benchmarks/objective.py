@@ -22,11 +22,12 @@ from benchmarks import histogram
 from benchmarks.amounts import digits, duration, percent, rate
 from benchmarks.checks.engine import ENGINE_BUSY
 from benchmarks.checks.facts import Facts, short_of_offered
-from benchmarks.intervals import samples_wanted
-from benchmarks.nouns import LoadResult
+from benchmarks.merging import histograms
+from benchmarks.nouns import LoadResult, Measurement
+from benchmarks.stats.intervals import samples_wanted
 from benchmarks.summaries import Finding
 from benchmarks.tails import STALL_NS, STALL_SHARE, name
-from benchmarks.validity import check_window
+from benchmarks.validity import check_measurement
 
 WITHIN = 1.05  # met and missed rates are brought this near to each other
 LOWEST = 1 / 64  # of the closed loop's peak: the lowest rate asked for,
@@ -37,7 +38,7 @@ UNKNOWN_ENOUGH = 3  # windows at one rate that tell nothing; after that the sear
 PROBES_MOST = 24
 PROBES_USUAL = 13  # six rates, some of them three times
 PROBE_LIMIT_S = 10.0  # a rate that needs a longer window is not asked for
-SEARCH_LIMIT_S = 90.0  # of one visit
+SEARCH_LIMIT_S = 90.0  # of one trial
 PROBE_RATE_PER_S = 1000.0  # to estimate a search's length with, where a scenario names no rate
 LIMITS_IN_A_WINDOW = 3.0  # a queue that grows by a tenth of the time is seen only after several times the limit
 NOTICED = 0.1  # of the limit: a shorter pause of the engine cannot be why it was missed
@@ -115,16 +116,16 @@ def probe_s(objective: Objective, rate_per_s: float, least_s: float) -> float:
 
 def judge(facts: Facts, objective: Objective) -> Probe:
     """What a window at a rate says of the objective."""
-    load, asked = facts.load, facts.window.level.rate_per_s or 0.0
-    both = histogram.merge([load.response, load.censored])
+    load, asked = facts.load, facts.measurement.level.rate_per_s or 0.0
+    both = histograms([load.response, load.censored])
     samples, label = histogram.total(both), name(objective.q)
     value_ns = histogram.quantile_ns(both, objective.q)
     seen = f"{label} was {duration(value_ns)} at {rate(asked)}"
-    behind, enough = falls_behind([load]), samples >= samples_wanted(objective.q)
+    behind, enough = falls_behind([facts.measurement]), samples >= samples_wanted(objective.q)
     within = not behind and enough and value_ns <= objective.limit_ns
-    strike = next((finding for finding in check_window(facts) if finding.severity == "strike"), None)
-    if strike is not None and load.completed and not (within and _only_late(facts, strike)):
-        return Probe(asked, "can't tell", f"{strike.check}: {strike.seen}")
+    invalid = next((finding for finding in check_measurement(facts) if finding.severity == "invalid"), None)
+    if invalid is not None and load.completed and not (within and _only_late(facts, invalid)):
+        return Probe(asked, "can't tell", f"{invalid.check}: {invalid.observed}")
     if behind:
         return Probe(asked, "missed", f"{percent(load.completed / max(load.intended, 1))} of {rate(asked)} were served")
     if not enough:
@@ -137,14 +138,14 @@ def judge(facts: Facts, objective: Objective) -> Probe:
     return Probe(asked, "missed", seen)
 
 
-def _only_late(facts: Facts, strike: Finding) -> bool:
+def _only_late(facts: Facts, invalid: Finding) -> bool:
     """Whether an engine that had time sent late: that is in the response time already and can only have made it worse."""
-    return strike.check == "engine saturated" and facts.load.busy_fraction <= ENGINE_BUSY
+    return invalid.check == "engine saturated" and facts.load.busy_fraction <= ENGINE_BUSY
 
 
-def falls_behind(loads: Sequence[LoadResult]) -> bool:
+def falls_behind(measured: Sequence[Measurement]) -> bool:
     """Whether less than 99% of what was offered was served, by more than the windows' edges explain."""
-    return short_of_offered(loads) > 0
+    return short_of_offered(measured) > 0
 
 
 def _paused_share(load: LoadResult, objective: Objective) -> float:

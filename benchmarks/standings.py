@@ -1,238 +1,116 @@
-"""Who stands where: cells of one level against each other, and models by what their scenario ranks by.
-
-A scenario with measures (`benchmarks.results`) ranks by the first of them, one without by the peak over the closed levels.
-
-Closed levels are ranked by goodput. Response time is ranked only where all models were offered the same rate and carried
-it: in a closed loop at saturation it is connections / throughput and says nothing new, and at a share of one's own peak
-everyone is asked something else.
-"""
+"""Who stands where in a scenario: everybody by its first measure, with what the other measures and the cells say beside it."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from benchmarks import histogram
-from benchmarks.cells import Cell, Measured
-from benchmarks.checks.companions import TOO_FEW
-from benchmarks.checks.service import is_overloaded
-from benchmarks.intervals import samples_wanted
+from benchmarks.absolutes import typical
+from benchmarks.cells import Cell, quantile_of
 from benchmarks.knees import knee
-from benchmarks.metrics import BUCKET_SD, is_plain
-from benchmarks.nouns import VisitRecord, is_control, is_twin, twin_of
-from benchmarks.questions import Level, Measure
-from benchmarks.ranking import Paired, Place, fit, place, ratio, resolved
-from benchmarks.results import coarsest, described, paired, results, values_of, was_measured
-from benchmarks.summaries import (
-    CellSummary,
-    Estimate,
-    Finding,
-    MeasureSummary,
-    Quantile,
-    RankedBy,
-    Result,
-    Severity,
-    Standing,
-)
+from benchmarks.metrics import BY_ROUNDS, is_plain
+from benchmarks.nouns import aa_arm
+from benchmarks.observed import Observed
+from benchmarks.questions import Metric
+from benchmarks.results import Compared, compared, described, margin_of, measures_of
+from benchmarks.stats.effects import window_sd
+from benchmarks.stats.scoreboard import Scoreboard, ratio
+from benchmarks.summaries import CellSummary, Estimate, Finding, MeasureSummary, Quantile, Result, Severity, Standing
 
 SHARE_OF_STANDING = 0.5  # of a model's own peak: where its table shows the p99
 TAIL = 0.99
 
-
-def ranked(level: Level, cells: Sequence[Cell]) -> list[CellSummary]:
-    """The cells of one level with their ranks; those struck, failed or overloaded have none, and no twin or control has."""
-    if level.share is not None:
-        return [cell.summary for cell in cells]
-    able = [cell for cell in cells if _competes(cell.summary)]
-    by, places = _by_goodput(able) if level.loop == "closed" else _by_response(able)
-    return [_placed(cell.summary, by, places.get(cell.summary.model)) for cell in cells]
-
-
-def _competes(summary: CellSummary) -> bool:
-    believed = summary.rate_per_s is not None and not summary.struck and not is_overloaded(summary)
-    too_few = any(finding.check == TOO_FEW for finding in summary.findings)
-    return believed and not too_few and not is_twin(summary.model) and not is_control(summary.model)
-
-
-def _placed(summary: CellSummary, by: RankedBy, found: Place | None) -> CellSummary:
-    if found is None:
-        return summary
-    return replace(summary, rank=found.rank, ranked_by=by if found.rank else "", relative=found.relative)
-
-
-def _by_goodput(able: Sequence[Cell]) -> tuple[RankedBy, dict[str, Place]]:
-    return "goodput", place(_goodputs(able), resolution=rate_resolution(able))
-
-
-def _by_response(able: Sequence[Cell]) -> tuple[RankedBy, dict[str, Place]]:
-    """By p99 where each visit of each model has one of its own, else by the median."""
-    by: RankedBy = "p99" if all(tells(cell, TAIL) for cell in able) else "p50"
-    q = TAIL if by == "p99" else 0.5
-    values = paired_values([cell for cell in able if tells(cell, q)], lambda measured: quantile_of_visit(measured, q))
-    return by, place(values, higher_is_better=False, resolution=BUCKET_SD)
-
-
-def rate_resolution(cells: Sequence[Cell]) -> float:
-    """The coarsest of the rates' resolutions."""
-    return max((measured.resolution for cell in cells for measured in cell.measured), default=0.0)
-
-
-def tells(cell: Cell, q: float) -> bool:
-    """Whether the cell knows its quantile q, and each of its visits has the requests to know its own."""
-    enough = all(histogram.total(m.response.finished) >= samples_wanted(q) for m in cell.measured)
-    return enough and quantile_of(cell.summary.response, q).status == "ok"
-
-
-def quantile_of(quantiles: Sequence[Quantile], q: float) -> Quantile:
-    """The quantile q of a cell's list. Raises StopIteration when the list lacks it."""
-    return next(quantile for quantile in quantiles if quantile.q == q)
-
-
-def quantile_of_visit(measured: Measured, q: float) -> float:
-    """A visit's own quantile of response time, the unfinished at their age; ns."""
-    both = histogram.merge([measured.response.finished, measured.response.censored])
-    return float(histogram.quantile_ns(both, q))
-
-
-def paired_values(cells: Sequence[Cell], value: Callable[[Measured], float]) -> Paired:
-    """Each model's positive values by the block and weather of the visit."""
-    return {
-        cell.summary.model: {m.visit.pairing: positive for m in cell.measured if (positive := value(m)) > 0} for cell in cells
-    }
-
-
-# ---------------------------------------------------------------- a model's place in a scenario
+Levels = Mapping[str, Sequence[Cell]]  # the cells of each level by its label
 
 
 @dataclass(frozen=True, slots=True)
 class Stood:
-    """One scenario's standings, best first, and how sure they are; see `summaries.ScenarioSummary`."""
+    """One scenario's standings, best first, what is known of all pairs, and how large the noise was."""
 
     standings: list[Standing]
-    spread: float | None
-    resolution: float | None
-    twin: Estimate | None
-    measures: list[MeasureSummary] = field(default_factory=list)
+    board: Scoreboard
+    window_sd: float | None
+    aa: Estimate | None
+    measures: list[MeasureSummary]
 
 
-def standings(
-    models: Sequence[str],
-    levels: Mapping[str, Sequence[Cell]],
-    failed: Mapping[str, Sequence[VisitRecord]],
-    visits: int,
-    twinned: str = "",
-    measures: Sequence[Measure] = (),
-) -> Stood:
-    """Everybody's standing in one scenario.
+def standings(observed: Observed, levels: Levels) -> Stood:
+    """Everybody's standing in one scenario, from the cells of each level by its label.
 
-    `levels` has the cells of each level by its label; `failed` the failed visits by model; `visits` how many each had. The twin
-    of `twinned` is compared with its model alone, in the same way as the others are with each other. Measures of levels that
-    the run left out, as short ones do, are left out with them.
+    The A/A arm is compared with its model alone, in the same way as the others are with each other. Measures of levels that the
+    run left out, as short ones do, are left out with them.
     """
-    measures = [measure for measure in measures if was_measured(measure.metric, levels)]
-    own = by_model(levels)
-    peaks = peak_cells(levels)
-    peak_levels = {model: peak.summary.level.label for model, peak in peaks.items()}
-    found = [values_of(measure.metric, levels, peak_levels) for measure in measures]
-    told = [results(measure, values, models) for measure, values in zip(measures, found, strict=True)]
-    everyone, resolution = (paired(found[0]), coarsest(found[0])) if found else _peaks_compared(list(peaks.values()))
-    values = {model: of_model for model, of_model in everyone.items() if model in models and not is_control(model)}
-    places = place(values, resolution=resolution) if not found else {}
-    spread = fit(values, resolution).spread if any(values.values()) else None
-    made = []
-    for model in models:
-        failures = _failures(failed.get(model, ()), visits)
-        of_model = [of_measure[model] for of_measure in told if model in of_measure]
-        if of_model:
-            made.append(_measured(model, peaks.get(model), of_model, own[model], failures))
-        else:
-            made.append(_standing(model, peaks.get(model), places.get(model), own.get(model, []), failures))
+    cells = {label: {cell.summary.model: cell.summary for cell in of_level} for label, of_level in levels.items()}
+    told = [compared(measure, observed, cells) for measure in measures_of(observed)]
+    cpu = _cpu_us(observed, told[0])
+    made = [
+        _standing(observed, model, _own(levels, model), [one.results[model] for one in told], cpu.get(model))
+        for model in observed.ranked
+    ]
+    more = told[0].measure.better == "more"
     return Stood(
-        standings=sorted(made, key=_best_first),
-        spread=spread.sd if spread else None,
-        resolution=resolved(values, resolution),
-        twin=ratio(everyone, twin_of(twinned), twinned, resolution) if twinned else None,
-        measures=[described(measure) for measure in measures],
+        standings=sorted(made, key=lambda standing: _best_first(standing, more)),
+        board=told[0].board,
+        window_sd=_window_sd(observed, told[0].measure.metric),
+        aa=_against_itself(observed, told[0]),
+        measures=[described(one.measure, margin_of(one.measure, observed)) for one in told],
     )
 
 
-def by_model(levels: Mapping[str, Sequence[Cell]]) -> dict[str, list[Cell]]:
-    """The cells of each model, the twin too, in the order of the levels."""
-    own: dict[str, list[Cell]] = {}
-    for of_level in levels.values():
-        for cell in of_level:
-            own.setdefault(cell.summary.model, []).append(cell)
-    return own
+def _own(levels: Levels, model: str) -> list[Cell]:
+    """The cells of a model, in the order of the levels."""
+    return [cell for of_level in levels.values() for cell in of_level if cell.summary.model == model]
 
 
-def peak_cells(levels: Mapping[str, Sequence[Cell]]) -> dict[str, Cell]:
-    """The peak of each model, the twin too, that served anything in a closed loop."""
-    return {model: peak for model, own in by_model(levels).items() if (peak := peak_cell(own)) is not None}
-
-
-def _peaks_compared(peaks: Sequence[Cell]) -> tuple[Paired, float]:
-    """The goodput of all who are believed at their peak, and its resolution among the models, the twin left out."""
-    believed = [peak for peak in peaks if not peak.summary.struck]
-    return _goodputs(believed), rate_resolution(believed)
-
-
-def _goodputs(cells: Sequence[Cell]) -> Paired:
-    return paired_values(cells, lambda measured: measured.rate_per_s)
-
-
-def peak_cell(cells: Sequence[Cell]) -> Cell | None:
-    """The closed level of the highest mean goodput, None when nothing was served at any.
-
-    The highest of several noisy means is a little too high on average, by less than their noise, and for all models alike.
-    """
-    closed = [cell for cell in cells if cell.summary.level.loop == "closed" and _rate(cell.summary) > 0]
-    return max(closed, key=lambda cell: _rate(cell.summary), default=None)
-
-
-def _rate(summary: CellSummary) -> float:
-    return summary.rate_per_s.value if summary.rate_per_s else 0.0
-
-
-def _standing(
-    model: str, peak: Cell | None, found: Place | None, own: Sequence[Cell], failures: tuple[str, list[str]]
-) -> Standing:
-    failed, marks = failures
-    if peak is None:
-        return Standing(model, None, None, "", None, None, ["failed"], failed or "nothing was served at any level", "")
-    strikes = [finding for finding in peak.summary.findings if finding.severity == "strike"]
-    return Standing(
-        model=model,
-        rank=found.rank if found else None,
-        peak_per_s=peak.summary.rate_per_s,
-        peak_level=peak.summary.level.label,
-        relative=found.relative if found else None,
-        p99=_p99_at_half(own),
-        marks=marks + cell_marks([cell.summary for cell in own]),
-        failed="",
-        struck="; ".join(f"{finding.check}: {finding.seen}" for finding in strikes),
-        knee=knee(own),
-    )
-
-
-def _measured(
-    model: str, peak: Cell | None, told: Sequence[Result], own: Sequence[Cell], failures: tuple[str, list[str]]
-) -> Standing:
+def _standing(observed: Observed, model: str, own: Sequence[Cell], results: list[Result], cpu_us: Estimate | None) -> Standing:
     """The standing by the first of a model's results."""
-    failed, marks = failures
-    first = told[0]
-    nothing = peak is None and not any(result.value for result in told) and first.reason in ("failed", "unknown")
+    failures, trials = observed.failures(model), len(observed.records)
+    warnings = [f"{len(failures)} of {max(trials, len(failures))} trials failed"] if failures else []
+    peak = next((c.summary for c in own if c.summary.level.label == observed.peak_levels.get(model)), None)
+    first = results[0]
+    nothing = peak is None and not any(result.value for result in results) and first.reason in ("failed", "unknown")
+    failed = f"{failures[0].stage}: {failures[0].message}" if failures else first.why
     return Standing(
         model=model,
         rank=first.rank,
-        peak_per_s=peak.summary.rate_per_s if peak else None,
-        peak_level=peak.summary.level.label if peak else "",
-        relative=first.relative,
+        ratio=first.ratio,
+        peak_per_s=peak.rate_per_s if peak else None,
+        peak_level=peak.level.label if peak else "",
         p99=_p99_at_half(own),
-        marks=["failed"] if nothing else marks + cell_marks([cell.summary for cell in own]),
-        failed=(failed or first.why) if nothing else "",
-        struck=first.why if first.reason == "struck" else "",
+        cpu_us=cpu_us,
+        warnings=["failed"] if nothing else warnings + cell_warnings([cell.summary for cell in own]),
+        failed=failed if nothing else "",
+        invalid=first.why if first.reason == "invalid" else "",
         knee=knee(own),
-        results=list(told),
+        results=results,
     )
+
+
+def _cpu_us(observed: Observed, first: Compared) -> dict[str, Estimate]:
+    """The CPU time of a request of each model, at the level that is ranked."""
+    found = observed.values(Metric("cpu", first.measure.metric.level))
+    values = {model: typical([ns / 1e3 for ns in by_replicate.values()]) for model, by_replicate in found.items()}
+    return {model: value for model, value in values.items() if value is not None}
+
+
+def _against_itself(observed: Observed, first: Compared) -> Estimate | None:
+    """The ratio of the A/A arm to its model by the first measure: truly 1."""
+    model = observed.run.options.aa
+    arm = aa_arm(model)
+    if not model or any(name not in first.values or not first.values[name].comparable for name in (model, arm)):
+        return None
+    able = {name: first.values[name].positive for name in (*observed.ranked, arm) if first.values[name].comparable}
+    return ratio(able, arm, model, first.resolution)
+
+
+def _window_sd(observed: Observed, metric: Metric) -> float | None:
+    """The noise between the windows of a replicate, where the measure has a value of each window; all replicates together."""
+    if metric.quantity not in BY_ROUNDS or not (metric.level or observed.peak_levels):
+        return None
+    label = metric.level or Counter(observed.peak_levels.values()).most_common(1)[0][0]
+    windows = [replicate.window_values(metric.quantity, label) for replicate in observed.replicates]
+    found = [sd for one in windows if one and (sd := window_sd(one)) is not None]
+    return math.sqrt(sum(sd * sd for sd in found) / len(found)) if found else None
 
 
 def _p99_at_half(own: Sequence[Cell]) -> Quantile | None:
@@ -240,24 +118,19 @@ def _p99_at_half(own: Sequence[Cell]) -> Quantile | None:
     return quantile_of(half[0].response, TAIL) if half else None
 
 
-def _failures(failed: Sequence[VisitRecord], visits: int) -> tuple[str, list[str]]:
-    """Why a model without a number has none, and the mark of one that has one in spite of failed visits."""
-    if not failed or failed[0].failure is None:
-        return "", []
-    first = failed[0].failure
-    return f"{first.stage}: {first.message}", [f"{len(failed)} of {max(visits, len(failed))} visits failed"]
+# ---------------------------------------------------------------- what qualifies a model
 
 
-def cell_marks(cells: Sequence[CellSummary]) -> list[str]:
-    """A model's marks and strikes over the levels of a scenario, each with where it was found: "errors from 256, struck"."""
-    found = dict.fromkeys((f.check, f.severity) for cell in cells for f in cell.findings if _marks(cell, f))
-    return [f"{check}{_where(check, severity, cells)}{', struck' * (severity == 'strike')}" for check, severity in found]
+def cell_warnings(cells: Sequence[CellSummary]) -> list[str]:
+    """A model's findings over the levels of a scenario, each with where it was found: "errors from 256, invalid"."""
+    found = dict.fromkeys((f.check, f.severity) for cell in cells for f in cell.findings if _qualifies(cell, f))
+    return [f"{check}{_where(check, severity, cells)}{', invalid' * (severity == 'invalid')}" for check, severity in found]
 
 
-def _marks(cell: CellSummary, finding: Finding) -> bool:
+def _qualifies(cell: CellSummary, finding: Finding) -> bool:
     """Whether a finding qualifies its model: not that what is offered beyond the peak goes unanswered, which is no news."""
     beyond = (cell.level.share or 0.0) >= 1.0
-    return finding.severity != "note" and not (beyond and finding.check == "unfinished requests")
+    return finding.severity != "info" and not (beyond and finding.check == "unfinished requests")
 
 
 def _where(check: str, severity: Severity, cells: Sequence[CellSummary]) -> str:
@@ -265,15 +138,14 @@ def _where(check: str, severity: Severity, cells: Sequence[CellSummary]) -> str:
     found = [cell.level for cell in cells if any((f.check, f.severity) == (check, severity) for f in cell.findings)]
     if len(found) == len(cells):
         return ""
-    closed = [cell.level for cell in cells if cell.level.loop == "closed" and cell.level.keepalive and not cell.level.round]
+    closed = [cell.level for cell in cells if cell.level.loop == "closed" and cell.level.keepalive and not cell.level.cohort]
     if found == closed[-len(found) :]:
         return f" from {found[0].connections}"
     return " at " + ", ".join(level.label for level in found) if len(found) <= 2 else f" at {len(found)} of {len(cells)} levels"
 
 
-def _best_first(standing: Standing) -> tuple[bool, float, float, float]:
-    """Numbers before failures, ranked before unranked, compared before struck; within a rank by ratio to the best."""
-    rate = standing.peak_per_s.value if standing.peak_per_s else 0.0
-    ratio = standing.relative.value if standing.relative else 0.0
-    value = standing.results[0].value if standing.results else standing.peak_per_s
-    return value is None, standing.rank or math.inf, -ratio, -rate
+def _best_first(standing: Standing, more: bool) -> tuple[bool, float, bool, float]:
+    """Numbers before failures, ranked before unranked, valid before invalid; within a rank by value."""
+    value = standing.results[0].value
+    of_value = value.value if value else 0.0
+    return value is None, standing.rank or math.inf, bool(standing.results[0].reason), -of_value if more else of_value

@@ -16,6 +16,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from benchmarks import histogram
+from benchmarks.analyse import summarise
 from benchmarks.nouns import (
     SCHEMA,
     Crossing,
@@ -95,7 +96,7 @@ REPLICATES = 4
 ROUNDS = 10  # of short windows, and one of a long window after them; a level that is not interleaved has a window of its own
 WINDOW_S, LONG_S = 0.05, 0.5
 LEVEL_S = ROUNDS * WINDOW_S + LONG_S
-ROUND_CV, WINDOW_CV = 0.08, 0.05  # of the machine's pace from round to round, and of a model's from window to window
+ROUND_CV, WINDOW_CV = 0.08, 0.02  # of the machine's pace from round to round, and of a model's from window to window
 FAILS = ("gevent_greenlets", "cpu")  # (model, scenario) whose every trial fails
 FAILS_ONCE = ("thread_pool", "wait", 1)  # and a replicate
 SLOW = ("hello", REPLICATES - 1)  # the replicate of a scenario in which the machine was slower, for all alike
@@ -488,8 +489,6 @@ def records(aa: str = "") -> tuple[ReplicateRecord, ...]:
 @functools.cache
 def summary(aa: str = "") -> RunSummary:
     """A whole run: 8 models × 3 scenarios, with failures, warnings, overload, an invalid cell and scarce percentiles."""
-    from benchmarks.analyse import summarise
-
     return summarise(run(aa=aa), records(aa), {"cpu_model": "Imagined CPU at 3 GHz"})
 
 
