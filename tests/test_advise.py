@@ -259,6 +259,7 @@ def test_a_pool_that_serves_them_all_nevertheless_qualifies():
     [
         (answered(completed=2400), "80% of 500 requests/s were served"),
         (answered(cpu_ms=2.1), "its CPU time at 500 requests/s is 105% of one core"),
+        (answered(completed=0), "none of 3,000 requests was answered"),
         (answered(errors={"reset": 3}), "3 of 3,000 requests failed (reset)"),
         (answered(connections=1500), "1,500 of 2,000 connections were held"),
     ],
@@ -275,11 +276,23 @@ def test_what_else_fails(measured, why):
         (answered(invalid="engine saturated: busy 97%"), "engine saturated: busy 97%"),
         (answered(slow_ms=300.0, invalid="engine saturated: busy 97%"), "engine saturated: busy 97%"),
         (answered(cpu_ms=1.95), "its CPU was 98% busy: its queue may grow for longer than a window"),
+        (
+            answered(slow_ms=300.0, pauses_ns=(25_000_000,) * 10, watched_ns=1e9),
+            "the load engine itself stood still for 25% of the time",
+        ),
+        (
+            answered(completed=2400, pauses_ns=(25_000_000,), watched_ns=1e9),
+            "the load engine itself stood still for 2.5% of the time",
+        ),
         (answered(failure="1 of 2 trials failed (load: died)"), "1 of 2 trials failed (load: died)"),
     ],
 )
 def test_what_is_not_known_is_not_judged(measured, why):
     assert (one(measured).stands, one(measured).why) == ("unknown", why)
+
+
+def test_who_is_quick_although_the_engine_stood_still_qualifies():
+    assert one(answered(pauses_ns=(25_000_000,) * 10, watched_ns=1e9)).stands == "qualifies"
 
 
 def test_few_requests_are_judged_by_the_percentile_that_they_resolve_and_it_is_said():

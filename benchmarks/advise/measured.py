@@ -31,9 +31,15 @@ class Measured:
     rss_bytes: int | None = None
     threads: int | None = None
     processes: int | None = None
+    pauses_ns: tuple[int, ...] = ()  # of the load engine itself, in the windows whose time is
+    watched_ns: float = 0.0
     invalid: str = ""  # why its numbers are not what they claim to be
     failure: str = ""  # why there are none, or fewer
     capacity: Capacity | None = None  # where the highest rate was searched
+
+    def paused(self, noticed_ns: float) -> float:
+        """The share of time that the load engine stood still in pauses of more than this."""
+        return sum(length for length in self.pauses_ns if length > noticed_ns) / self.watched_ns if self.watched_ns else 0.0
 
     @property
     def served(self) -> float:
@@ -83,6 +89,8 @@ def _of_model(
         rss_bytes=max((one.rss_bytes for one in memory), default=None),
         threads=max((one.threads for one in memory), default=None),
         processes=max((one.processes for one in memory), default=None),
+        pauses_ns=tuple(length for one in found for _, length in one.load.gaps),
+        watched_ns=sum(one.long_s for one in found) * 1e9,
         invalid=_invalid(cell),
         failure=_failure(trials),
         capacity=standing.capacity if standing else None,

@@ -21,6 +21,7 @@ from benchmarks.advise.workload import Workload, amount, cores, plural
 from benchmarks.amounts import duration, percent, rate
 from benchmarks.stats.intervals import quantile_ranks, samples_wanted
 from benchmarks.summaries import Capacity, Pair
+from benchmarks.tails import STALL_NS, STALL_SHARE
 
 Stands = Literal["qualifies", "fails", "unknown"]
 PERCENTILES = (0.5, 0.75, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
@@ -28,6 +29,7 @@ WOULD_DO = "would do"  # how the reason of a pool ends that is too small
 USUAL_Q = 0.99  # shown where no objective is given
 SHORT_OF_OFFERED = 0.01
 SIGMAS = 3.0
+NOTICED, NOTICED_MOST_NS = 0.1, 1e7  # a pause of the load engine that matters: of the objective's limit; at most
 FULL, NEARLY_FULL = 1.0, 0.95  # of the server's cores
 
 
@@ -117,23 +119,35 @@ def of_model(workload: Workload, one: Measured) -> Candidate:
 
 
 def _fails(workload: Workload, one: Measured, found: Reached | None) -> str:
-    """Why it fails; empty where it does not."""
-    busy = utilisation(workload, one)
-    too_late = late(workload, found)
+    """Why it fails; empty where it does not, or where nobody can tell whether it does."""
+    busy, too_late = utilisation(workload, one), late(workload, found)
+    short = bool(short_by(one))
     starves = 0 < one.limit < workload.connections
-    if starves and (too_late or one.errors or short_by(one) or one.connections < workload.connections):
+    if starves and (too_late or one.errors or short or one.connections < workload.connections):
         return _starved(workload, one)
     if one.connections < workload.connections:
         return f"{one.connections:,} of {plural(workload.connections, 'connection')} were held"
-    if short_by(one):
-        full = f", its CPU {percent(busy)} busy" if busy >= NEARLY_FULL else ""
-        return f"{percent(one.served)} of {amount(workload)} were served{full}"
+    if not one.completed:
+        return f"none of {plural(one.intended, 'request')} was answered"
     if busy >= FULL:
         return f"its CPU time at {amount(workload)} is {busy:.0%} of {cores(workload.cores)}"
     if one.errors:
         kind, number = max(one.errors.items(), key=lambda item: item[1])
         return f"{number:,} of {one.intended:,} requests failed ({kind})"
-    return too_late if not one.invalid else ""
+    if one.invalid or _disturbed(workload, one, found):
+        return ""
+    if short:
+        full = f", its CPU {percent(busy)} busy" if busy >= NEARLY_FULL else ""
+        return f"{percent(one.served)} of {amount(workload)} were served{full}"
+    return too_late
+
+
+def _disturbed(workload: Workload, one: Measured, found: Reached | None) -> str:
+    """That the load engine itself stood still for longer than the percentile bears, so that delays need not be the server's."""
+    limit_ns = workload.objective.limit_ns if workload.objective else math.inf
+    share = one.paused(max(STALL_NS, min(NOTICED * limit_ns, NOTICED_MOST_NS)))
+    bearable = (1 - (found.q if found else USUAL_Q)) * STALL_SHARE
+    return f"the load engine itself stood still for {percent(share)} of the time" if share > bearable else ""
 
 
 def late(workload: Workload, found: Reached | None) -> str:
@@ -149,6 +163,8 @@ def _unknown(workload: Workload, one: Measured, found: Reached | None) -> str:
         return one.invalid
     if one.failure:
         return one.failure
+    if (disturbed := _disturbed(workload, one, found)) and (short_by(one) or late(workload, found)):
+        return disturbed
     busy = utilisation(workload, one)
     if busy >= NEARLY_FULL:
         return f"its CPU was {percent(busy)} busy: its queue may grow for longer than a window"
