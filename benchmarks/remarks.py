@@ -4,9 +4,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from benchmarks.nouns import is_aa_arm
 from benchmarks.summaries import Finding, RunSummary, Severity
 
-NAMED_AT_MOST = 3  # models, scenarios or places in one remark
+NAMED_AT_MOST = 3  # models or scenarios in a short remark
+PLACES_AT_MOST, INFOS_AT_MOST = 12, 4  # cells in a long one
 _ORDER: tuple[Severity, ...] = ("invalid", "warning", "info")
 
 
@@ -42,7 +44,8 @@ class Remark:
         )
         where = f"{some(models)} in {some(scenarios)}"
         if len(self.places) == 1:
-            return f"{self.check}{invalid}: {where}: {self.places[0].observed}"
+            observed = self.places[0].observed
+            return f"{self.check}{invalid}: {where}" + (f": {observed}" if observed != self.check else "")
         return f"{self.check}{invalid}: {len(self.places)} cells of {where}"
 
 
@@ -58,7 +61,7 @@ def _of_cells(summary: RunSummary, severity: Severity) -> Iterator[Remark]:
     found: dict[str, list[tuple[Place, Finding]]] = {}
     for cell in summary.cells:
         for one in cell.findings:
-            if one.severity == severity:
+            if one.severity == severity and not is_aa_arm(cell.model):
                 place = Place(cell.model, cell.scenario, cell.level.label, one.observed)
                 found.setdefault(one.check, []).append((place, one))
     for check, seen in sorted(found.items(), key=lambda item: -len(item[1])):
@@ -72,7 +75,7 @@ def _of_standings(summary: RunSummary) -> Iterator[Remark]:
     kinds: dict[str, list[Place]] = {}
     for scenario in summary.scenarios:
         for standing in scenario.standings:
-            for said in standing.warnings:
+            for said in standing.warnings if not standing.failed else ():
                 behind = (check for model, name, check in known if (model, name) == (standing.model, scenario.scenario))
                 if not any(said.startswith(check) for check in behind):
                     kinds.setdefault(alike(said), []).append(Place(standing.model, scenario.scenario, "", said))
@@ -95,8 +98,9 @@ def _distinct(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def in_full(remark: Remark, most: int = 12) -> str:
+def in_full(remark: Remark) -> str:
     """What was found, why it matters, what to do, and in which cells; of many the first."""
+    most = INFOS_AT_MOST if remark.severity == "info" else PLACES_AT_MOST
     advice = " ".join(sentence(one) for one in (remark.observed, remark.why, remark.remedy) if one)
     told: dict[str, list[str]] = {}
     for place in remark.places[:most]:

@@ -3,16 +3,16 @@
 The page and the full report in a terminal are made from the same sheets, so they cannot disagree.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from benchmarks.amounts import between, digits, duration, latency, percent, ranged, rate, size
+from benchmarks.objective import CANNOT
 from benchmarks.pair_words import IN_A_WORD, PEAK, Calls, counted, ranking_measure, ranking_result, within_margin
 from benchmarks.remarks import alike, sentence
 from benchmarks.summaries import CellSummary, Estimate, Quantile, Result, RunSummary, ScenarioSummary, Standing, Unit
 
 NOTHING = "–"
-CANNOT = "cannot"  # how a capacity that no rate meets begins to say why
 REMARKED = "*"  # behind a model's name: there is a warning of it
 
 
@@ -59,9 +59,8 @@ class _Part:
 
 def sheet(summary: RunSummary, scenario: ScenarioSummary) -> Sheet:
     """The table of one scenario with all of its measures, best first."""
-    peaks = {
-        (cell.model, cell.level.label): cell for cell in summary.cells if cell.scenario == scenario.scenario
-    }  # fmt: skip
+    cells = [cell for cell in summary.cells if cell.scenario == scenario.scenario]
+    peaks = {(cell.model, cell.level.label): cell for cell in cells}
     own = [(standing, peaks.get((standing.model, standing.peak_level))) for standing in scenario.standings]
     parts = _parts(summary, scenario)
     said = [[part.say(standing, peak) for standing, peak in own] for part in parts]
@@ -186,7 +185,7 @@ def capacity(standing: Standing) -> str:
         return ranged(found.rate_per_s, "rate")
     if found.met_per_s is not None:
         return f"≥ {rate(found.met_per_s)}"
-    return "cannot meet it" if found.why.startswith(CANNOT) else "can't tell"
+    return CANNOT if found.why.startswith(CANNOT) else "can't tell"
 
 
 def _collections(peak: CellSummary | None) -> str:
@@ -227,8 +226,11 @@ def _pairs(scenario: ScenarioSummary) -> Iterable[str]:
         yield f"By {measure.title}, {count}."
     if same := calls.groups("same", counting):
         yield f"The same within {within_margin(measure.margin)}: {'; '.join(' = '.join(group) for group in same)}."
-    if left := calls.groups("open", counting):
-        yield f"Open, each with each: {'; '.join(', '.join(group) for group in left)}."
+    left = [", ".join(group) for group in calls.groups("open", counting)]
+    unranked = [standing.model for standing in scenario.standings if standing.model not in counting]
+    left += [f"all pairs of {model}" for model in unranked if counting and calls.are("open", model, counting[0])]
+    if left:
+        yield f"Open, each with each: {'; '.join(left)}."
 
 
 def _precision(scenario: ScenarioSummary) -> Iterable[str]:
@@ -276,11 +278,3 @@ def _reasons(scenario: ScenarioSummary, standing: Standing) -> Iterable[tuple[st
 def at_quantile(quantiles: Iterable[Quantile], q: float) -> Quantile | None:
     """The one of these at q."""
     return next((quantile for quantile in quantiles if quantile.q == q), None)
-
-
-def narrow(sheet: Sheet, columns: Sequence[int]) -> Sheet:
-    """The sheet with these columns alone, without its notes."""
-    rows = tuple(
-        Row(tuple(row.words[at] for at in columns), row.first, row.invalid, row.failed) for row in sheet.rows
-    )  # fmt: skip
-    return Sheet(sheet.title, sheet.verdict, tuple(sheet.columns[at] for at in columns), rows, key=sheet.key)

@@ -205,8 +205,12 @@ def _answer(scenario: ScenarioSummary, width: int) -> Lines:
 
 def _overview(summary: RunSummary, width: int, room: int) -> Lines:
     """All questions at a glance: a matrix of ratios, and a line for each question."""
-    lines = [Text(), Text(MATRIX_QUESTION, style="bold"), *_matrix(summary, width), *_questions(summary, width)]
-    feet = [_foot(summary, width, _matrix_legend(summary), *most) for most in FEET]
+    firsts, order = _first_columns(summary), models_by_family(summary)
+    names = max(map(len, order), default=0) + len(GAP)
+    wide = next((wide for wide in (4, 3) if names + wide * len(firsts) <= width), 1)
+    matrix, digits = _matrix(firsts, order, names, wide), min(wide, 2)
+    lines = [Text(), Text(MATRIX_QUESTION, style="bold"), *matrix, *_questions(summary, width)]
+    feet = [_foot(summary, width, _matrix_legend(firsts, digits), *most) for most in FEET]
     foot = next((one for one in feet if len(lines) + len(one) <= room), feet[-1])
     over = len(lines) + len(foot) - room
     if over > 0:
@@ -214,25 +218,20 @@ def _overview(summary: RunSummary, width: int, room: int) -> Lines:
     return [*lines, *foot]
 
 
-def _matrix(summary: RunSummary, width: int) -> Lines:
-    """A row for each model and a column for each question, by its number; as many digits of a ratio as there is room for."""
-    firsts = _first_columns(summary)
-    order = models_by_family(summary)
-    names = max(map(len, order), default=0)
-    digits = next((one for one in (2, 1) if names + len(firsts) * (one + 2) <= width), 0)
-    wide = digits + 2 if digits else 1
+def _matrix(firsts: Sequence[MatrixColumn], order: Sequence[str], names: int, wide: int) -> Lines:
+    """A row for each model and a column for each question, by its number, so wide that it has two digits of the ratio or one."""
     numbers = [str(at) for at in range(1, len(firsts) + 1)]
-    if digits:
-        heads = [" " * names + "".join(f"{number:>{wide}}" for number in numbers)]
+    if wide > 1:
+        heads = ["".join(f"{number:>{wide}}" for number in numbers)]
     else:
-        tens = "".join(number[0] if len(number) > 1 and number[-1] == "0" else " " for number in numbers)
-        heads = [f"{' ' * names}  {tens}".rstrip(), f"{' ' * names}  {''.join(number[-1] for number in numbers)}"]
-    made = [Text(head, style="dim") for head in heads]
+        tens = "".join(number[:-1] if number.endswith("0") else " " for number in numbers)
+        heads = [tens, "".join(number[-1] for number in numbers)]
+    made = [Text((" " * names + head).rstrip(), style="dim") for head in heads]
     for model in order:
-        line = Text(model.ljust(names if digits else names + 2))
+        line = Text(model.ljust(names))
         for column in firsts:
             place = column.places.get(model)
-            line.append(f"{_digits(place, digits):>{wide}}", style=_colour(place))
+            line.append(f"{_digits(place, min(wide, 2)):>{wide}}", style=_colour(place))
         made.append(line)
     return made
 
@@ -243,14 +242,12 @@ def _first_columns(summary: RunSummary) -> list[MatrixColumn]:
 
 
 def _digits(place: Place | None, digits: int) -> str:
-    """A ratio in so many digits after the point, or in tenths: 0.83 is "83", "8" or "8"; "=" for the best and its equals."""
+    """A ratio's first digits behind the point, cut off: 0.83 is "83" or "8"; "=" for the best and its equals."""
     if place is None:
         return NOTHING
     if place.ratio is None:
         return place.code
-    if place.best:
-        return "="
-    return str(min(int(place.ratio * 10 ** max(digits, 1)), 10 ** max(digits, 1) - 1))
+    return "=" if place.best else f"{min(int(place.ratio * 10**digits), 10**digits - 1):0{digits}}"
 
 
 def _colour(place: Place | None) -> str:
@@ -318,9 +315,12 @@ def _legend(summary: RunSummary) -> str:
     return "; ".join(said) + "."
 
 
-def _matrix_legend(summary: RunSummary) -> str:
-    said = ["9 is 0.9 of the best and more, smaller is worse everywhere", "=: no significant difference to the best"]
-    said += [f"{code}: {why.partition(':')[0]}" for code, why in explained(_first_columns(summary))]
+def _matrix_legend(firsts: Sequence[MatrixColumn], digits: int) -> str:
+    said = ["9 is 0.9 of the best and more" if digits == 1 else "95 is 0.95 of the best", "smaller is worse everywhere"]
+    said += [
+        "=: no significant difference to the best",
+        *(f"{code}: {why.partition(':')[0]}" for code, why in explained(firsts)),
+    ]
     said += ["next: its ratio to the best, ± its 95% interval", "decided: pairs that differ or are the same"]
     return "; ".join(said) + "."
 

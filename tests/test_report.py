@@ -273,6 +273,10 @@ def test_a_warning_without_a_finding_is_a_remark_and_those_that_differ_in_number
     warned = [replace(one, warnings=[f"{at + 1} of 5 trials failed"]) for at, one in enumerate(made.scenarios[0].standings[:2])]
     (found,) = remarks(replace(made, scenarios=[replace(made.scenarios[0], standings=warned)]))
     assert found.short == "1 of 5 trials failed: 2 cells of asyncio_uvloop, epoll_loop in hello"
+    (found,) = remarks(replace(made, scenarios=[replace(made.scenarios[0], standings=warned[:1])]))
+    assert found.short == "1 of 5 trials failed: asyncio_uvloop in hello"
+    lost = [replace(one, failed="no ready line") for one in warned]
+    assert remarks(replace(made, scenarios=[replace(made.scenarios[0], standings=lost)])) == []
 
 
 def test_infos_are_in_the_page_alone():
