@@ -219,7 +219,7 @@ def _overview(summary: RunSummary, width: int, room: int) -> Lines:
 
 
 def _matrix(firsts: Sequence[MatrixColumn], order: Sequence[str], names: int, wide: int) -> Lines:
-    """A row for each model and a column for each question, by its number, so wide that it has two digits of the ratio or one."""
+    """A row for each model and a column for each question, by its number; one so wide has two digits of the ratio, or one."""
     numbers = [str(at) for at in range(1, len(firsts) + 1)]
     if wide > 1:
         heads = ["".join(f"{number:>{wide}}" for number in numbers)]
