@@ -1,7 +1,7 @@
 """Whether to add a replicate, where intervals are still too wide. Pure: the same records give the same answer.
 
-After the profile's replicates a run may go on until the ratio of every model to the best is known to the precision asked for, or
-the budget of time is spent. **It never stops because a difference has become significant.** Who looks at the data again and
+After the profile's replicates a run may go on until the ratio of every model to the best is known to the precision asked for,
+or the budget of time is spent. **It never stops because a difference has become significant.** Who looks at the data again and
 again and stops at the first p < 0.05 finds differences that are not there: in 14% of the cases with 5 looks, in 19% with 10,
 surely in the end (Armitage, McPherson & Rowe, "Repeated Significance Tests on Accumulating Data", J. R. Statist. Soc. A 132,
 1969, table 2). The width of an interval is a safe reason to stop, as under normal noise it says nothing about the means (Chow &

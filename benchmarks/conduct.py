@@ -1,4 +1,4 @@
-"""A whole run: replicate after replicate, each scenario of it on disk before the next begins, and more while intervals are wide.
+"""A whole run: replicate after replicate, each scenario of it on disk before the next begins.
 
 What there is to do is asked of the records each time: so a run that was interrupted is resumed by the same path.
 """
@@ -8,8 +8,7 @@ import resource
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -130,9 +129,11 @@ class Run:
         self._expect(left)
         compile_servers(dict.fromkeys([sys.executable, *(one.python for one in self.options.variants.values() if one.python)]))
         self._examine(left)
-        self._measure(left)
-        if self.options.precision is not None:
-            self._add_replicates(self.options.precision)
+        with RemoteEngine(self.options.driver_cpus) as engine:
+            engine.compile()
+            self._measure(left, engine)
+            if self.options.precision is not None:
+                self._add_replicates(self.options.precision, engine)
         self._note(self.journal.ended())
 
     def _examine(self, left: Sequence[Planned]) -> None:
@@ -164,20 +165,18 @@ class Run:
         shared_s = (plan.START_S + plan.STOP_S) * len(measured(self.options)) / max(together, 1)
         return shared_s + plan.scenario_s(one.scenario, self.run.scenarios[one.scenario], self.options, one.replicate)
 
-    def _measure(self, left: Sequence[Planned]) -> None:
+    def _measure(self, left: Sequence[Planned], engine: RemoteEngine) -> None:
         for number, group in itertools.groupby(left, key=lambda one: one.replicate):
-            with self._engine() as engine:
-                names = [one.scenario for one in group]
-                replicate = Replicate(
-                    self.run,
-                    number,
-                    engine,
-                    lambda scenario, what, number=number: self._tell(Planned(scenario, number), what),  # type: ignore[misc]
-                    self.digests,
-                    self.broken_rules,
-                )
-                for made in replicate.make(names):
-                    self._keep(made)
+            replicate = Replicate(
+                self.run,
+                number,
+                engine,
+                lambda scenario, what, number=number: self._tell(Planned(scenario, number), what),  # type: ignore[misc]
+                self.digests,
+                self.broken_rules,
+            )
+            for made in replicate.make([one.scenario for one in group]):
+                self._keep(made)
 
     def _tell(self, planned: Planned, what: str) -> None:
         self.watcher.doing(planned, what, self.clock.left_s())
@@ -189,7 +188,7 @@ class Run:
         self.clock.done(self._takes_s(Planned(made.scenario, made.replicate)))
         self.watcher.done(made)
 
-    def _add_replicates(self, precision: float) -> None:
+    def _add_replicates(self, precision: float, engine: RemoteEngine) -> None:
         """Replicates beyond the plan, until `adaptive` says that it is enough."""
         from benchmarks.analyse import summarise
 
@@ -203,7 +202,7 @@ class Run:
                 return
             self._note(self.journal.with_more(next_one.planned))
             self._expect(next_one.planned)
-            self._measure(next_one.planned)
+            self._measure(next_one.planned, engine)
 
     def _cost_s(self, scenario: str) -> float:
         """How long a replicate of a scenario takes, by those there are: the shortest, as the first has long windows."""
@@ -214,12 +213,6 @@ class Run:
         """The time that added replicates have taken in earlier sessions."""
         added = {(one.scenario, one.replicate) for one in self.journal.added}
         return sum(one.seconds for one in self.records if (one.scenario, one.replicate) in added)
-
-    @contextmanager
-    def _engine(self) -> Iterator[RemoteEngine]:
-        with RemoteEngine(self.options.driver_cpus) as engine:
-            engine.compile()
-            yield engine
 
 
 class _Clock:

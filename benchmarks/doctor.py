@@ -10,18 +10,18 @@ from collections.abc import Sequence
 
 from benchmarks.amounts import digits, percent
 from benchmarks.machine import Machine, look
-from benchmarks.nouns import Weather
+from benchmarks.nouns import MachineState
 from benchmarks.summaries import Symptom
 from benchmarks.symptoms import EXAMINATIONS, WORST_FIRST, above
 
-WEATHER = (1.1, 1.2)  # slow and quick probes (95th and 5th percentile) apart by a tenth; by more than `visit.WEATHER_CHANGE`
+SPEED = (1.1, 1.2)  # slow and quick probes (95th and 5th percentile) apart by a tenth; by a fifth
 
 facts = look  # gathering and grading, side by side: diagnose(facts())
 
 
-def diagnose(machine: Machine, weathers: Sequence[Weather] = ()) -> list[Symptom]:
-    """Every matter that the machine tells of, worst first. `weathers` are probes made one after the other."""
-    found = [examine(machine) for examine in EXAMINATIONS] + [weather(weathers)]
+def diagnose(machine: Machine, states: Sequence[MachineState] = ()) -> list[Symptom]:
+    """Every matter that the machine tells of, worst first. `states` are probes made one after the other."""
+    found = [examine(machine) for examine in EXAMINATIONS] + [machine_state(states)]
     return sorted((symptom for symptom in found if symptom), key=lambda symptom: WORST_FIRST[symptom.grade])
 
 
@@ -37,7 +37,7 @@ def count(symptoms: Sequence[Symptom]) -> str:
     return ", ".join(f"{grades[grade]} {grade}" for grade in WORST_FIRST if grades[grade])
 
 
-def weather(probes: Sequence[Weather]) -> Symptom | None:
+def machine_state(probes: Sequence[MachineState]) -> Symptom | None:
     """How far the machine's own speed wanders while nothing else is done."""
     series = {
         "cache line": [probe.pingpong_ns for probe in probes if probe.pingpong_ns is not None],
@@ -48,17 +48,17 @@ def weather(probes: Sequence[Weather]) -> Symptom | None:
         return None
     ratio = max(high / low for low, high in told.values())
     return Symptom(
-        "weather",
-        above(ratio, WEATHER),
+        "machine state",
+        above(ratio, SPEED),
         "; ".join(f"{name} {digits(low)} to {digits(high)} ns" for name, (low, high) in told.items())
         + f" in {len(probes)} probes",
         f"the machine's own speed changes by {percent(ratio - 1)}, by another factor for each model",
-        "make the run longer or at a quieter time; visits that it disturbs are repeated and marked",
+        "ratios of models do not contain it, as they are taken within rounds; absolute numbers do",
     )
 
 
 def _middle(values: Sequence[float]) -> tuple[float, float]:
-    """The 5th and the 95th percentile, or the extremes of a few: a single stall is not weather."""
+    """The 5th and the 95th percentile, or the extremes of a few: a single stall says nothing of the machine."""
     ordered = sorted(values)
     spared = len(ordered) // 20
     return ordered[spared], ordered[-1 - spared]

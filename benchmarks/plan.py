@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from benchmarks import objective
 from benchmarks.nouns import Planned, RunOptions, measured, served_by
-from benchmarks.questions import Level, Scenario
+from benchmarks.questions import Level, Metric, Scenario
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +27,18 @@ class Profile:
 
 PROFILES: Mapping[str, Profile] = {
     "smoke": Profile(replicates=2, level_s=0.2, long_s=0.0, quick=True),
-    "quick": Profile(replicates=4, level_s=0.6, long_s=0.5, quick=True),
-    "standard": Profile(replicates=4, level_s=0.6, long_s=1.0),
+    "quick": Profile(replicates=3, level_s=0.6, long_s=0.5, quick=True),
+    "standard": Profile(replicates=3, level_s=0.4, long_s=1.0),
     "full": Profile(replicates=10, level_s=2.0, long_s=2.0),
 }
 
 WINDOW_S = 0.05  # the shortest
 WAITS = 30  # that follow one another in a closed window,
 WAITS_LIMIT_S = 1.0  # which is no longer than that for them
-WORKS = 40  # of the longest request's lengths in a window,
-WORKS_LIMIT_S = 1.0  # which is no longer than that for them
+WORKS = 20  # of the longest request's lengths in a window
 APART_S = 2.0  # the window of a level that is not measured in rounds, at least
-FEWEST_ROUNDS = 2
+FEWEST_ROUNDS, SHORT_S = 2, 0.8  # of windows shorter than this, at the level that ranks; else one round is enough
+OTHERS = 0.25  # of the time of the level that ranks, for each of the others
 RAMP_S = 0.01  # before each window, uncounted,
 RAMP_LIMIT_S = 1.0  # and longer for a queue to build; a level that needs more is not measured in rounds
 RAMP_PER_CONNECTION_S = 0.00015  # where connections were just opened
@@ -100,41 +100,63 @@ def _closed(scenario: Scenario, options: RunOptions) -> list[Level]:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How a level is measured: so many rounds of windows of a length, each after a ramp; `apart`: one window, not in rounds."""
+    """How a level is measured: so many rounds of windows of a length, each after a ramp; `apart`: one window, not in rounds.
+
+    `long_s` is the length of the first window in the first replicate; `filling_s` is added to the ramp after connections were
+    opened.
+    """
 
     rounds: int
     window_s: float
     ramp_s: float
     apart: bool = False
+    long_s: float = 0.0
+    filling_s: float = 0.0
 
 
 def pace(scenario: Scenario, level: Level, options: RunOptions, load: float = USUAL_LOAD) -> Pace:
     """How a level is measured. `load` is the server's utilisation at an open level, as far as it is known."""
-    whole_s = options.level_s * scenario.longer
+    ranked = _is_ranked(scenario, level)
+    whole_s = options.level_s * scenario.longer * (1.0 if ranked else OTHERS)
     if scenario.cohorts:  # a cohort comes once
-        return Pace(1, scenario.window_s or whole_s / 2, 0.0, apart=True)
-    if level.beyond:
-        return Pace(1, max(APART_S, whole_s, scenario.window_s), RAMP_S, apart=True)
-    window_s, ramp_s = _window_s(scenario, level), _ramp_s(scenario, level, load)
-    if ramp_s > RAMP_LIMIT_S:
-        return Pace(1, max(APART_S, whole_s), ramp_s, apart=True)
-    return Pace(max(round(whole_s / window_s), FEWEST_ROUNDS), window_s, ramp_s)
+        return Pace(1, scenario.window_s, 0.0, apart=True)
+    filling_s = FILLING_S if level.background is not None and level.background.kind != "idle" else 0.0
+    ramp_s = _ramp_s(scenario, level, load)
+    if level.beyond or ramp_s > RAMP_LIMIT_S:
+        falling = 2.0 if level.then_share is not None else 1.0
+        return Pace(1, max(falling * APART_S, whole_s, scenario.window_s), min(ramp_s, APART_S), apart=True)
+    window_s = max(_window_s(scenario, level), 2 * ramp_s if level.loop == "open" and not scenario.window_s else 0.0)
+    rounds = max(round(whole_s / window_s), FEWEST_ROUNDS if ranked and window_s < SHORT_S else 1)
+    return Pace(rounds, window_s, ramp_s, False, max(window_s, options.long_s if ranked else 0.0), filling_s)
+
+
+def _is_ranked(scenario: Scenario, level: Level) -> bool:
+    """Whether the scenario ranks its models by this level; without measures it is by any closed one."""
+    if not scenario.measures:
+        return level.loop == "closed"
+    metric: Metric | None = scenario.measures[0].metric
+    while metric is not None:
+        if metric.level == level.label or (not metric.level and level.loop == "closed"):
+            return True
+        metric = metric.by
+    return False
 
 
 def _window_s(scenario: Scenario, level: Level) -> float:
-    works_s = min(WORKS * max(request.work_s for request in scenario.asked), WORKS_LIMIT_S)
+    works_s = WORKS * max(request.work_s for request in scenario.asked)
     waits_s = min(WAITS * max(scenario.waits_s), WAITS_LIMIT_S)
     least_s = WINDOW_S if level.loop == "closed" else 2 * WINDOW_S
     return scenario.window_s or max(least_s, waits_s, works_s)
 
 
 def _ramp_s(scenario: Scenario, level: Level, load: float) -> float:
-    filling_s = FILLING_S if level.background is not None and level.background.kind != "idle" else 0.0
     if level.loop == "closed":
-        return RAMP_S + scenario.longest_s + filling_s
+        return RAMP_S + scenario.longest_s
+    if level.beyond:
+        return RAMP_S
     work_s = max(request.work_s for request in scenario.asked)
     room = (1 - math.sqrt(min(max(load, 0.0), 0.99))) ** 2
-    return RAMP_S + max(scenario.waits_s) + BUILDING * work_s / room + filling_s
+    return RAMP_S + max(scenario.waits_s) + BUILDING * work_s / room
 
 
 def load_of(level: Level, peak_per_s: float) -> float:
@@ -183,7 +205,8 @@ def scenario_s(name: str, scenario: Scenario, options: RunOptions, replicate: in
 def level_s(scenario: Scenario, level: Level, options: RunOptions, replicate: int = 1) -> float:
     """How long a level takes for one model, about; the first replicate has a long window in it."""
     paced = pace(scenario, level, options, load_of(level, 0.0))
-    longer_s = max(options.long_s - paced.window_s, 0.0) if replicate == 0 and not paced.apart else 0.0
+    longer_s = max(paced.long_s - paced.window_s, 0.0) if replicate == 0 else 0.0
+    longer_s += paced.filling_s
     spent = paced.rounds * (paced.window_s + paced.ramp_s + OVERHEAD_S) + longer_s + LEVEL_S
     spent += OPENED_S * level.connections + (DRAIN_S if paced.apart and not scenario.cohorts else 0.0)
     return spent + (BACKGROUND_S * level.background.count if level.background else 0.0)

@@ -1,4 +1,4 @@
-"""The wall: one scenario of one replicate, one file, written at once. Left of it are live servers; right of it only these files.
+"""The wall: one scenario of one replicate, one file, written at once. Left of it are live servers; right of it files.
 
 `results/<run>/` holds run.json, environment.json, journal.json, records/<scenario>-<replicate>.json, and what is made of them:
 summary.json, summary.md, charts/. A file appears whole or not at all. Records may be packed with gzip(1), to a tenth of their

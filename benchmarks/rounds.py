@@ -5,6 +5,7 @@ and its neighbours have the core to themselves; what they use all the same is re
 anew for a window where the server would close them between two of its turns, and after a window that left requests unanswered.
 """
 
+import math
 import random
 import resource
 import statistics
@@ -48,6 +49,7 @@ class _Taking:
     acks: int | None = 0
     opened: int = 0
     is_open: bool = False
+    fresh: bool = False  # whether nothing was asked yet on the connections that are open
     before: sample.Counters | None = None
     billed: int = 0  # windows that are in the bills
 
@@ -91,7 +93,7 @@ class Levels:
                 self._finish(level, self._level(level, trials, half=True, first=halves[level.label]))
 
     def peak_per_s(self, making: Making) -> float:
-        """What shares are of: the median closed rate of the trial at its best closed level. Raises Trouble if it served nobody."""
+        """What shares are of: the median closed rate at the trial's best closed level. Raises Trouble if it served nobody."""
         if not making.peak_per_s:
             rates = [self._closed_rate(one, making) for one in making.measurements if one.level.loop == "closed"]
             making.peak_per_s = max(rates, default=0.0)
@@ -119,7 +121,7 @@ class Levels:
         paced = replace(plan.pace(self.scenario, level, self.options, load), window_s=seconds, rounds=1)
         taking = _Taking(making)
         self._begin(taking, level)
-        self._window(taking, level, replace(paced, window_s=seconds), f"probe {len(making.probes)}", 0, reopen=True)
+        self._window(taking, level, paced, f"probe {len(making.probes)}", 0)
         self._end(taking, level)
         return self._merged(taking, level, interleaved=False)
 
@@ -129,10 +131,11 @@ class Levels:
         self, level: Level, trials: Sequence[Making], half: bool = False, first: dict[int, _Taking] | None = None
     ) -> list[_Taking]:
         """All rounds of a level, or half of them; `first` is what the first half has taken."""
-        able = []
-        for making in trials:
-            if making.failure is None and (level.share is None or self._has_peak(making)):
-                able.append((first or {}).get(id(making)) or _Taking(making))
+        able = [
+            (first or {}).get(id(making)) or _Taking(making)
+            for making in trials
+            if making.failure is None and (level.share is None or self._has_peak(making))
+        ]
         if not able:
             return []
         load = max(plan.load_of(level, taking.making.peak_per_s) for taking in able)
@@ -166,31 +169,24 @@ class Levels:
 
     def _rounds(self, level: Level, group: Sequence[_Taking], paced: plan.Pace, offset: int) -> None:
         for taking in group:
-            self._guarded(taking, lambda taking=taking: self._begin(taking, level))  # type: ignore[misc]
+            self._guarded(taking, self._begin, level)
         turn_s = len(group) * (paced.window_s + paced.ramp_s + plan.OVERHEAD_S)
         done = max((len(taking.taken) for taking in group), default=0)
         for number in range(offset + done, offset + done + paced.rounds):
             self.tell(f"{level.label}, round {number % _GROUP + 1}")
-            whole = self.at.replicate == 0 and number % _GROUP == 0 and not paced.apart
-            window = replace(paced, window_s=max(paced.window_s, self.options.long_s)) if whole else paced
+            whole = self.at.replicate == 0 and number % _GROUP == 0 and paced.long_s
+            window = replace(paced, window_s=paced.long_s) if whole else paced
             for taking in self.shuffle.sample(list(group), len(group)):
-                idle_s = taking.member.facts.keepalive_idle_s if taking.making.failure is None else 0.0
-                reopen = paced.apart or 0 < idle_s < 2 * turn_s
-                self._guarded(
-                    taking,
-                    lambda taking=taking, reopen=reopen: self._window(  # type: ignore[misc]
-                        taking, level, window, f"{level.label} {number}", number, reopen
-                    ),
-                )
+                self._guarded(taking, self._window, level, window, f"{level.label} {number}", number, turn_s)
         for taking in group:
-            self._guarded(taking, lambda taking=taking: self._end(taking, level))  # type: ignore[misc]
+            self._guarded(taking, self._end, level)
 
-    def _guarded(self, taking: _Taking, work: Callable[[], None]) -> None:
+    def _guarded(self, taking: _Taking, work: Callable[..., None], *arguments: object) -> None:
         """Do it unless the trial has failed; what goes wrong is the trial's failure, and the others go on."""
         if taking.making.failure is not None:
             return
         try:
-            work()
+            work(taking, *arguments)
         except (Trouble, EngineDied) as trouble:
             taking.making.fails("load", trouble)
             self.engine.restart_if_ended()
@@ -212,7 +208,7 @@ class Levels:
         company = asking.background(level.background, port, member.facts.max_connections - connections)
         self.engine.open(member.name, target, connections, company)
         taking.opened += 1
-        taking.is_open = True
+        taking.is_open = taking.fresh = True
 
     def _close(self, taking: _Taking, level: Level, undrained: bool) -> None:
         """Close the connections; where requests were unanswered, wait until the server has dealt with them."""
@@ -252,8 +248,9 @@ class Levels:
     # ------------------------------------------------------------ one window
 
     def _window(
-        self, taking: _Taking, level: Level, paced: plan.Pace, which: str, number: int, reopen: bool
+        self, taking: _Taking, level: Level, paced: plan.Pace, which: str, number: int, turn_s: float = math.inf
     ) -> None:
+        """One window of a level. `which` decides what arrives; `turn_s` is how long until the model's next one."""
         member = taking.member
         if not taking.is_open:
             self._open(taking, level)
@@ -262,6 +259,8 @@ class Levels:
             rate_per_s = level.share * self.peak_per_s(taking.making)
         seed = asking.seed_of(self.options, self.at.name, self.at.replicate, which)
         slow_s = asking.slow_from(level, taking.making.measurements)
+        if taking.fresh:
+            paced, taking.fresh = replace(paced, ramp_s=paced.ramp_s + paced.filling_s), False
         drive = asking.drive(self.scenario, level, self.options, paced, rate_per_s, seed, slow_s)
         others = [pid for other in self.members if other is not member for pid in other.pids]
         acks, used, begins = sample.delayed_acks(), sample.clocks_of(others), time.monotonic()
@@ -273,7 +272,7 @@ class Levels:
         taking.acks = taking.acks + after - acks if None not in (taking.acks, acks, after) else None  # type: ignore[operator]
         member.check(level.label)
         undrained = bool(load.unfinished or load.errors)
-        if undrained or reopen:
+        if undrained or paced.apart or 0 < member.facts.keepalive_idle_s < 2 * turn_s:
             self._close(taking, level, undrained)
 
     def _finish(self, level: Level, takings: Sequence[_Taking]) -> None:

@@ -62,10 +62,16 @@ class Holdings:
 
 def tree(pid: int) -> tuple[int, ...]:
     """The process and all its descendants."""
-    try:
-        return (pid, *(child.pid for child in psutil.Process(pid).children(recursive=True)))
-    except psutil.NoSuchProcess:
-        return (pid,)
+    found = [pid]
+    for one in found:  # it grows meanwhile
+        try:
+            children = [
+                (task / "children").read_text() for task in Path("/proc", str(one), "task").iterdir()
+            ]  # proc_pid_task_children(5): CONFIG_PROC_CHILDREN, in every distribution's kernel
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it has ended
+        found += [int(child) for words in children for child in words.split()]
+    return tuple(found)
 
 
 def rested_tree(pid: int, within_s: float = 5.0) -> tuple[int, ...]:
@@ -149,9 +155,8 @@ def holdings(pids: tuple[int, ...], alone: bool = True) -> Holdings:
     for pid in pids:
         try:
             process = psutil.Process(pid)
-            memory = process.memory_full_info() if alone else process.memory_info()
-            rss += memory.rss
-            uss += memory.uss if alone else 0
+            rss += process.memory_info().rss
+            uss += process.memory_full_info().uss if alone else 0
             threads += process.num_threads()
             descriptors += process.num_fds()
             processes += 1

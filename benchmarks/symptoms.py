@@ -11,10 +11,10 @@ from benchmarks.machine import Machine
 from benchmarks.summaries import Grade, Symptom
 
 OUTSIDE = (0.03, 0.15)  # cores used by others: above the share of a window at which `validity` asks for a repetition; far above
-STEAL = (0.002, 0.02)  # a visit's CV is 1-4% in one weather: a tenth of that is lost in it, all of it is not
+STEAL = (0.002, 0.02)  # processes differ by 1-4%: a tenth of that is lost in it, all of it is not
 PRESSURE = {  # % of the last ten seconds, and of the last minute, in which a task waited
     "cpu": (10.0, 40.0),  # two busy cores and a little housekeeping show 5-10
-    "io": (5.0, 25.0),  # records are written between visits
+    "io": (5.0, 25.0),  # records are written between replicates
     "memory": (0.5, 5.0),  # any waiting for memory is time in which no request is served
 }
 OPEN_FILES = (4_096, 16_384)  # 1,000 connections have two ends and some room; so have 10,000 between two processes

@@ -14,7 +14,7 @@ from rich.console import Console
 from benchmarks import catalogue, doctor
 from benchmarks.commands.doctor import sheet
 from benchmarks.machine import Machine, Python, Usage, cpu_list, look
-from benchmarks.nouns import Weather
+from benchmarks.nouns import MachineState
 from benchmarks.summaries import Symptom
 
 HEALTHY = Machine(
@@ -115,18 +115,18 @@ def test_cores_that_a_container_withholds_are_told():
     ("pingpong_ns", "python_ns", "grade"),
     [
         ([60.0] * 40, [40.0] * 40, "good"),
-        ([60.0] * 39 + [600.0], [40.0] * 40, "good"),  # one stall is no weather
+        ([60.0] * 39 + [600.0], [40.0] * 40, "good"),  # one stall says nothing of the machine
         ([60.0] * 30 + [69.0] * 10, [40.0] * 40, "fair"),
         ([60.0] * 40, [40.0] * 20 + [46.0] * 20, "fair"),
         ([60.0] * 20 + [345.0] * 20, [40.0] * 40, "poor"),
         ([None] * 5, [40.0] * 5, "good"),  # a single core has no ping-pong
     ],
 )
-def test_weather_is_graded_by_how_far_the_probes_wander(pingpong_ns, python_ns, grade):
-    found = doctor.weather([Weather(*pair) for pair in zip(pingpong_ns, python_ns, strict=True)])
+def test_the_machine_state_is_graded_by_how_far_the_probes_wander(pingpong_ns, python_ns, grade):
+    found = doctor.machine_state([MachineState(*pair) for pair in zip(pingpong_ns, python_ns, strict=True)])
     assert found is not None
     assert found.grade == grade
-    assert doctor.weather([]) is None
+    assert doctor.machine_state([]) is None
 
 
 def test_the_worst_come_first_in_a_line_each():
@@ -289,8 +289,8 @@ def test_the_command_speaks_to_people_and_to_machines():
     told = json.loads(run("--seconds", "0.2", "--json")[0])
     assert told["machine"]["cpus"] == sorted(os.sched_getaffinity(0))
     assert {"name", "grade", "seen", "why", "remedy"} == set(told["symptoms"][0])
-    assert told["weather"][0]["python_ns"] > 0
-    assert "weather" in {symptom["name"] for symptom in told["symptoms"]}
+    assert told["machine_states"][0]["python_ns"] > 0
+    assert "machine state" in {symptom["name"] for symptom in told["symptoms"]}
 
 
 def test_an_engine_that_ends_leaves_the_rest_of_the_advice(tmp_path):
@@ -300,7 +300,7 @@ def test_an_engine_that_ends_leaves_the_rest_of_the_advice(tmp_path):
     out, err = run("--quick", PYTHONPATH=str(tmp_path))
     assert "the load engine ended with status 3" in err
     assert "cores" in out
-    assert "weather " not in out
+    assert "machine state " not in out
 
 
 @pytest.mark.parametrize(

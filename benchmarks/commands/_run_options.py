@@ -39,7 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="times that all models are started afresh, instead of the profile's; with --resume: more",
     )
     parser.add_argument(
-        "--seconds", type=float, metavar="S", help="measured at each level, for each model and replicate, instead of the profile's"
+        "--seconds",
+        type=float,
+        metavar="S",
+        help="measured at each level, for each model and replicate",
     )
     parser.add_argument(
         "--precision",
@@ -49,12 +52,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--budget", type=duration, metavar="3m", help="time for added replicates (10m with --precision)")
     parser.add_argument(
-        "--same", type=share, metavar="3%", help="models that differ by less are the same (3%% for rates and costs, 10%% for times)"
+        "--same",
+        type=share,
+        metavar="3%",
+        help="who differs by less is the same (3%% for rates and costs, 10%% for times)",
     )
     parser.add_argument("--visits", help=argparse.SUPPRESS)
     parser.add_argument("--slo", default="", metavar="'p99<=20ms'", help="search the highest rate that meets this objective")
     parser.add_argument(
-        "--aa", default=None, metavar="MODEL", help=f"the model that is measured twice, as a control ({_AA}, from {_FEWEST_FOR_AA} models on; none: nobody)"
+        "--aa",
+        default=None,
+        metavar="MODEL",
+        help=f"the model that is measured twice ({_AA}, from {_FEWEST_FOR_AA} models on; none: no model)",
     )
     parser.add_argument(
         "--unchecked", action="store_true", help="measure models that fail `servebench check --fast`, too; they are not ranked"
@@ -68,7 +77,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " stays under servebench's own. What servers need is installed once in .venv-pythons/. Adds --control",
     )
     parser.add_argument(
-        "--control", action="store_true", help="in hello, loops without the steps as well as their models: what do the steps cost?"
+        "--control",
+        action="store_true",
+        help="in hello, loops without the steps, too: what do the steps cost?",
     )
     parser.add_argument(
         "--tuned", action="store_true", help="models with workers or threads also with 2, 4 and 16 for each CPU of the server"
@@ -191,8 +202,8 @@ def _variants(options: argparse.Namespace, models: Sequence[str], scenarios: Seq
     able = [model for model in models if model in variants.BASELINES]
     if options.control and not (able and variants.BASELINE_SCENARIO in scenarios):
         raise BadUse(
-            f"--control: only {', '.join(variants.BASELINES)} have one, in {variants.BASELINE_SCENARIO}; add them with --models and"
-            " --scenarios, or leave it out"
+            f"--control: only {', '.join(variants.BASELINES)} have one, in {variants.BASELINE_SCENARIO}; add them with --models"
+            " and --scenarios, or leave it out"
         )
     try:
         made = interpreters.prepared(options.python, lambda words: print(f"servebench: {words}", file=sys.stderr, flush=True))

@@ -13,10 +13,10 @@ from rich.text import Text
 from benchmarks import doctor
 from benchmarks.commands._run_options import choose_cpus, numbers
 from benchmarks.commands._shared import BadUse
-from benchmarks.nouns import Weather
+from benchmarks.nouns import MachineState
 from benchmarks.summaries import Symptom
 
-WEATHER_S, QUICK_S, LONGEST_S = 20.0, 2.0, 3600.0
+WATCH_S, QUICK_S, LONGEST_S = 20.0, 2.0, 3600.0
 WATCH_S = 1.0
 WIDEST = 120
 _STYLES = {"poor": "bold red", "fair": "yellow", "good": "green"}
@@ -27,15 +27,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--server-cpus", type=numbers, default=(), metavar="LIST", help="the first CPU, as in run")
     parser.add_argument("--driver-cpus", type=numbers, default=(), metavar="LIST", help="the last CPU, as in run")
     parser.add_argument(
-        "--seconds", type=float, metavar="S", help=f"how long to watch the weather ({WEATHER_S:g}; 0: not at all)"
+        "--seconds", type=float, metavar="S", help=f"how long to watch the machine ({WATCH_S:g}; 0: not at all)"
     )
-    parser.add_argument("--quick", action="store_true", help=f"watch the weather for {QUICK_S:g} s")
+    parser.add_argument("--quick", action="store_true", help=f"watch the machine for {QUICK_S:g} s")
     parser.add_argument("--json", action="store_true", help="facts, symptoms and probes as JSON")
 
 
 def command(options: argparse.Namespace) -> int:
     """Look at the machine and say what was seen. It is advice: the exit status is 0."""
-    seconds = (QUICK_S if options.quick else WEATHER_S) if options.seconds is None else options.seconds
+    seconds = (QUICK_S if options.quick else WATCH_S) if options.seconds is None else options.seconds
     if not 0 <= seconds <= LONGEST_S:
         raise BadUse(f"--seconds {seconds:g} is not from 0 to {LONGEST_S:g}")
     server_cpus, driver_cpus = choose_cpus(options.server_cpus, options.driver_cpus)
@@ -46,7 +46,7 @@ def command(options: argparse.Namespace) -> int:
     probes = watch(server_cpus, driver_cpus, seconds) if seconds else []
     symptoms = doctor.diagnose(machine, probes)
     if options.json:
-        told = {"machine": machine, "symptoms": symptoms, "weather": probes}
+        told = {"machine": machine, "symptoms": symptoms, "machine_states": probes}
         print(msgspec.json.format(msgspec.json.encode(told), indent=1).decode())
         return 0
     console.print(sheet(symptoms), width=min(console.width, WIDEST), highlight=False)
@@ -54,12 +54,12 @@ def command(options: argparse.Namespace) -> int:
     return 0
 
 
-def watch(server_cpus: Sequence[int], driver_cpus: Sequence[int], seconds: float) -> list[Weather]:
-    """Probe the weather for so long, one probe after the other, in an engine's process."""
+def watch(server_cpus: Sequence[int], driver_cpus: Sequence[int], seconds: float) -> list[MachineState]:
+    """Probe the machine for so long, one probe after the other, in an engine's process."""
     # Imported here: who only wants the table or the help should not wait for numba.
     from benchmarks.load.remote import EngineDied, RemoteEngine
 
-    found: list[Weather] = []
+    found: list[MachineState] = []
     try:
         with RemoteEngine(tuple(driver_cpus)) as engine:
             engine.probe(server_cpus[0])  # the first one may compile
@@ -67,7 +67,7 @@ def watch(server_cpus: Sequence[int], driver_cpus: Sequence[int], seconds: float
             while not found or time.monotonic() < ends:
                 found.append(engine.probe(server_cpus[0]))
     except EngineDied as trouble:
-        print(f"servebench: the weather could not be watched any longer: {trouble}", file=sys.stderr)
+        print(f"servebench: the machine could not be watched any longer: {trouble}", file=sys.stderr)
     return found
 
 

@@ -1,8 +1,9 @@
-"""What does a handshake cost? A new connection for each request, beside the same request on connections that are kept.
+"""What does a handshake cost? A new connection for each request, and the same request on connections that are kept.
 
-Each level comes twice: connections kept, and a new one for every request. What lies between the two is accept, whatever the
-model makes for a connection (a conversation; a thread; a process), and close, on both sides of the loopback. The time to
-connect is measured apart; on loopback the kernel answers for the server, so it tells of the accept queue and of nothing else.
+The same rate comes twice: on connections that are kept, and on a new one for every request. What lies between the two is
+accept, whatever the model makes for a connection (a conversation; a thread; a process), and close, on both sides of the loopback. The
+models are ranked by the server's CPU time of a request, as the load engine would be the first at its limit. The time to connect
+is measured apart; on loopback the kernel answers for the server, so it tells of the accept queue and of nothing else.
 
 Theory: an accepted socket costs the same system calls everywhere (accept, close, and registering it with epoll). A thread's
 start costs tens of microseconds (pthread_create(3) and the interpreter's own bookkeeping), a fork copies the page tables of a
@@ -12,16 +13,19 @@ Python process: hundreds of microseconds and more (Baumann et al., "A fork() in 
 from benchmarks.questions import Measure, Metric, Prediction, Request, Scenario
 from benchmarks.scenarios._families import ASYNCIO, READINESS
 
-FRESH = "closed 16, new connections"
-DEARER = Metric("cpu", FRESH, by=Metric("cpu", "closed 16"))
+KEPT, FRESH = "open 200/s", "open 200/s, new connections"
+DEARER = Metric("cpu", FRESH, by=Metric("cpu", KEPT))
 
 SCENARIO = Scenario(
     request=Request("/hello", expect_body=b"Hello, World!"),
-    closed=(1, 16, 64),
+    closed=(),
+    open_rates_per_s=(200.0,),
+    open_connections=16,
     churn=True,
+    window_s=0.2,
     question="What does a handshake cost?",
     measures=(
-        Measure("requests on new connections", Metric("rate", FRESH), short="new connection each"),
+        Measure("CPU of a request on a new connection", Metric("cpu", FRESH), "less", short="new connection each"),
         Measure("CPU by that of a kept one", DEARER, "less"),
         Measure("to connect, p50", Metric("connect p50", FRESH), "less"),
     ),

@@ -1,4 +1,4 @@
-"""What do the first clients get? A fresh process without warm-up, the same load six times on new connections.
+"""What do the first clients get? A fresh process without warm-up, the same load on four cohorts of new connections.
 
 `cold_start-malloc` is the same with glibc's thresholds set from the start (MALLOC_MMAP_THRESHOLD_, MALLOC_TRIM_THRESHOLD_).
 
@@ -11,13 +11,13 @@ asyncio server are served slowly until one of them leaves; with thresholds set t
 from benchmarks.questions import Measure, Metric, Prediction, Request, Scenario
 from benchmarks.scenarios._families import READINESS, THREADS
 
-FIRST = Metric("rate", "closed 16, round 1", by=Metric("rate", "closed 16, round 6"))
-FAULTS = Metric("faults", "closed 16, round 1")
+FIRST = Metric("rate", "closed 16, cohort 1", by=Metric("rate", "closed 16, cohort 4"))
+FAULTS = Metric("faults", "closed 16, cohort 1")
 SELECTOR = ("asyncio_streams", "asyncio_protocol")  # uvloop and trio have buffers of their own
 
 
 def first(others: tuple[Prediction, ...], short: str, environment: tuple[tuple[str, str], ...] = ()) -> Scenario:
-    """The first clients by the sixth crowd."""
+    """The first clients by the fourth cohort."""
     steady = Prediction(
         "loops and threads",
         (*READINESS, *THREADS),
@@ -29,7 +29,9 @@ def first(others: tuple[Prediction, ...], short: str, environment: tuple[tuple[s
     return Scenario(
         request=Request("/hello", expect_body=b"Hello, World!"),
         closed=(16,),
-        rounds=6,
+        cohorts=4,
+        window_s=0.2,
+        alone="the first clients of a fresh process are what is measured",
         environment=environment,
         question="What do the first clients get?",
         measures=(

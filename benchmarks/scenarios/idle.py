@@ -1,4 +1,4 @@
-"""What do silent connections cost? The same rate of requests beside 0, 100, 1,000 and 5,000 that say nothing.
+"""What do silent connections cost? The same rate of requests with 0, 100 and 5,000 others open that say nothing.
 
 Keep-alive, WebSockets and slow networks leave a server with many connections of which few speak at any time. Those that are
 silent have been served once; they are opened in between the ones that speak, so that the active descriptors lie among them.
@@ -11,7 +11,7 @@ of their throughput by idle connections, and epoll hardly anything. select ends 
 fixed number of slots cannot hold more than those: the rest stay in the kernel's queue.
 """
 
-from benchmarks.questions import Beside, Measure, Metric, Prediction, Request, Scenario
+from benchmarks.questions import Background, Measure, Metric, Prediction, Request, Scenario
 from benchmarks.scenarios._families import ASYNCIO
 
 RATE = "open 1000/s"
@@ -20,20 +20,22 @@ HELD = Metric("held memory", f"{RATE}, 5000 idle")
 
 SCENARIO = Scenario(
     request=Request("/hello", expect_body=b"Hello, World!"),
-    closed=(16,),
+    closed=(),
     open_rates_per_s=(1000.0,),
     open_connections=16,
-    beside=(Beside("idle", 100), Beside("idle", 1000), Beside("idle", 5000)),
+    background=(Background("idle", 100), Background("idle", 5000)),
+    window_s=0.25,
+    alone="thousands of connections to sixteen servers at once would measure the kernel",
     question="What do silent connections cost?",
     measures=(
-        Measure("CPU beside 5,000 idle, by none", DEARER, "less", short="5,000 idle, CPU"),
+        Measure("CPU with 5,000 idle, by none", DEARER, "less", short="5,000 idle, CPU"),
         Measure("memory of an idle connection", HELD, "less", short="idle memory"),
     ),
     predictions=(
         Prediction(
             "epoll",
             ("epoll_loop", "prefork_epoll"),
-            "The kernel returns the ready ones only: at most a third dearer beside 5,000.",
+            "The kernel returns the ready ones only: at most a third dearer with 5,000.",
             "epoll(7); Gammo et al., Linux Symposium 2004",
             DEARER,
             most=1.33,
@@ -41,7 +43,7 @@ SCENARIO = Scenario(
         Prediction(
             "poll",
             ("poll_loop",),
-            "The whole list goes to the kernel each time: at least twice the CPU beside 5,000.",
+            "The whole list goes to the kernel each time: at least twice the CPU with 5,000.",
             "poll(2); Gammo et al., Linux Symposium 2004",
             DEARER,
             least=2.0,
@@ -49,7 +51,7 @@ SCENARIO = Scenario(
         Prediction(
             "select",
             ("select_loop",),
-            "So with select, as far as it goes: dearer by a half beside a mere 100.",
+            "So with select, as far as it goes: dearer by a half with a mere 100.",
             "select(2); Gammo et al., Linux Symposium 2004",
             Metric("cpu", f"{RATE}, 100 idle", by=Metric("cpu", RATE)),
             least=1.5,
@@ -57,7 +59,7 @@ SCENARIO = Scenario(
         Prediction(
             "asyncio",
             (*ASYNCIO, "trio_nursery"),
-            "They are epoll underneath: at most a third dearer beside 5,000.",
+            "They are epoll underneath: at most a third dearer with 5,000.",
             "epoll(7); CPython, Lib/selectors.py",
             DEARER,
             most=1.33,
@@ -65,7 +67,7 @@ SCENARIO = Scenario(
         Prediction(
             "threads",
             ("thread_per_connection",),
-            "A thread that sleeps costs no CPU: at most a third dearer beside 5,000.",
+            "A thread that sleeps costs no CPU: at most a third dearer with 5,000.",
             "von Behren, Condit & Brewer, HotOS 2003",
             DEARER,
             most=1.33,

@@ -1,4 +1,4 @@
-"""Who lets one slow request hold up the others? 95% hello, 5% that compute for 20 units; the result is how hello fares.
+"""Who lets one slow request hold up the others? 95% hello, 5% that compute for 8 units; the result is how hello fares.
 
 The same seeded sequence of kinds comes to every model, in an open loop at half of its own peak: what its closed loop would
 have served with exactly 5% of them. `mixed-blocking` has a handler that naively sleeps for 20 ms instead of computing: the
@@ -16,10 +16,11 @@ from benchmarks.questions import Measure, Metric, Prediction, Request, Scenario
 from benchmarks.scenarios._families import LOOPS, LOOPS_FORKED, PROCESSES, THREADS, THREADS_BEHIND_A_LOOP, THREADS_FORKED
 
 HELLO = Request("/hello", expect_body=b"Hello, World!", weight=0.95, label="hello")
-WORK = Request("/cpu/20", weight=0.05, label="work")
+WORK = Request("/cpu/8", weight=0.05, label="work")  # longer than the switch interval, else there is no convoy
 SLEEP = Request("/block/20", weight=0.05, label="sleep")
 
 HALF, COMMON = "open 50%", "open 400/s"
+WINDOW_S = 0.6  # twice the ramp in which its queue builds
 WAIT = Metric("mean", HALF, "hello", by=Metric("p50", "closed 1", "work"))
 STUCK = Metric("p90", COMMON, "hello")
 
@@ -27,15 +28,16 @@ SCENARIOS = {
     "": Scenario(
         request=HELLO,
         mix=(HELLO, WORK),
-        closed=(1, 16),
+        closed=(1,),
         open_shares=(0.5,),
         open_connections=64,
-        longer=4.0,
+        longer=2.0,
         question="Who lets a computing request hold up the others?",
-        brief=True,
-        brief_closed=(1,),
+        quick=True,
+        quick_closed=(1,),
+        quick_shares=(0.5,),
         measures=(
-            Measure("p90 of hello beside work", Metric("p90", HALF, "hello"), "less", short="hello beside work"),
+            Measure("p90 of hello among work", Metric("p90", HALF, "hello"), "less", short="hello among work"),
             Measure("mean of hello, by the work's length", WAIT, "less"),
         ),
         predictions=(
@@ -69,12 +71,13 @@ SCENARIOS = {
     "blocking": Scenario(
         request=HELLO,
         mix=(HELLO, SLEEP),
-        closed=(1, 16),
+        closed=(),
         open_rates_per_s=(400.0,),
         open_connections=64,
-        longer=4.0,
+        longer=2.0,
+        window_s=WINDOW_S,
         question="Who survives a handler that blocks?",
-        measures=(Measure("p90 of hello beside sleepers", STUCK, "less", short="hello beside sleep"),),
+        measures=(Measure("p90 of hello among sleepers", STUCK, "less", short="hello among sleep"),),
         predictions=(
             Prediction(
                 "loops",

@@ -53,10 +53,10 @@ def pooled(settings: tuple[str, ...], short: str) -> Scenario:
         request=Request("/items/z1"),
         mix=MIX,
         prepare=PREPARE,
-        closed=(1, 16, 64),
+        closed=(16,),
         open_shares=(0.5,),
         open_connections=64,
-        longer=2.0,
+        window_s=0.15,
         settings=settings,
         question="What is left behind a real database?",
         measures=(

@@ -46,15 +46,18 @@ def remembered(wait_s: float, connections: int) -> Prediction:
 SCENARIOS = {
     "": Scenario(
         request=Request("/wait/10"),
-        closed=(16, 64, 256, 1000),
-        open_shares=(0.25, 0.5, 0.75, 0.9, 1.0, 1.1),
+        closed=(16, 256, 1000),
+        open_shares=(0.25, 0.5, 0.9),
         open_rates_per_s=(1000.0,),
-        open_connections=1000,
+        open_connections=256,
         wait_s=0.010,
         question="Who can hold many waiting requests at once?",
-        brief=True,
-        brief_closed=(16, 256),
-        brief_shares=(0.5,),
+        quick=True,
+        quick_closed=(256,),
+        measures=(
+            Measure("requests a second at 256 connections", Metric("rate", "closed 256"), short="10 ms waits"),
+            Measure("CPU of a request at 1,000/s", Metric("cpu", "open 1000/s"), "less"),
+        ),
         predictions=(
             slots("prefork", 16, 0.010, "closed 256"),
             slots("thread_pool", 32, 0.010, "closed 256"),
@@ -65,11 +68,9 @@ SCENARIOS = {
     "100ms": Scenario(
         request=Request("/wait/100"),
         closed=(256, 1000),
-        open_shares=(0.5, 0.9),
         open_rates_per_s=(200.0,),
         open_connections=1000,
         wait_s=0.100,
-        longer=2.0,
         question="Who can hold many that wait for long?",
         measures=(Measure("at 1,000 connections", Metric("rate", "closed 1000"), short="100 ms waits"),),
         predictions=(
@@ -82,11 +83,10 @@ SCENARIOS = {
     "lognormal": Scenario(
         request=Request(f"/wait/{MEDIAN_MS:g}"),
         mix=lognormal(),
-        closed=(16, 256, 1000),
-        open_shares=(0.5, 0.9),
+        closed=(256, 1000),
         open_rates_per_s=(1000.0,),
         open_connections=1000,
-        longer=2.0,
+        window_s=0.3,
         question="Who can hold many that wait for different times?",
         measures=(Measure("at 1,000 connections", Metric("rate", "closed 1000"), short="lognormal waits"),),
         predictions=(
