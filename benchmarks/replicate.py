@@ -2,8 +2,8 @@
 
 The servers share the server's cores, and only one of them is asked anything at a time: whatever slows the machine for a second
 slows them all alike, and ratios taken within a round do not contain it (Bulej et al., "Duet Benchmarking", ICPE 2020). The
-order is shuffled (randomized multiple interleaved trials: Abedi & Brecht, "Conducting Repeatable Experiments in Highly Variable Cloud
-Computing Environments", ICPE 2017). The levels themselves are in `rounds`.
+order is shuffled (randomized multiple interleaved trials: Abedi & Brecht, "Conducting Repeatable Experiments in Highly Variable
+Cloud Computing Environments", ICPE 2017). The levels themselves are in `rounds`.
 
 Some scenarios cannot be measured so, and say why (`plan.is_alone`): their models come one at a time, no other server alive.
 """

@@ -14,7 +14,7 @@ from benchmarks import adaptive, catalogue, interpreters, objective, plan, varia
 from benchmarks.commands._shared import BadUse, add_results
 from benchmarks.nouns import RunOptions, Variant
 
-_WITH_RESUME = {"resume", "anyway", "replicates", "json", "charts", "results"}  # the run itself has decided all else
+_WITH_RESUME = {"resume", "anyway", "replicates", "json", "full", "charts", "results"}  # the run itself has decided all else
 _PROFILE = "quick"
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 _LONGEST_S = 7 * 24 * 3600.0
@@ -97,6 +97,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dry-run", action="store_true", help="print what would be made and how long it takes, and measure nothing"
     )
     parser.add_argument("--json", action="store_true", help="print the summary as JSON on stdout")
+    parser.add_argument("--full", action="store_true", help="print the whole report, not one screen of it")
     parser.add_argument(
         "--no-charts", dest="charts", action="store_false", help="tables only; servebench plot draws them later"
     )

@@ -35,7 +35,7 @@ def summarise(folder: Path, write: bool = True) -> RunSummary:
 
     files = record.read(folder)
     for one in files.damaged:
-        print(f"servebench: {one.why}. Left out; make it again with: servebench run --resume {folder}", file=sys.stderr)
+        print(f"servebench: {one.why}. Left out; measure it again with: servebench run --resume {folder}", file=sys.stderr)
     summary = analyse(files.facts, record.some_of(files, folder), files.environment)
     history = journal.findings(files.journal, [one.path.name for one in files.damaged])
     summary = replace(summary, findings=[*summary.findings, *history])
@@ -45,19 +45,21 @@ def summarise(folder: Path, write: bool = True) -> RunSummary:
     return summary
 
 
-def show(summary: RunSummary, folder: Path, console: Console, as_json: bool, charts: bool = True) -> None:
-    """Print the report and draw the charts."""
+def show(
+    summary: RunSummary, folder: Path, console: Console, as_json: bool, charts: bool = True, full: bool = False
+) -> None:
+    """Print the report, one screen of it or all, and draw the charts."""
     from benchmarks import plot as stage
     from benchmarks import report as words
 
     if as_json:
         print(words.as_json(summary))
     else:
-        words.show(summary, console)
+        words.show(summary, console, full)
     drawn = ""
     if charts:
         stage.draw(summary, folder / "charts")
-        drawn = f"charts: {folder}/charts  (start with matrix.png);  "
+        drawn = f"charts: {folder}/charts;  "
     console.print(f"{drawn}numbers: {folder}/summary.json, summary.md", highlight=False)
 
 

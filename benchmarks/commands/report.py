@@ -1,4 +1,4 @@
-"""`servebench report` and `servebench plot`: a finished run, told and drawn again from its records."""
+"""`servebench report` and `servebench plot`: a finished run, reported and drawn again from its records."""
 
 import argparse
 
@@ -11,6 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser, markdown: bool) -> None:
     """The options of both; `markdown` for the one that can print it."""
     parser.add_argument("run", nargs="?", default="latest", metavar="RUN", help="its name or folder (results/latest)")
     parser.add_argument("--json", action="store_true", help="print summary.json's content")
+    parser.add_argument("--full", action="store_true", help="print everything, not one screen of it")
     if markdown:
         parser.add_argument("--markdown", action="store_true", help="print summary.md's content")
     add_results(parser)
@@ -19,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser, markdown: bool) -> None:
 def plot(options: argparse.Namespace) -> int:
     """Make summary and charts anew from a run's records, and print the report."""
     folder = folder_of(options.run, options.results)
-    show(summarise(folder), folder, Console(stderr=options.json), options.json)
+    show(summarise(folder), folder, Console(stderr=options.json), options.json, full=options.full)
     return 0
 
 
@@ -33,5 +34,5 @@ def report(options: argparse.Namespace) -> int:
     elif options.markdown:
         print(stage.as_markdown(summary))
     else:
-        stage.show(summary)
+        stage.show(summary, full=options.full)
     return 0

@@ -147,7 +147,7 @@ def _make(options: argparse.Namespace, console: Console, folder: Path, differs: 
         console.print(f"{folder} is complete: nothing is left to make.", highlight=False)
     record.point_latest(folder.parent, folder)
     summary = summarise(folder)
-    show(summary, folder, console, options.json, options.charts)
+    show(summary, folder, console, options.json, options.charts, options.full)
     console.print(
         f"made in {(time.monotonic() - begins) / 60:.1f} min; seed {files.facts.options.seed}, command: {files.facts.command}",
         style="dim",

@@ -1,9 +1,9 @@
 """What does a handshake cost? A new connection for each request, and the same request on connections that are kept.
 
 The same rate comes twice: on connections that are kept, and on a new one for every request. What lies between the two is
-accept, whatever the model makes for a connection (a conversation; a thread; a process), and close, on both sides of the loopback. The
-models are ranked by the server's CPU time of a request, as the load engine would be the first at its limit. The time to connect
-is measured apart; on loopback the kernel answers for the server, so it tells of the accept queue and of nothing else.
+accept, whatever the model makes for a connection (a conversation; a thread; a process), and close, on both sides of the
+loopback. The models are ranked by the server's CPU time of a request, as the load engine would be the first at its limit. The
+time to connect is measured apart; on loopback the kernel answers for the server, so it tells of the accept queue alone.
 
 Theory: an accepted socket costs the same system calls everywhere (accept, close, and registering it with epoll). A thread's
 start costs tens of microseconds (pthread_create(3) and the interpreter's own bookkeeping), a fork copies the page tables of a
