@@ -73,7 +73,7 @@ def run_of(folder: Path, asked: Workload | None) -> None:
         trials = [factories.failed_trial(model) for model in factories.MODELS]
         made = factories.record(design.SCENARIO, 0, trials)
         record.write(record.record_path(folder, made), made)
-    record.write(folder / "environment.json", {})
+    record.write(folder / "environment.json", {"cpu_model": "Imagined CPU"})
     record.write(folder / "journal.json", Journal())
     record.write(folder / "run.json", facts)
 
