@@ -2,7 +2,7 @@
 
 `results/<run>/` holds run.json, environment.json, journal.json, records/<scenario>-<replicate>.json, and what is made of them:
 summary.json, summary.md, charts/. A file appears whole or not at all. Records may be packed with gzip(1), to a tenth of their
-size; they are read as they are. `benchmarks.packing` packs all of a run into one file, evidence.json.gz, to be committed.
+size; they are read as they are. `benchmarks.packing` packs all of a run into one file, evidence.json.xz, to be committed.
 
 What was measured is sealed: the last member of its JSON is the CRC-32 of the rest, white space left out. A type check does not
 see a flipped digit; a CRC sees every change within 32 bits in a row, and of the others all but one in four billion (Peterson &
@@ -12,6 +12,7 @@ file takes its seal off. A file without one is read.
 
 import fcntl
 import gzip
+import lzma
 import os
 import re
 import zlib
@@ -31,7 +32,8 @@ Value = TypeVar("Value")
 _MAKE_ANEW = "Read it with the servebench that made it, or measure anew: servebench run"
 _DRAFT, _PACKED = ".draft", ".gz"
 _RECORDS = "records"  # the folder of a run's records
-EVIDENCE = "evidence.json.gz"  # all of them in one file
+EVIDENCE = "evidence.json.xz"  # all of them in one file
+_UNPACKING = (gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError)  # what damaged data raise
 _AWKWARD = re.compile(r"[^\w.~-]", re.ASCII)
 _SEAL = re.compile(rb',"crc32":"([0-9a-f]{8})"\}$')
 
@@ -61,7 +63,7 @@ class RunFiles:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """evidence.json.gz: the records of a whole run in one file."""
+    """evidence.json.xz: the records of a whole run in one file."""
 
     schema: int
     records: list[ReplicateRecord]
@@ -202,17 +204,24 @@ def _evidence(run: Path, damaged: list[Damaged]) -> list[ReplicateRecord]:
 def _read(path: Path, kind: type[Value], remedy: str = "") -> Value:
     remedy = f". {remedy}" if remedy else ""
     try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == _PACKED else path.read_bytes()
+        data = _unpacked(path)
         head = msgspec.json.decode(data, type=_Head)
         if head.crc32 is not None and not _seal_holds(data):
             raise RecordError(f"{path} is damaged (its content is not what its seal says){remedy}")
         if head.schema is not None and head.schema != SCHEMA:
             raise RecordError(f"{path} has schema {head.schema}; this servebench reads schema {SCHEMA}. {_MAKE_ANEW}")
         return msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, gzip.BadGzipFile, EOFError, zlib.error) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, *_UNPACKING) as error:
         raise RecordError(f"{path} is damaged ({error}){remedy}") from None
     except OSError as error:
         raise RecordError(f"{path} can't be read ({error.strerror}){remedy}") from None
+
+
+def _unpacked(path: Path) -> bytes:
+    data = path.read_bytes()
+    if path.name == EVIDENCE:
+        return lzma.decompress(data)
+    return gzip.decompress(data) if path.suffix == _PACKED else data
 
 
 class _Head(msgspec.Struct):
