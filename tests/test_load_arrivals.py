@@ -113,7 +113,7 @@ def test_servebench_load_makes_bursts(capsys):
         assert command.command(options) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["intended"] == pytest.approx(300, abs=5 * 300**0.5)
-    assert told["errors"] == told["classes"] == told["companions"] == {}
+    assert told["errors"] == told["classes"] == told["background"] == {}
     in_on, in_off = 0, 0
     for step, completed in enumerate(told["series"]["completed"]):
         if step * told["series"]["step_ns"] % 100_000_000 < 40_000_000:

@@ -11,7 +11,7 @@ from answering import BODY, OK, answering, serving
 
 from benchmarks.catalogue import ROOT
 from benchmarks.load.remote import RemoteEngine
-from benchmarks.load.targets import Companions, Drive, Exchange, Target, request_bytes
+from benchmarks.load.targets import Background, Drive, Exchange, Target, request_bytes
 
 HARNESS = f"""
 import sys
@@ -19,9 +19,9 @@ from benchmarks.load.remote import RemoteEngine
 from benchmarks.load.targets import Drive, Target
 engine = RemoteEngine(({min(os.sched_getaffinity(0))},))
 engine.compile()
-engine.open(Target("127.0.0.1", int(sys.argv[1]), b"-"), 1)
+engine.open("only", Target("127.0.0.1", int(sys.argv[1]), b"-"), 1)
 print(engine._process.pid, flush=True)
-engine.run(Drive(seconds=120, poll="sleep"))
+engine.run("only", Drive(seconds=120, poll="sleep"))
 """
 
 
@@ -53,22 +53,22 @@ def test_the_engine_ends_when_nobody_asks_any_more():
 def test_levels_may_share_their_connections():
     """One Open, several Runs."""
     with socket.create_server(("127.0.0.1", 0)) as listener, RemoteEngine((min(os.sched_getaffinity(0)),)) as engine:
-        engine.open(Target("127.0.0.1", listener.getsockname()[1], b"-"), 2)
+        engine.open("only", Target("127.0.0.1", listener.getsockname()[1], b"-"), 2)
 
-        loads = [engine.run(Drive(seconds=0.05, drain_s=0.01, poll="sleep")) for _ in range(2)]
+        loads = [engine.run("only", Drive(seconds=0.05, drain_s=0.01, poll="sleep")) for _ in range(2)]
 
     assert [load.connections_opened for load in loads] == [2, 2]  # nobody was answered, so none could be kept
     assert [load.unfinished for load in loads] == [2, 2]
 
 
-def test_a_mix_its_companions_and_its_bursts_go_to_the_process_and_back():
+def test_a_mix_its_background_and_its_bursts_go_to_the_process_and_back():
     with serving(answering(OK)) as port, RemoteEngine((min(os.sched_getaffinity(0)),)) as engine:
         mix = tuple(Exchange(f"GET /{label} HTTP/1.1\r\n\r\n".encode(), body=BODY, label=label) for label in ("a", "b"))
-        assert engine.open(Target("127.0.0.1", port, mix), 2, Companions(3, "idle")) == {}
+        assert engine.open("mix", Target("127.0.0.1", port, mix), 2, Background(3, "idle")) == {}
         plan = Drive(0.4, 200, "onoff", on_s=0.05, off_s=0.05, slow_s=10.0, give_up=True, drain_s=5.0, poll="sleep")
-        load = engine.run(plan)
+        load = engine.run("mix", plan)
 
-    assert load.companions == {"open": 3, "refused": 0, "lost": 0, "served": 0}
+    assert load.background == {"open": 3, "refused": 0, "lost": 0, "served": 0}
     assert sum(of.completed for of in load.classes.values()) == load.completed > 0
     assert load.classes.keys() == {"a", "b"}
     assert set(load.series.slow) == {0}

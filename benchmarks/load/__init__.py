@@ -2,9 +2,9 @@
 
 Read it in this order: `libc` (the system calls), `recorder` (histograms), `reader` (responses, validated), `state` (what a
 thread knows), `connections` (opened, put off, lost), `edges` (of the window, and what is due in it), `exchange` (a request and
-its response), `companions` (connections beside the load), `loop` (closed and open loops over epoll), `targets` (what a load
-is), `lanes` (a thread's share of it), `engine` (all threads), `outcome` (what they saw), `process` and `remote` (the same in a
-pinned process of its own), `steadiness` (when warm-up is over), `command` (`servebench load`).
+its response), `background` (connections that are no part of the load), `loop` (closed and open loops over epoll), `targets`
+(what a load is), `lanes` (a thread's share of it), `engine` (all threads), `outcome` (what they counted), `process` and
+`remote` (the same in a pinned process of its own), `steadiness` (when warm-up is over), `command` (`servebench load`).
 
 numba keeps compiled functions in files, but it does not notice when a function that another one calls has changed. So the
 cache has a folder for each state of the sources that hold compiled functions.

@@ -191,7 +191,7 @@ def as_plain(result: LoadResult) -> dict[str, Any]:
         }
         for label, one in result.classes.items()
     }
-    plain["companions"] = result.companions
+    plain["background"] = result.background
     plain["engine"] = msgspec.to_builtins(result.cost)
     return plain
 

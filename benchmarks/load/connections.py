@@ -8,21 +8,23 @@ server that is down costs no busy loop of refusals.
 from typing import Any
 
 from benchmarks.load import libc
-from benchmarks.load.libc import compiled
+from benchmarks.load.libc import compiled, now
 from benchmarks.load.state import (
+    BUFFER_BYTES,
     CLOSED,
     CONNECT_FAILED,
     CONNECT_TIMEOUT,
     CONNECTING,
     L_CONNECTING,
     L_FAILED,
+    MAX_EVENTS,
     PAUSED,
     READY,
     REFUSED,
     THINKING,
     blame,
     charge,
-    count_error,
+    count_stray,
     put_on_wire,
 )
 
@@ -107,7 +109,7 @@ def take_free(e: Any, connections: Any, ring: Any) -> int:
 
 
 @compiled
-def renew(connections: Any, buffer: Any) -> None:
+def renew(e: Any, connections: Any, buffer: Any) -> None:
     """Before a run: only connections that are free and silent go on. Those with a response still to come, or the end of stream
     already there, are closed, so that nothing of an earlier run is taken for an answer in this one."""
     for k in range(len(connections)):
@@ -115,10 +117,48 @@ def renew(connections: Any, buffer: Any) -> None:
         free = c.fd >= 0 and (c.state == READY or c.state == THINKING)
         if free and libc.recv(c.fd, buffer.ctypes.data, 1, 0) < 0 and libc.errno() == EAGAIN:
             c.state = READY
+            e.kept += 1
         else:
             shut(c)
             c.state = CLOSED
-        c.ringed, c.owes = 0, 0
+        c.ringed, c.owes, c.after = 0, 0, 0
+
+
+@compiled
+def _is_ended(c: Any, buffer: Any) -> bool:
+    """Read what there is and drop it; whether the server has closed its end."""
+    while True:
+        count = libc.recv(c.fd, buffer.ctypes.data, BUFFER_BYTES, 0)
+        if count <= 0:
+            return count == 0 or libc.errno() != EAGAIN
+
+
+@compiled
+def hang_up(e: Any, connections: Any, retired: Any, buffer: Any, events: Any, pair: Any, deadline_ns: int) -> None:
+    """Close every connection: send a FIN, and wait until the deadline for the server's own, which says that it has noticed."""
+    left = 0
+    for k in range(len(connections)):
+        c = connections[k]
+        if c.fd >= 0:
+            libc.shutdown(c.fd, libc.SHUT_WR)
+            left += 1
+    for k in range(len(connections)):
+        if connections[k].fd >= 0 and _is_ended(connections[k], buffer):
+            shut(connections[k])
+            left -= 1
+    while left > 0 and now(pair) < deadline_ns:
+        found = libc.epoll_wait(e.epoll, events.ctypes.data, MAX_EVENTS, 1)
+        for i in range(found):
+            c = connections[events[i * libc.EVENT_WORDS + libc.EVENT_DATA]]
+            fd = events[i * libc.EVENT_WORDS + libc.EVENT_DATA + 1]
+            if c.fd != fd:
+                bury(e, fd, retired)
+            elif _is_ended(c, buffer):
+                shut(c)
+                left -= 1
+    for k in range(len(connections)):
+        shut(connections[k])
+        connections[k].state = CLOSED
 
 
 @compiled
@@ -174,7 +214,7 @@ def connect_failed(
     if c.owes:
         blame(e, c, kind, exchanges, errors, series, t)
     else:
-        count_error(e, kind, errors, series, t)
+        count_stray(e, kind, errors, series, t)
     c.owes = 0
     put_off(e, k, connections, later, _PAUSE_NS, PAUSED, t)
 

@@ -29,6 +29,7 @@ from benchmarks.load.state import (
     WAITING,
     WINDOW,
     count_error,
+    is_sustained,
     put_on_wire,
 )
 
@@ -142,12 +143,14 @@ def end_window(e: Any, connections: Any, ledger: Any, exchanges: Any, t: int) ->
         if c.state == WAITING or c.state == SENDING:
             account = L_RESIDUAL
             e.in_flight_at_end += 1
+            e.pending += 1
             if c.intended_ns < e.starts_ns:
                 e.carried_in_ns += t - max(c.sent_ns, e.starts_ns)
             else:
                 e.unanswered_ns += t - c.sent_ns
         elif c.state == CONNECTING or c.state == PAUSED:
             account = L_CONNECTING
+            e.pending += c.owes
         ledger[account] += t - max(c.since_ns, e.starts_ns)
         c.passed_over = max(c.passed_over, e.completed - c.mark)
         if c.ringed:
@@ -156,15 +159,16 @@ def end_window(e: Any, connections: Any, ledger: Any, exchanges: Any, t: int) ->
         draw_next(e, exchanges)
     e.intended_at_end = e.intended
     e.ends_ns = t
+    e.until_ns = t + e.drain_ns
     e.phase = DRAIN
 
 
 @compiled
 def give_up(e: Any, exchanges: Any, errors: Any, series: Any, counts: Any, moments: Any, t: int) -> None:
     """Drop the arrivals that have waited for a connection longer than a client would: none was free, and none is."""
-    while e.next_ns + e.timeout_ns < t and (e.phase == RAMP or e.next_ns < e.ends_ns):
+    while e.next_ns + e.timeout_ns < t and (e.phase == RAMP or e.next_ns < e.ends_ns or is_sustained(e)):
         due_ns: Any = np.int64(e.next_ns)
-        if e.phase != RAMP and due_ns >= e.starts_ns:
+        if e.phase != RAMP and e.starts_ns <= due_ns < e.ends_ns:
             x = exchanges[e.next_exchange]
             e.intended += 1
             x.intended += 1
@@ -177,10 +181,12 @@ def give_up(e: Any, exchanges: Any, errors: Any, series: Any, counts: Any, momen
 
 @compiled
 def censor(e: Any, connections: Any, ring: Any, exchanges: Any, counts: Any, moments: Any, t: int) -> None:
-    """What was never answered counts with its age: requests on connections, then arrivals that never got one."""
+    """What was never answered counts with its age: requests on connections, then arrivals that never got one. Should an answer
+    still come, it is in no count."""
     for k in range(len(connections)):
         c = connections[k]
-        if c.state == WAITING or c.state == SENDING or (c.state == CONNECTING and c.owes):
+        if c.after == 0 and (c.state == WAITING or c.state == SENDING or (c.state == CONNECTING and c.owes)):
+            c.after = 1
             e.unfinished += 1
             if c.intended_ns >= e.starts_ns:
                 record(counts, moments, CENSORED + exchanges[c.exchange].rows, t - c.intended_ns)

@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import histogram
 from benchmarks.load import probes, recorder, state
 from benchmarks.load.lanes import Lane
 from benchmarks.load.outcome import Before, errors_of, outcome, step_ns
-from benchmarks.load.targets import Companions, Drive, Target
+from benchmarks.load.targets import Background, Drive, Target
 from benchmarks.nouns import Histogram, LoadResult
 
 _NO_RATE_PER_S = 1e-7  # what stands for none at all: the next arrival is due in months, a time that can still be reckoned with
@@ -29,7 +28,10 @@ class Session:
     A run takes over what the last one left free. Whatever else there is, such as a request that was not answered by the end of
     the drain, is closed and opened again when the next begins, in its ramp if it has one.
 
-    Companions are opened with the connections, stay over the runs, and are closed with them.
+    Background connections are opened with those of the load, stay over the runs, and are closed with them.
+
+    Each lane runs in a thread of its own, so that a signal handler can `stop` the load. If `blocking`, a single one runs in the
+    caller's thread instead, which neither starts a thread for each window nor waits for a CPU to run it.
 
     With `trace`, the first so many requests of a run's window are kept singly, for tests of the engine itself. Raises
     ValueError for numbers that make no load.
@@ -42,22 +44,25 @@ class Session:
         threads: int = 1,
         cpus: tuple[int, ...] = (),
         trace: int = 0,
-        companions: Companions | None = None,
+        background: Background | None = None,
+        blocking: bool = False,
     ) -> None:
         if connections < 1 or threads < 1:
             raise ValueError("a load needs at least one connection and one thread")
         if not target.exchanges or any(not one.request or not one.weight > 0 for one in target.exchanges):
             raise ValueError("a load needs at least one exchange, and each a request and a weight above 0")
-        if companions and (companions.count < 0 or companions.piece_bytes < 1 or not companions.every_s > 0):
-            raise ValueError("companions need a count, pieces of at least a byte, and a time between them above 0")
+        if background and (background.count < 0 or background.piece_bytes < 1 or not background.every_s > 0):
+            raise ValueError("background connections need a count, pieces of at least a byte, and a time between them above 0")
         threads = min(threads, connections)
         self.connections = connections
         self.cpus = cpus
+        self.blocking = blocking
         self.control = np.zeros(1, np.int64)
         shares = [connections // threads + (i < connections % threads) for i in range(threads)]
-        self.companions = companions
-        beside = [_share(companions, number, threads) for number in range(threads)]
-        self.lanes = [Lane(target, share, self.control, trace, few) for share, few in zip(shares, beside, strict=True)]
+        self.background = background
+        self.lanes = [
+            Lane(target, share, self.control, trace, _share(background, number, threads)) for number, share in enumerate(shares)
+        ]
         self.connect = Histogram()
         self.opened = 0
 
@@ -68,12 +73,14 @@ class Session:
         self.close()
 
     def open(self, timeout_s: float = 5.0, burst: int = 128) -> dict[str, int]:
-        """Open all connections, and the companions between them, which get `timeout_s` more for each thousand. Returns the
-        errors by kind; those connections are tried again while the load runs."""
-        thousands = self.companions.count / 1000 if self.companions else 0.0
+        """Open all connections, and the background connections between them, which get `timeout_s` more for each thousand.
+
+        Returns the errors by kind; those connections are tried again while the load runs.
+        """
+        thousands = self.background.count / 1000 if self.background else 0.0
         deadline_ns = time.monotonic_ns() + int(timeout_s * (1 + thousands) * 1e9)
         self._each(lambda lane, _: lane.open(deadline_ns, burst))
-        self.connect = histogram.merge(lane.recorder.row(recorder.CONNECT) for lane in self.lanes)
+        self.connect = recorder.together([lane.recorder for lane in self.lanes], recorder.CONNECT)
         self.opened = sum(int(lane.engine[0]["opened"]) for lane in self.lanes)
         return errors_of(self.lanes)
 
@@ -87,6 +94,10 @@ class Session:
             rows[:, 0] = ports[rows[:, 0]]
             kept.append(rows)
         return np.concatenate(kept)
+
+    def ready(self) -> int:
+        """How many connections are open with no request under way."""
+        return sum(lane.ready() for lane in self.lanes)
 
     def begins_ns(self) -> int:
         """When the last window began, by CLOCK_MONOTONIC: what the gaps of its result count from (one thread)."""
@@ -107,12 +118,11 @@ class Session:
             raise ValueError("a closed loop has no rate that could change")
         steps = max(int(np.ceil(drive.seconds * 1e9 / step_ns(drive))), 1) + 1
         begins_ns = time.monotonic_ns()
-        kept = 0 if self.opened else sum(lane.ready() for lane in self.lanes)
         for number, lane in enumerate(self.lanes):
             lane.clear(steps, drive.watch if number == 0 else ())
             self._plan(lane, number, drive, begins_ns)
         self._each(lambda lane, number: lane.drive(drive.seed * 1000 + number))
-        result = outcome(self.lanes, drive, Before(self.opened, self.connect, kept, self.companions is not None))
+        result = outcome(self.lanes, drive, Before(self.opened, self.connect, self.background is not None))
         self.opened, self.connect = 0, Histogram()  # they belong to the first run
         self.control[0] = 0
         return result
@@ -121,6 +131,7 @@ class Session:
         e = lane.engine[0]
         e["starts_ns"] = begins_ns + int(drive.ramp_s * 1e9)
         e["ends_ns"] = e["starts_ns"] + int(drive.seconds * 1e9)
+        e["sustain"] = drive.sustain
         e["drain_ns"], e["think_ns"] = int(drive.drain_s * 1e9), int(drive.think_s * 1e9)
         e["timeout_ns"], e["connect_timeout_ns"] = int(drive.timeout_s * 1e9), int(drive.connect_timeout_s * 1e9)
         e["step_ns"] = step_ns(drive)
@@ -143,7 +154,7 @@ class Session:
                 e["then_ns"] = int(drive.then_at_s * 1e9)
 
     def _each(self, work: Any) -> None:
-        """Run every lane in a thread of its own, pinned if CPUs were given, and wait, so that signals are still handled."""
+        """Run every lane, pinned if CPUs were given, and wait."""
         failures: list[BaseException] = []
 
         def one(number: int, lane: Lane) -> None:
@@ -154,25 +165,33 @@ class Session:
             except BaseException as failure:
                 failures.append(failure)
 
-        threads = [threading.Thread(target=one, args=pair) for pair in enumerate(self.lanes)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        if self.blocking and len(self.lanes) == 1:
+            one(0, self.lanes[0])
+        else:
+            threads = [threading.Thread(target=one, args=pair) for pair in enumerate(self.lanes)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
         if failures:
             raise failures[0]
 
-    def close(self) -> None:
-        """Close every connection, with a FIN."""
+    def hang_up(self, wait_s: float = 0.0) -> None:
+        """Close the connections of the load; the next run opens them again, in its ramp if it has one. See `close`."""
         for lane in self.lanes:
-            lane.close()
+            lane.hang_up(time.monotonic_ns() + int(wait_s * 1e9))
+
+    def close(self, wait_s: float = 0.0) -> None:
+        """Close every connection, with a FIN, and wait up to `wait_s` for the server to close its ends: it has noticed then."""
+        for lane in self.lanes:
+            lane.close(time.monotonic_ns() + int(wait_s * 1e9))
 
 
-def _share(companions: Companions | None, number: int, lanes: int) -> Companions | None:
-    """A lane's part of the companions."""
-    if companions is None:
+def _share(background: Background | None, number: int, lanes: int) -> Background | None:
+    """A lane's part of the background connections."""
+    if background is None:
         return None
-    return replace(companions, count=companions.count // lanes + (number < companions.count % lanes))
+    return replace(background, count=background.count // lanes + (number < background.count % lanes))
 
 
 def _local_port(fd: int) -> int:

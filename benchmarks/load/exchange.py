@@ -36,6 +36,7 @@ from benchmarks.load.state import (
     READY,
     RESET,
     SENDING,
+    SETTLE,
     STATUS,
     THINKING,
     WAITING,
@@ -43,7 +44,9 @@ from benchmarks.load.state import (
     WRONG_BODY,
     blame,
     charge,
-    count_error,
+    count_stray,
+    goes_on,
+    is_sustained,
     look,
     put_on_wire,
     step_at,
@@ -67,6 +70,7 @@ def write(x: Any, c: Any) -> bool:
 def _intend(e: Any, c: Any, exchanges: Any, intended: int) -> None:
     """Closed loop: choose what is asked, and count a request that is made inside the window."""
     c.exchange = draw_exchange(exchanges)
+    c.after = 1 if e.phase == DRAIN else 0
     if e.phase == WINDOW and intended >= e.starts_ns:
         e.intended += 1
         exchanges[c.exchange].intended += 1
@@ -104,11 +108,13 @@ def _opened(
     """A connection is open: send the request that waits for it, or the first of a closed loop, or set it free."""
     c = connections[k]
     e.connecting -= 1
-    e.opened += 1
-    record(counts, moments, CONNECT, t - c.since_ns)
+    uncounted = c.after == 1 if c.owes == 1 else e.phase == SETTLE or is_sustained(e)
+    if not uncounted:
+        e.opened += 1
+        record(counts, moments, CONNECT, t - c.since_ns)
     if c.owes == 1:
         start(e, k, connections, later, ledger, exchanges, errors, series, L_CONNECTING, c.intended_ns, t)
-    elif e.open == 0 and e.phase != DRAIN:
+    elif e.open == 0 and goes_on(e):
         start(e, k, connections, later, ledger, exchanges, errors, series, L_CONNECTING, t, t)
     else:
         charge(e, c, L_CONNECTING, ledger, t)
@@ -150,12 +156,13 @@ def _measure(e: Any, k: int, c: Any, x: Any, counts: Any, moments: Any, series: 
         if c.intended_ns < e.starts_ns:
             e.carried_in += 1
             e.carried_in_ns += t - max(c.sent_ns, e.starts_ns)
-    elif e.phase == DRAIN:
+    elif e.phase == DRAIN and c.after == 0:
+        e.pending -= 1
         e.drained += 1
         if c.intended_ns >= e.starts_ns:  # unanswered at the window's end, if it had been sent by then; and answered after all
             e.unanswered_ns -= max(e.ends_ns - c.sent_ns, 0)
             e.carried_out_ns += t - max(c.sent_ns, e.ends_ns)
-    if e.phase != RAMP and c.intended_ns >= e.starts_ns:
+    if e.phase != RAMP and c.intended_ns >= e.starts_ns and c.after == 0:
         if e.traced < len(trace):
             trace[e.traced, 0], trace[e.traced, 1], trace[e.traced, 2], trace[e.traced, 3] = k, c.intended_ns, c.sent_ns, t
             trace[e.traced, 4] = c.exchange
@@ -184,7 +191,7 @@ def _go_on(
         c.state = CLOSED
     else:
         c.state = READY
-    if e.phase == DRAIN and (e.open == 0 or e.next_ns >= e.ends_ns):
+    if not goes_on(e) and (e.open == 0 or e.next_ns >= e.ends_ns):
         return
     if e.open == 0:
         if e.think_ns > 0:
@@ -293,13 +300,13 @@ def heard_unasked(
     if count < 0 and libc.errno() == EAGAIN:
         return
     if count > 0:
-        count_error(e, MALFORMED, errors, series, t)
+        count_stray(e, MALFORMED, errors, series, t)
     shut(c)
     if c.state == THINKING:
         return
     charge(e, c, L_THINKING, ledger, t)
     c.state, c.ringed = CLOSED, 0
-    if e.phase != DRAIN:
+    if goes_on(e):
         error = connect(e, k, connections, t)
         if error:
             connect_failed(e, k, connections, later, ledger, exchanges, errors, series, error, t)

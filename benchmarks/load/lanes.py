@@ -1,38 +1,43 @@
 """One driver thread's share of a load: the arrays that the compiled loop works on, and the calls into it."""
 
+import mmap
 import os
 import select
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from benchmarks.load import companions as company
+from benchmarks.load import background as kinds
 from benchmarks.load import libc, loop, reader, recorder, state
-from benchmarks.load.targets import CompanionKind, Companions, Target
+from benchmarks.load.connections import hang_up
+from benchmarks.load.targets import Background, BackgroundKind, Target
 
-_KINDS: dict[CompanionKind, int] = {
-    "idle": company.IDLE,
-    "slow_request": company.SLOW_REQUEST,
-    "slow_read": company.SLOW_READ,
+_KINDS: dict[BackgroundKind, int] = {
+    "idle": kinds.IDLE,
+    "slow_request": kinds.SLOW_REQUEST,
+    "slow_read": kinds.SLOW_READ,
 }
 _COUNTS = (
     "intended", "completed", "answered", "in_flight_at_end", "drained", "unfinished", "opened", "fallbacks", "gap_count",
     "gaps_lost", "idle_ns", "traced", "error_number", "later_head", "later_count", "ring_count", "in_flight", "connecting",
     "area_ns", "area_at_ns", "gap_ends_ns", "step", "waited", "intended_at_end", "free_at_end", "in_flight_ns", "carried_in",
-    "carried_in_ns", "carried_out_ns", "unanswered_ns", "stops",
+    "carried_in_ns", "carried_out_ns", "unanswered_ns", "stops", "kept", "pending",
 )  # fmt: skip
 
 
 class Lane:
     """One driver thread's share: the arrays that the compiled loop works on."""
 
-    def __init__(self, target: Target, connections: int, control: Any, trace: int, beside: Companions | None = None) -> None:
+    def __init__(
+        self, target: Target, connections: int, control: Any, trace: int, background: Background | None = None
+    ) -> None:
         self.control = control
         self.trace = np.zeros((trace, 5), np.int64)
         self.epoll = select.epoll()
         family, self.address = libc.socket_address(target.host, target.port)
         self._exchange(target)
-        self._accompany(beside or Companions(0, "idle"), target)
+        self._with_background(background or Background(0, "idle"), target)
         self.engine = np.zeros(1, state.ENGINE)
         e = self.engine[0]
         e["epoll"], e["family"], e["address"] = self.epoll.fileno(), family, self.address.ctypes.data
@@ -40,7 +45,7 @@ class Lane:
         e["keepalive"] = True
         self.connections = np.zeros(connections, reader.CONNECTION)
         self.connections["fd"] = -1
-        self.asides = np.zeros((connections, reader.HEAD_LIMIT), np.uint8)  # touched only where a head comes in pieces
+        self.asides = _asides(connections)
         self.ring = np.zeros(1 << (2 * connections - 1).bit_length(), np.int64)
         self.later = np.zeros(connections, np.int64)
         self.retired = np.zeros(max(connections, 64), np.int64)
@@ -50,6 +55,7 @@ class Lane:
         e["words_at"] = self.engine["words"].ctypes.data
         self.gaps = np.zeros((state.MAX_GAPS, 2), np.int64)
         self.usage = np.zeros((2, libc.RUSAGE_WORDS + 1), np.int64)
+        self.recorder = recorder.Recorder(len(self.labels))
         self.clear(1, ())
 
     def _exchange(self, target: Target) -> None:
@@ -71,18 +77,18 @@ class Lane:
             x["template"], x["template_bytes"] = template.ctypes.data, -2
             at += len(one.body or b"")
 
-    def _accompany(self, beside: Companions, target: Target) -> None:
-        """The connections beside this lane's own."""
-        self.companion_request = np.frombuffer(beside.request or target.exchanges[0].request, np.uint8)
-        self.companions = np.zeros(beside.count, reader.CONNECTION)
-        self.companions["fd"] = -1
-        self.companion_asides = np.zeros((beside.count, reader.HEAD_LIMIT), np.uint8)
-        self.company = np.zeros(1, company.COMPANY)
-        y = self.company[0]
-        y["kind"], y["piece_bytes"] = _KINDS[beside.kind], beside.piece_bytes
-        y["request"], y["request_bytes"] = self.companion_request.ctypes.data, len(self.companion_request)
-        y["due_ns"] = state.NEVER_NS if beside.kind == "idle" or not beside.count else 0
-        y["step_ns"] = int(beside.every_s * 1e9 / max(beside.count, 1))
+    def _with_background(self, background: Background, target: Target) -> None:
+        """This lane's share of the background connections."""
+        self.background_request = np.frombuffer(background.request or target.exchanges[0].request, np.uint8)
+        self.background = np.zeros(background.count, reader.CONNECTION)
+        self.background["fd"] = -1
+        self.background_asides = _asides(background.count)
+        self.background_state = np.zeros(1, kinds.STATE)
+        y = self.background_state[0]
+        y["kind"], y["piece_bytes"] = _KINDS[background.kind], background.piece_bytes
+        y["request"], y["request_bytes"] = self.background_request.ctypes.data, len(self.background_request)
+        y["due_ns"] = state.NEVER_NS if background.kind == "idle" or not background.count else 0
+        y["step_ns"] = int(background.every_s * 1e9 / max(background.count, 1))
 
     def clear(self, steps: int, watch: tuple[int, ...]) -> None:
         """Forget what was counted."""
@@ -93,9 +99,9 @@ class Lane:
         self.errors = np.zeros(len(state.ERROR_KINDS), np.int64)
         for name in ("intended", "completed", "errors"):
             self.exchanges[name] = 0
-        self.company["served"] = 0
+        self.background_state["served"] = 0
         self.series = np.zeros((4, steps), np.int64)
-        self.recorder = recorder.Recorder(len(self.labels))
+        self.recorder.clear()
         for name in ("completed", "mark", "passed_over"):
             self.connections[name] = 0
         self.clocks = np.array([libc.process_clocks(pid) for pid in watch], np.int32).reshape(-1, 3)
@@ -110,8 +116,8 @@ class Lane:
         """Open the connections, so many at once, until the deadline; returns how many could not be."""
         failed = loop.open_all(
             self.engine, self.connections, self.ring, self.later, self.ledger, self.exchanges, self.errors, self.series,
-            self.recorder.counts, self.recorder.moments, self.company, self.companions, self.companion_asides, self.bodies[:0],
-            self.buffer, self.pair, self.events, self.control, deadline_ns, burst,
+            self.recorder.counts, self.recorder.moments, self.background_state, self.background,
+            self.background_asides, self.bodies[:0], self.buffer, self.pair, self.events, self.control, deadline_ns, burst,
         )  # fmt: skip
         return int(failed)
 
@@ -120,16 +126,32 @@ class Lane:
         loop.drive(
             self.engine, self.connections, self.asides, self.ring, self.later, self.retired, self.ledger, self.exchanges,
             self.errors, self.series, self.recorder.counts, self.recorder.moments, self.trace, self.bodies, self.buffer,
-            self.gaps, self.company, self.companions, self.companion_asides, self.clocks, self.meters, self.usage, self.pair,
-            self.events, self.control, seed,
+            self.gaps, self.background_state, self.background, self.background_asides, self.clocks, self.meters, self.usage,
+            self.pair, self.events, self.control, seed,
         )  # fmt: skip
 
-    def close(self) -> None:
-        """Close every connection, with a FIN, and the epoll."""
+    def hang_up(self, deadline_ns: int) -> None:
+        """Close the connections of the load, with a FIN, and wait until the deadline for the server to close its ends."""
+        hang_up(self.engine[0], self.connections, self.retired, self.buffer, self.events, self.pair, deadline_ns)
+
+    def close(self, deadline_ns: int) -> None:
+        """The same, then close the background connections and the epoll."""
+        if self.epoll.closed:
+            return
+        self.hang_up(deadline_ns)
         retired = self.retired[: int(self.engine[0]["retired_count"])]
-        for fd in [*self.connections["fd"], *self.companions["fd"], *retired]:
+        for fd in [*self.background["fd"], *retired]:
             if fd >= 0:
                 os.close(int(fd))
-        self.connections["fd"] = self.companions["fd"] = -1
+        self.background["fd"] = -1
         self.engine[0]["retired_count"] = 0
         self.epoll.close()
+
+
+def _asides(connections: int) -> npt.NDArray[np.uint8]:
+    """Where connections put unfinished heads aside, HEAD_LIMIT bytes for each. Few heads come in pieces: what isn't touched is
+    no memory, in huge pages neither, which numpy would ask for."""
+    if not connections:
+        return np.zeros((0, reader.HEAD_LIMIT), np.uint8)
+    room = mmap.mmap(-1, connections * reader.HEAD_LIMIT, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return np.frombuffer(room, np.uint8).reshape(connections, reader.HEAD_LIMIT)

@@ -38,6 +38,7 @@ connect: Any = ExternalFunction("connect", i32(i32, usize, i32))
 send: Any = ExternalFunction("send", isize(i32, usize, usize, i32))
 recv: Any = ExternalFunction("recv", isize(i32, usize, usize, i32))
 close: Any = ExternalFunction("close", i32(i32))
+shutdown: Any = ExternalFunction("shutdown", i32(i32, i32))
 epoll_ctl: Any = ExternalFunction("epoll_ctl", i32(i32, i32, i32, usize))
 epoll_wait: Any = ExternalFunction("epoll_wait", i32(i32, usize, i32, i32))
 clock_gettime: Any = ExternalFunction("clock_gettime", i32(i32, usize))
@@ -57,6 +58,7 @@ SOCKET_TYPE = int(socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXE
 IPPROTO_TCP, TCP_NODELAY = int(socket.IPPROTO_TCP), int(socket.TCP_NODELAY)
 SOL_SOCKET, SO_ERROR, SO_RCVBUF = int(socket.SOL_SOCKET), int(socket.SO_ERROR), int(socket.SO_RCVBUF)
 CLOCK_MONOTONIC, CLOCK_THREAD_CPUTIME = 1, 3
+SHUT_WR = int(socket.SHUT_WR)
 RUSAGE_THREAD = 1
 RUSAGE_WORDS, RUSAGE_FAULTS, RUSAGE_VOLUNTARY, RUSAGE_INVOLUNTARY = 18, 8, 16, 17  # of struct rusage, in longs
 

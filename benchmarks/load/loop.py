@@ -6,8 +6,11 @@ while no connection is free waits for one, and that wait is part of its response
 "Open Versus Closed: A Cautionary Tale", NSDI 2006). Free connections are taken first in, first out.
 
 Time is cut in three: the ramp, which is not counted; the window; the drain, in which nothing new is due and what was due in the
-window may finish, arrivals that still wait for a connection included. Busy polling (`epoll_wait` with no timeout) is the
-default: a generator that sleeps lets the server pay for waking a halted core.
+window may finish, arrivals that still wait for a connection included. A server that shares its time among requests would answer
+these faster than the others, as fewer and fewer are left; so a drain may sustain the load. The requests made in it are in no
+count, and have a drain of their own, after which the connections are as the next run wants them.
+
+Busy polling (`epoll_wait` with no timeout) is the default: a generator that sleeps lets the server pay for waking halted cores.
 
 Edge triggering asks for one thing here: look at a socket again after a response if its end of stream came with it. A batch
 holds one event for each socket, and a socket is closed while its own event is handled or by its own deadline, so an event is
@@ -19,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.load import libc
-from benchmarks.load.companions import count_open, dismiss, greet, join, tend
+from benchmarks.load.background import begin_opening, count_open, end_opening, go_on_opening, service
 from benchmarks.load.connections import (
     ETIMEDOUT,
     bury,
@@ -48,10 +51,13 @@ from benchmarks.load.state import (
     READY,
     RESET,
     SENDING,
+    SETTLE,
     THINKING,
     WAITING,
     WINDOW,
     charge,
+    goes_on,
+    is_sustained,
     look,
 )
 
@@ -69,7 +75,7 @@ def _dispatch(
     The requests that are due and wait for a connection need no queue: they are the arrivals between `next_ns` and now.
     """
     started = 0
-    while started < _BURST and e.next_ns <= t and (e.phase == RAMP or e.next_ns < e.ends_ns):
+    while started < _BURST and e.next_ns <= t and (e.phase == RAMP or e.next_ns < e.ends_ns or is_sustained(e)):
         k = take_free(e, connections, ring)
         if k < 0:
             if e.give_up:
@@ -78,10 +84,13 @@ def _dispatch(
         c = connections[k]
         intended: Any = np.int64(e.next_ns)
         c.exchange = e.next_exchange
+        c.after = 1 if e.phase == DRAIN and intended >= e.ends_ns else 0
         draw_next(e, exchanges)
         started += 1
         t = look(e, pair, gaps)
-        if e.phase != RAMP and intended >= e.starts_ns:
+        if e.phase == DRAIN and c.after == 0:
+            e.pending += 1
+        if e.phase != RAMP and intended >= e.starts_ns and c.after == 0:
             arrive(e, exchanges[c.exchange], counts, moments, intended, c.since_ns, t)
         if c.state == READY:
             start(e, k, connections, later, ledger, exchanges, errors, series, L_THINKING, intended, t)
@@ -107,7 +116,7 @@ def _wake(
         woken += 1
         c = connections[k]
         thinking = c.state == THINKING
-        if e.phase == DRAIN:
+        if not goes_on(e):
             c.state = READY if c.fd >= 0 else CLOSED
         elif thinking and c.fd >= 0:
             start(e, k, connections, later, ledger, exchanges, errors, series, L_THINKING, c.due_ns, t)
@@ -136,7 +145,7 @@ def _sweep(
         k = e.swept
         c = connections[k]
         if (c.state == WAITING or c.state == SENDING) and t - c.sent_ns > e.timeout_ns:
-            if e.phase != RAMP and c.intended_ns >= e.starts_ns:
+            if e.phase != RAMP and c.intended_ns >= e.starts_ns and c.after == 0:
                 record(counts, moments, CENSORED + exchanges[c.exchange].rows, t - c.intended_ns)
             request_failed(e, k, connections, later, ledger, exchanges, errors, series, READ_TIMEOUT, t)
         elif c.state == CONNECTING and t - c.since_ns > e.connect_timeout_ns:
@@ -145,15 +154,17 @@ def _sweep(
 
 @compiled
 def _is_drained(e: Any) -> bool:
-    """Whether nothing is under way any more that the window made."""
+    """Whether nothing is under way any more: of all requests, or while the load is sustained, of those that the window made."""
+    if is_sustained(e):
+        return e.pending == 0 and (e.open == 0 or e.next_ns >= e.ends_ns)  # type: ignore[no-any-return]
     return e.in_flight == 0 and e.connecting == 0 and (e.open == 0 or e.next_ns >= e.ends_ns)  # type: ignore[no-any-return]
 
 
 @compiled
 def _nap_ms(e: Any, y: Any, connections: Any, later: Any, t: int) -> int:
     """How long epoll may sleep: whole milliseconds until something is due, so the last one is polled through."""
-    until: Any = e.starts_ns if e.phase == RAMP else e.ends_ns if e.phase == WINDOW else e.ends_ns + e.drain_ns
-    if e.open == 1 and e.ring_count > 0:
+    until: Any = e.starts_ns if e.phase == RAMP else e.ends_ns if e.phase == WINDOW else e.until_ns
+    if e.open == 1 and e.ring_count > 0 and (goes_on(e) or e.next_ns < e.ends_ns):
         until = min(until, np.int64(e.next_ns))
     if e.later_count > 0:
         until = min(until, connections[later[e.later_head]].due_ns)
@@ -167,44 +178,44 @@ def _nap_ms(e: Any, y: Any, connections: Any, later: Any, t: int) -> int:
 @compiled
 def open_all(
     engine: Any, connections: Any, ring: Any, later: Any, ledger: Any, exchanges: Any, errors: Any, series: Any, counts: Any,
-    moments: Any, company: Any, companions: Any, asides: Any, body: Any, buffer: Any, pair: Any, events: Any, control: Any,
-    deadline_ns: int, burst: int,
+    moments: Any, background_state: Any, background: Any, asides: Any, body: Any, buffer: Any, pair: Any, events: Any,
+    control: Any, deadline_ns: int, burst: int,
 ) -> int:  # fmt: skip
     """Open every connection, `burst` at a time so as not to overrun the listener's queue. Returns how many could not be.
 
-    The connections are READY afterwards, and free; an attempt that fails is not repeated. The companions are opened between
-    them, evenly, so that in the server's tables the descriptors of the load lie among theirs.
+    The connections are READY afterwards, and free; an attempt that fails is not repeated. The background connections are
+    opened between them, evenly, so that in the server's tables the descriptors of the load lie among theirs.
     """
-    e, y = engine[0], company[0]
-    e.phase = DRAIN  # count errors, send nothing
-    begun, joined, greeted, failed, t = 0, 0, 0, 0, now(pair)
-    while control[0] == 0 and t < deadline_ns and (begun < len(connections) or e.connecting > 0 or greeted < len(companions)):
+    e, y = engine[0], background_state[0]
+    e.phase, e.sustain = DRAIN, 0  # count errors, send nothing
+    begun, started, opened, failed, t = 0, 0, 0, 0, now(pair)
+    while control[0] == 0 and t < deadline_ns and (begun < len(connections) or e.connecting > 0 or opened < len(background)):
         while True:
-            before = len(companions) * begun // len(connections)  # companions before the next connection
-            if begun < len(connections) and joined >= before and e.connecting < burst:
+            before = len(background) * begun // len(connections)  # background connections before the next of the load
+            if begun < len(connections) and started >= before and e.connecting < burst:
                 error = connect(e, begun, connections, now(pair))
                 if error:
                     connect_failed(e, begun, connections, later, ledger, exchanges, errors, series, error, t)
                 begun += 1
-            elif joined < before and joined - greeted < burst:
-                join(e, y, companions[joined])
-                joined += 1
+            elif started < before and started - opened < burst:
+                begin_opening(e, y, background[started])
+                started += 1
             else:
                 break
-        found = libc.epoll_wait(e.epoll, events.ctypes.data, MAX_EVENTS, 10 if greeted == joined else 1)
+        found = libc.epoll_wait(e.epoll, events.ctypes.data, MAX_EVENTS, 10 if opened == started else 1)
         t = now(pair)
         over = True
-        for k in range(greeted, joined):
-            over = greet(y, companions[k], asides[k], body, buffer) and over
+        for k in range(opened, started):
+            over = go_on_opening(y, background[k], asides[k], body, buffer) and over
             if over:
-                greeted = k + 1
+                opened = k + 1
         for i in range(found):
             k = events[i * libc.EVENT_WORDS + libc.EVENT_DATA]
             if connections[k].state == CONNECTING:
                 attempt_ended(e, k, connections, ring, later, ledger, exchanges, errors, series, counts, moments, t)
-    for k in range(greeted, joined):
-        dismiss(y, companions[k])
-    y.refused += len(companions) - joined
+    for k in range(opened, started):
+        end_opening(y, background[k])
+    y.refused += len(background) - started
     for k in range(len(connections)):
         if connections[k].state == CONNECTING:
             connect_failed(e, k, connections, later, ledger, exchanges, errors, series, ETIMEDOUT, t)
@@ -282,14 +293,15 @@ def _hear(
 @compiled
 def drive(
     engine: Any, connections: Any, asides: Any, ring: Any, later: Any, retired: Any, ledger: Any, exchanges: Any, errors: Any,
-    series: Any, counts: Any, moments: Any, trace: Any, bodies: Any, buffer: Any, gaps: Any, company: Any, companions: Any,
-    companion_asides: Any, clocks: Any, meters: Any, usage: Any, pair: Any, events: Any, control: Any, seed: int,
+    series: Any, counts: Any, moments: Any, trace: Any, bodies: Any, buffer: Any, gaps: Any, background_state: Any,
+    background: Any, background_asides: Any, clocks: Any, meters: Any, usage: Any, pair: Any, events: Any, control: Any,
+    seed: int,
 ) -> None:  # fmt: skip
     """Drive the load from ramp to drain. `engine[0]` holds the plan, afterwards the counts; `control[0]` ends it early."""
     np.random.seed(seed)
-    e, y = engine[0], company[0]
+    e, y = engine[0], background_state[0]
     e.phase = RAMP
-    renew(connections, buffer)
+    renew(e, connections, buffer)
     t = e.last_ns = now(pair)
     if e.starts_ns <= t:
         t = begin_window(e, clocks, meters, usage, pair)
@@ -307,8 +319,11 @@ def drive(
         elif e.phase == WINDOW and t >= e.ends_ns:
             end_window(e, connections, ledger, exchanges, e.last_ns)
             read_meters(1, clocks, meters, usage, pair)
-        elif e.phase == DRAIN and (t >= e.ends_ns + e.drain_ns or _is_drained(e)):
-            break
+        elif e.phase >= DRAIN and (t >= e.until_ns or _is_drained(e)):
+            if not is_sustained(e):
+                break
+            censor(e, connections, ring, exchanges, counts, moments, t)
+            e.phase, e.until_ns = SETTLE, t + e.drain_ns
         nap = _nap_ms(e, y, connections, later, t) if e.sleepy else 0
         found = libc.epoll_wait(e.epoll, events.ctypes.data, MAX_EVENTS, nap)
         if nap > 0:
@@ -334,11 +349,12 @@ def drive(
         if e.later_count > 0:
             started += _wake(e, connections, ring, later, ledger, exchanges, errors, series, t)
         if t >= y.due_ns:
-            tend(e, y, companions, companion_asides, bodies[:0], buffer, t)
+            service(e, y, background, background_asides, bodies[:0], buffer, t)
             started += 1
         _sweep(
             e, connections, later, ledger, exchanges, errors, series, counts, moments, 64 if found == 0 and nap > 0 else 1, t
         )
         worked = found > 0 or started > 0
-    censor(e, connections, ring, exchanges, counts, moments, t)
-    y.still = count_open(y, companions, buffer)
+    if e.phase != SETTLE:
+        censor(e, connections, ring, exchanges, counts, moments, t)
+    y.still = count_open(y, background, buffer)

@@ -17,17 +17,17 @@ _FINE_STEP_NS, _COARSE_STEP_NS, _FINE_UP_TO_S = 10_000_000, 100_000_000, 10.0
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What is a run's although it came before it: connections that were opened for it, or kept from the run before."""
+    """What is a run's although it came before it: the connections that were opened for it."""
 
     opened: int
     connect: Histogram
-    kept: int
-    companions: bool
+    background: bool
 
 
 def outcome(lanes: list[Lane], drive: Drive, before: Before) -> LoadResult:
     """What the lanes saw of a run, together."""
     engines = [lane.engine[0] for lane in lanes]
+    recorders = [lane.recorder for lane in lanes]
     lengths = [int(e["ends_ns"] - e["starts_ns"]) for e in engines]
     seconds = max(sum(lengths) / len(lengths) / 1e9, 1e-9)
 
@@ -35,7 +35,7 @@ def outcome(lanes: list[Lane], drive: Drive, before: Before) -> LoadResult:
         return sum(int(e[name]) for e in engines)
 
     def row(kind: int) -> Histogram:
-        return histogram.merge(lane.recorder.row(kind) for lane in lanes)
+        return recorder.together(recorders, kind)
 
     ledger = np.sum([lane.ledger for lane in lanes], axis=0)
     return LoadResult(
@@ -58,7 +58,7 @@ def outcome(lanes: list[Lane], drive: Drive, before: Before) -> LoadResult:
         service=row(recorder.SERVICE),
         send_lag=row(recorder.SEND_LAG),
         own_lag=row(recorder.OWN_LAG),
-        connect=histogram.merge([before.connect, row(recorder.CONNECT)]),
+        connect=_connect(before, row(recorder.CONNECT)),
         censored=row(recorder.CENSORED),
         series=_series(lanes, max(lengths), drive.slow_s > 0),
         gaps=sorted(
@@ -67,7 +67,7 @@ def outcome(lanes: list[Lane], drive: Drive, before: Before) -> LoadResult:
             for start, length in lane.gaps[: int(e["gap_count"])]
         ),
         gaps_lost=add("gaps_lost"),
-        per_connection=[int(n) for lane in lanes for n in lane.connections["completed"]],
+        per_connection=[n for lane in lanes for n in lane.connections["completed"].tolist()],
         ledger=Ledger(**{name: int(value) for name, value in zip(state.LEDGER, ledger, strict=True)}),
         passed_over=_passed_over(lanes),
         crossing=Crossing(**{name: add(name) for name in _CROSSING}),
@@ -75,10 +75,15 @@ def outcome(lanes: list[Lane], drive: Drive, before: Before) -> LoadResult:
         server_cpu_ns=_watched(lanes)[0],
         server_user_ns=_watched(lanes)[1],
         all_requests=add("answered"),
-        kept=before.kept,
+        kept=0 if before.opened else add("kept"),  # those of the first run were opened for it
         classes=_classes(lanes),
-        companions=_company(lanes) if before.companions else {},
+        background=_background(lanes) if before.background else {},
     )
+
+
+def _connect(before: Before, during: Histogram) -> Histogram:
+    """The times to connect of the connections opened for a run, before it and while it lasted."""
+    return histogram.merge([before.connect, during]) if before.connect.index else during
 
 
 def _classes(lanes: list[Lane]) -> dict[str, ClassResult]:
@@ -88,16 +93,19 @@ def _classes(lanes: list[Lane]) -> dict[str, ClassResult]:
         rows = [lane.exchanges[lane.exchanges["rows"] == recorder.PER_CLASS * number] for lane in lanes]
         counts = [sum(int(row[name].sum()) for row in rows) for name in ("intended", "completed", "errors")]
         kinds = (recorder.RESPONSE, recorder.SERVICE, recorder.CENSORED)
-        times = [histogram.merge(lane.recorder.of_class(kind, number) for lane in lanes) for kind in kinds]
+        times = [recorder.together([lane.recorder for lane in lanes], kind, number) for kind in kinds]
         found[label] = ClassResult(counts[0], counts[1], counts[2], times[0], times[1], times[2])
     return found
 
 
-def _company(lanes: list[Lane]) -> dict[str, int]:
-    """What became of the companions: those open after the run, answers completed in the window, and since the session was
-    opened those that could not be opened and those that the server closed."""
+def _background(lanes: list[Lane]) -> dict[str, int]:
+    """What became of the background connections.
+
+    Those open after the run, and answers completed in the window; since the session was opened, those that could not be opened
+    and those that the server closed.
+    """
     fields = {"open": "still", "refused": "refused", "lost": "lost", "served": "served"}
-    return {name: sum(int(lane.company[0][field]) for lane in lanes) for name, field in fields.items()}
+    return {name: sum(int(lane.background_state[0][field]) for lane in lanes) for name, field in fields.items()}
 
 
 def errors_of(lanes: list[Lane]) -> dict[str, int]:

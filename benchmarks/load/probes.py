@@ -1,4 +1,4 @@
-"""Two probes of the machine's weather: a cache line bounced between two cores, and a pure-Python loop.
+"""Two probes of the machine's state: a cache line bounced between two cores, and a pure-Python loop.
 
 On shared machines everything slows by 11-25% for seconds at a time, by a different factor for each model, invisible to steal
 time. What shows it is the round trip of one cache line between the server's core and the driver's, probably because virtual
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.load.libc import compiled, load_acquire, now, store_release
-from benchmarks.nouns import Weather
+from benchmarks.nouns import MachineState
 
 PINGPONG_NS = 25_000_000
 _PYTHON_TURNS = 100_000
@@ -101,9 +101,9 @@ def _python_loop() -> float:
     return best
 
 
-def weather(server_cpu: int, driver_cpu: int) -> Weather:
+def machine_state(server_cpu: int, driver_cpu: int) -> MachineState:
     """Probe the machine: the ping-pong between the two CPUs, then the Python loop on the server's."""
     found: list[float] = []
     trip = pingpong_ns(driver_cpu, server_cpu)
     _on_cpu(server_cpu, _python_loop, found).join()
-    return Weather(pingpong_ns=trip, python_ns=found[0])
+    return MachineState(pingpong_ns=trip, python_ns=found[0])

@@ -27,6 +27,7 @@ CONNECTION = np.dtype(
         ("exchange", np.int32),  # and which of the target's exchanges it is
         ("written", np.int32),  # bytes of the request written so far
         ("owes", np.int32),  # a request is waiting for this connection to open
+        ("after", np.int32),  # the request under way was made after the window, and is in no count
         ("stage", np.int32),  # where the response's parser stands
         ("head", np.int32),  # bytes of an unfinished head or line put aside
         ("status", np.int32),

@@ -7,9 +7,9 @@ from typing import TypeVar
 
 import msgspec
 
-from benchmarks.load.process import Close, Compile, Open, Probe, Question, Reply, Run, WarmUp
-from benchmarks.load.targets import Companions, Drive, Target
-from benchmarks.nouns import LoadResult, Warmup, Weather
+from benchmarks.load.process import Close, CloseAll, Compile, HangUp, Open, Probe, Question, Ready, Reply, Run, WarmUp
+from benchmarks.load.targets import Background, Drive, Target
+from benchmarks.nouns import LoadResult, MachineState, Warmup
 
 Value = TypeVar("Value")
 
@@ -35,7 +35,7 @@ class RemoteEngine:
         )
 
     def restart_if_ended(self) -> None:
-        """Start a new process if this one has died, so that one failed visit is not the end of a block."""
+        """Start a new process if this one has died, so that one failure is not the end of a run. Its sessions are gone."""
         if self._process.poll() is not None:
             self.close()
             self._start()
@@ -51,25 +51,41 @@ class RemoteEngine:
         """Have all compiled code ready, so that nothing is loaded later."""
         self._ask(Compile())
 
-    def probe(self, server_cpu: int) -> Weather:
-        """The machine's weather now."""
-        return _must(self._ask(Probe(server_cpu)).weather)
+    def probe(self, server_cpu: int) -> MachineState:
+        """The machine's state now."""
+        return _must(self._ask(Probe(server_cpu)).machine_state)
 
     def warm_up(self, target: Target, connections: int, round_s: float, limit_s: float, steady_within: float) -> Warmup:
         """Rounds of load on new connections until the rate is steady, or `limit_s` has passed and there were enough to tell."""
         return _must(self._ask(WarmUp(target, connections, round_s, limit_s, steady_within)).warmup)
 
-    def open(self, target: Target, connections: int, companions: Companions | None = None) -> dict[str, int]:
-        """Open the connections of a level, and others beside them; the errors of those that could not be opened, by kind."""
-        return _must(self._ask(Open(target, connections, companions)).opened).errors
+    def open(self, session: str, target: Target, connections: int, background: Background | None = None) -> dict[str, int]:
+        """Open connections, and others in the background, as a session; one of that name is closed before.
 
-    def run(self, drive: Drive) -> LoadResult:
-        """One window on the open connections."""
-        return _must(self._ask(Run(drive)).load)
+        Returns the errors of those that could not be opened, by kind. EngineDied, with what is to be done, where the process
+        may not open so many descriptors.
+        """
+        return _must(self._ask(Open(session, target, connections, background)).opened).errors
 
-    def close_connections(self) -> None:
-        """Close the connections of a level."""
-        self._ask(Close())
+    def run(self, session: str, drive: Drive) -> LoadResult:
+        """One window on a session's connections. Each run of a session takes over the connections that the last left free."""
+        return _must(self._ask(Run(session, drive)).load)
+
+    def ready(self, session: str) -> int:
+        """How many of a session's connections are open with no request under way, as far as the engine has noticed."""
+        return _must(self._ask(Ready(session)).ready)
+
+    def hang_up(self, session: str, wait_s: float = 0.0) -> None:
+        """Close a session's connections, but not those in the background; its next run opens them again, in its ramp."""
+        self._ask(HangUp(session, wait_s))
+
+    def close_session(self, session: str, wait_s: float = 0.0) -> None:
+        """Close a session's connections, and wait up to `wait_s` for the server to close its ends: it has noticed then."""
+        self._ask(Close(session, wait_s))
+
+    def close_sessions(self) -> None:
+        """Close all sessions; none need be open."""
+        self._ask(CloseAll())
 
     def close(self) -> None:
         """End the process; at once if it is busy."""

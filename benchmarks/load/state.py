@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.load.libc import compiled, now
 
 CLOSED, CONNECTING, READY, SENDING, WAITING, THINKING, PAUSED = range(7)  # states of a connection
-RAMP, WINDOW, DRAIN = range(3)  # phases of a run
+RAMP, WINDOW, DRAIN, SETTLE = range(4)  # phases of a run
 
 ERROR_KINDS = (
     "connect_refused",
@@ -90,6 +90,7 @@ ENGINE = np.dtype(
         ("timeout_ns", np.int64),
         ("connect_timeout_ns", np.int64),
         ("drain_ns", np.int64),
+        ("sustain", np.int32),  # the load goes on in the drain
         ("step_ns", np.int64),  # of the series
         # where it stands
         ("phase", np.int32),
@@ -100,6 +101,8 @@ ENGINE = np.dtype(
         ("then_clock_ns", np.float64),  # and what it reads when the second rate begins
         ("starts_ns", np.int64),  # the window's edges, first as planned, then as they were
         ("ends_ns", np.int64),
+        ("until_ns", np.int64),  # when the drain, or what follows it, is over at the latest
+        ("pending", np.int64),  # in the drain: requests made before the window's end that are not answered
         ("last_ns", np.int64),  # the last look at the clock
         ("gap_ends_ns", np.int64),  # when the last gap ended
         ("step", np.int64),  # the step of the series that it is in
@@ -131,6 +134,7 @@ ENGINE = np.dtype(
         ("drained", np.int64),
         ("unfinished", np.int64),
         ("opened", np.int64),
+        ("kept", np.int64),  # open when the run began
         ("fallbacks", np.int64),
         ("gap_count", np.int64),
         ("gaps_lost", np.int64),
@@ -189,6 +193,18 @@ def charge(e: Any, c: Any, account: int, ledger: Any, t: int) -> None:
 
 
 @compiled
+def is_sustained(e: Any) -> bool:
+    """Whether the load goes on after the window, so that its last requests are answered under the same load as the others."""
+    return e.phase == DRAIN and e.sustain == 1  # type: ignore[no-any-return]
+
+
+@compiled
+def goes_on(e: Any) -> bool:
+    """Whether connections are kept busy: up to the window's end, and in a drain that sustains the load."""
+    return e.phase < DRAIN or is_sustained(e)
+
+
+@compiled
 def count_error(e: Any, kind: int, errors: Any, series: Any, t: int) -> None:
     """One failure, counted from the window's start to the end of the drain."""
     if e.phase != RAMP:
@@ -198,8 +214,19 @@ def count_error(e: Any, kind: int, errors: Any, series: Any, t: int) -> None:
 
 
 @compiled
+def count_stray(e: Any, kind: int, errors: Any, series: Any, t: int) -> None:
+    """A failure of a connection that no request was waiting for. Under a sustained load it is not the window's."""
+    if e.phase != SETTLE and not is_sustained(e):
+        count_error(e, kind, errors, series, t)
+
+
+@compiled
 def blame(e: Any, c: Any, kind: int, exchanges: Any, errors: Any, series: Any, t: int) -> None:
     """A failure of the connection's request."""
+    if c.after == 1:
+        return
     if e.phase != RAMP:
         exchanges[c.exchange].errors += 1
+    if e.phase == DRAIN:
+        e.pending -= 1
     count_error(e, kind, errors, series, t)

@@ -44,15 +44,15 @@ class Target:
             object.__setattr__(self, name, value)
 
 
-CompanionKind = Literal["idle", "slow_request", "slow_read"]
+BackgroundKind = Literal["idle", "slow_request", "slow_read"]
 
 
 @dataclass(frozen=True, slots=True)
-class Companions:
-    """Connections beside the load, in no histogram; see `benchmarks.load.companions` for what each kind does."""
+class Background:
+    """Background connections, in no histogram; see `benchmarks.load.background` for what each kind does."""
 
     count: int
-    kind: CompanionKind
+    kind: BackgroundKind
     request: bytes = b""  # empty: the target's first
     piece_bytes: int = 1  # sent or read at a time by slow ones,
     every_s: float = 0.1  # each of them so often
@@ -79,6 +79,7 @@ class Drive:
     then_at_s: float = 0.0  # from so long after the window's start
     slow_s: float = 0.0  # completions with a longer response time are counted in the series; 0: they are not
     give_up: bool = False  # open loop: arrivals that no connection is free for are dropped after `timeout_s`, as errors
+    sustain: bool = False  # the load goes on in the drain, uncounted, until all requests of the window are answered
     watch: tuple[int, ...] = ()  # processes whose CPU clocks are read at the window's edges
 
 

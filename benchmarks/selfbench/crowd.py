@@ -20,9 +20,9 @@ def measure(console: Console, server_cpu: int, driver_cpu: int) -> bool:
         engine.compile()
         port = server.facts.port
         target = Target("127.0.0.1", port, request_bytes(f"127.0.0.1:{port}", "/hello"), body=b"Hello, World!")
-        errors = engine.open(target, CONNECTIONS)
-        load = engine.run(Drive(seconds=SECONDS, rate_per_s=RATE_PER_S, ramp_s=0.2))
-        engine.close_connections()
+        errors = engine.open("crowd", target, CONNECTIONS)
+        load = engine.run("crowd", Drive(seconds=SECONDS, rate_per_s=RATE_PER_S, ramp_s=0.2))
+        engine.close_sessions()
     errors = {**errors, **load.errors}
     used = sum(1 for count in load.per_connection if count)
     good = not errors and load.cost.rss_bytes <= AT_MOST_BYTES and load.connections_opened == CONNECTIONS

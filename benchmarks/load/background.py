@@ -1,8 +1,8 @@
-"""Companions: connections beside the load that belong to nobody's histogram, kept by the same loop.
+"""Background connections: open beside those of the load, served by the same loop, in no histogram.
 
-A second program on the driver's core would stall the engine, so its loop tends them: at most one at a turn, and only when it is
-due. They are not registered with epoll, so silent ones cost nothing; what has come for one is read when it is due, and who was
-closed meanwhile is found after the run. A companion is a row of `reader.CONNECTION`, as every connection is.
+A second program on the driver's core would stall the engine, so its loop serves them: at most one at a turn, and only when it
+is due. They are not registered with epoll, so silent ones cost nothing; what has come for one is read when it is due, and those
+closed meanwhile are found after the run. Each is a row of `reader.CONNECTION`, as every connection is.
 
 Three kinds. *Idle*: makes one request when it is opened, reads the answer, and is silent from then on. *Slow request*
 (Slowloris: R. Hansen, 2009): sends its request a piece at a time, reads the answer, starts over. *Slow read*: sends its request
@@ -22,15 +22,15 @@ IDLE, SLOW_REQUEST, SLOW_READ = range(3)  # kinds
 RECEIVE_BYTES = 4096  # the receive buffer that a slow reader asks for; the kernel doubles it
 _ENOTCONN = 107
 
-COMPANY = np.dtype(
+STATE = np.dtype(
     [
         ("kind", np.int32),
         ("request", np.uint64),  # the address of its bytes
         ("request_bytes", np.int64),
         ("piece_bytes", np.int64),
-        ("step_ns", np.int64),  # from one companion's piece to the next one's
-        ("due_ns", np.int64),  # the next piece
-        ("turn", np.int64),  # whose it is
+        ("step_ns", np.int64),  # from the piece of one connection to that of the next
+        ("due_ns", np.int64),  # the next piece,
+        ("turn", np.int64),  # and the connection it belongs to
         ("still", np.int64),  # open after the run
         ("served", np.int64),  # answers completed in the window
         ("refused", np.int64),  # could not be opened,
@@ -41,8 +41,8 @@ COMPANY = np.dtype(
 
 
 @compiled
-def join(e: Any, y: Any, c: Any) -> None:
-    """Open a companion's connection, without waiting."""
+def begin_opening(e: Any, y: Any, c: Any) -> None:
+    """Open a background connection, without waiting."""
     reader.begin(c)
     c.written, c.state = 0, SENDING
     c.fd = libc.socket_(e.family, libc.SOCKET_TYPE, 0)
@@ -60,7 +60,7 @@ def join(e: Any, y: Any, c: Any) -> None:
 
 @compiled
 def _end(y: Any, c: Any, refused: bool) -> None:
-    """A companion has no connection any more."""
+    """A background connection is closed: refused when it was opened, or lost."""
     shut(c)
     c.state = CLOSED
     if refused:
@@ -71,7 +71,7 @@ def _end(y: Any, c: Any, refused: bool) -> None:
 
 @compiled
 def _failed(y: Any, c: Any, error: int) -> None:
-    """A system call on a companion's connection failed; unless it is only not the time for it, that was its end."""
+    """A system call on a background connection failed: it is closed, unless the call would only have had to wait."""
     if error not in (EAGAIN, _ENOTCONN):
         _end(y, c, c.written == 0 and error in (ECONNREFUSED, ETIMEDOUT))
 
@@ -111,9 +111,9 @@ def _receive(y: Any, c: Any, aside: Any, body: Any, buffer: Any, piece_bytes: in
 
 
 @compiled
-def greet(y: Any, c: Any, aside: Any, body: Any, buffer: Any) -> bool:
-    """One step of a companion's opening; whether it is over, well or not. An idle one is to be served once, and of the others
-    the server shall have accepted a first piece."""
+def go_on_opening(y: Any, c: Any, aside: Any, body: Any, buffer: Any) -> bool:
+    """One step of opening a background connection; whether that is over, well or not. An idle one is to be served once, and of
+    the others the server shall have accepted a first piece."""
     if c.state == SENDING and (c.written == 0 or y.kind == IDLE):
         _send(y, c, y.piece_bytes if y.kind == SLOW_REQUEST else y.request_bytes)
     if c.state == WAITING and y.kind == IDLE and _receive(y, c, aside, body, buffer, BUFFER_BYTES):
@@ -121,32 +121,32 @@ def greet(y: Any, c: Any, aside: Any, body: Any, buffer: Any) -> bool:
             y.lost += 1  # served, and not kept alive
         else:
             c.state = READY
-    return _is_greeted(y, c)
+    return _is_opened(y, c)
 
 
 @compiled
-def _is_greeted(y: Any, c: Any) -> bool:
-    """Whether a companion's opening is over."""
+def _is_opened(y: Any, c: Any) -> bool:
+    """Whether a background connection's opening is over."""
     return c.state == CLOSED or (c.state == READY if y.kind == IDLE else c.written > 0)  # type: ignore[no-any-return]
 
 
 @compiled
-def dismiss(y: Any, c: Any) -> None:
-    """A companion was not opened in time."""
-    if not _is_greeted(y, c):
+def end_opening(y: Any, c: Any) -> None:
+    """Close a background connection that was not opened in time."""
+    if not _is_opened(y, c):
         _end(y, c, True)
 
 
 @compiled
-def tend(e: Any, y: Any, companions: Any, asides: Any, body: Any, buffer: Any, t: int) -> None:
-    """The companion whose turn it is sends or takes its piece."""
+def service(e: Any, y: Any, background: Any, asides: Any, body: Any, buffer: Any, t: int) -> None:
+    """The background connection whose turn it is sends or takes its piece."""
     k = y.turn
-    c = companions[k]
-    y.turn = (k + 1) % len(companions)
+    c = background[k]
+    y.turn = (k + 1) % len(background)
     # After a pause of the engine the turns go on from now: what was missed is not made up for.
-    y.due_ns = max(y.due_ns + y.step_ns, t - y.step_ns * len(companions))
+    y.due_ns = max(y.due_ns + y.step_ns, t - y.step_ns * len(background))
     if c.state == CLOSED:
-        join(e, y, c)
+        begin_opening(e, y, c)
         if c.state == CLOSED:
             return
     if c.state == SENDING:
@@ -162,11 +162,11 @@ def tend(e: Any, y: Any, companions: Any, asides: Any, body: Any, buffer: Any, t
 
 
 @compiled
-def count_open(y: Any, companions: Any, buffer: Any) -> int:
-    """How many companions are connected. One that the server has closed is closed here too."""
+def count_open(y: Any, background: Any, buffer: Any) -> int:
+    """How many background connections are open. One that the server has closed is closed here too."""
     still = 0
-    for k in range(len(companions)):
-        c = companions[k]
+    for k in range(len(background)):
+        c = background[k]
         if c.fd < 0:
             continue
         count = libc.recv(c.fd, buffer.ctypes.data, 1, libc.MSG_PEEK)
