@@ -1,40 +1,24 @@
-"""The plan: blocks that hold every model once, in an order that the seed decides."""
+"""The plan: what is measured in each replicate, at which levels, in how many rounds of which windows."""
 
-from collections import Counter
+from dataclasses import replace
 
 import factories
 import pytest
 
 from benchmarks import catalogue, plan
-from benchmarks.nouns import Variant, served_by, twin_of, variant_of
-from benchmarks.questions import Scenario
+from benchmarks.nouns import Planned, Variant, aa_arm, measured, served_by, variant_of
+from benchmarks.questions import Level, Request, Scenario
 
 SCENARIO = catalogue.scenario("hello")
+NAMES = [entry.name for entry in catalogue.scenarios()]
 
 
-def test_every_block_holds_every_model_once():
+def test_every_replicate_holds_every_scenario_once():
     options = factories.options()
-    blocks = Counter((visit.scenario, visit.block, visit.model) for visit in plan.visits(options))
-    assert set(blocks.values()) == {1}
-    assert len(blocks) == len(options.models) * sum(options.visits.values())
-
-
-def test_the_seed_decides_the_order():
-    from dataclasses import replace
-
-    options = factories.options()
-    assert plan.visits(options) == plan.visits(options)
-    assert plan.visits(options) != plan.visits(replace(options, seed=options.seed + 1))
-
-
-def test_a_block_is_visited_without_interruption_and_scenarios_alternate():
-    visits = plan.visits(factories.options())
-    runs = [visits[0]]
-    for visit in visits:
-        if (visit.scenario, visit.block) != (runs[-1].scenario, runs[-1].block):
-            runs.append(visit)
-    assert len(runs) == len({(visit.scenario, visit.block) for visit in visits})
-    assert len({visit.scenario for visit in runs[:3]}) > 1
+    planned = plan.planned(options)
+    assert len(planned) == len(set(planned)) == options.replicates * len(options.scenarios)
+    assert {one.replicate for one in planned} == set(range(options.replicates))
+    assert plan.planned(options, [7]) == [Planned(name, 7) for name in options.scenarios]
 
 
 def test_levels_ascend_and_open_ones_come_after_the_closed_that_find_the_peak():
@@ -46,107 +30,157 @@ def test_levels_ascend_and_open_ones_come_after_the_closed_that_find_the_peak():
 
 
 def test_asked_connections_replace_the_scenarios_own():
-    from dataclasses import replace
-
     levels = plan.levels(SCENARIO, replace(factories.options(), connections=(8, 2, 8)))
     assert [level.connections for level in levels if level.loop == "closed"] == [2, 8]
 
 
-def test_a_requeued_visit_stays_in_its_block_under_a_new_number():
-    visit = plan.visits(factories.options())[0]
-    again = plan.repeat(visit, taken=7)
-    assert (again.model, again.scenario, again.block) == (visit.model, visit.scenario, visit.block)
-    assert (again.number, again.attempt) == (7, 1)
+def test_churn_asks_each_level_twice():
+    levels = plan.levels(catalogue.scenario("churn"), factories.options())
+    assert [level.label for level in levels] == ["open 200/s", "open 200/s, new connections"]
 
 
-@pytest.mark.parametrize("name", [entry.name for entry in catalogue.scenarios()])
+@pytest.mark.parametrize("name", NAMES)
 def test_every_scenario_can_be_planned(name):
     scenario = catalogue.scenario(name)
     assert isinstance(scenario, Scenario)
     assert scenario.question.endswith("?")
-    assert scenario.closed
+    levels = plan.levels(scenario, factories.options())
+    assert levels
+    if any(level.share is not None for level in levels):
+        assert any(level.loop == "closed" for level in levels)  # shares are of a closed rate
     if max(scenario.open_shares, default=0.0) > 1:
-        assert 0.5 in scenario.open_shares  # where standings show the tail
         assert min(scenario.open_shares) <= 0.5 < 1 < max(scenario.open_shares)  # a knee has both sides
 
 
-@pytest.mark.parametrize("name", [entry.name for entry in catalogue.scenarios()])
-def test_what_overloads_comes_last(name):
+@pytest.mark.parametrize("name", NAMES)
+def test_every_measure_and_prediction_stands_on_levels_that_are_measured(name):
     scenario = catalogue.scenario(name)
-    opened = [level for level in plan.levels(scenario, factories.options()) if level.loop == "open"]
-    overloads = [level.share is not None and (level.share >= 1 or level.then_share is not None) for level in opened]
-    assert overloads == sorted(overloads)
-    shares = (*scenario.open_shares, *scenario.burst_shares)
-    assert sum(overloads) == sum(share >= 1 for share in shares) + (scenario.recovery is not None)
-    within = [level.share for level in opened if level.share is not None and level.share < 1]
-    assert within == sorted(within)
+    labels = {level.label for level in plan.levels(scenario, factories.options())}
+    for first in [*(one.metric for one in scenario.measures), *(one.metric for one in scenario.predictions)]:
+        metric = first
+        while metric is not None:
+            assert not metric.level or metric.level in labels, metric
+            metric = metric.by
 
 
-def _quick(**changes):
-    quick = plan.PROFILES["quick"]
-    all_scenarios = {entry.name: catalogue.scenario(entry.name) for entry in catalogue.scenarios()}
-    scenarios = {name: scenario for name, scenario in all_scenarios.items() if scenario.brief}
-    visits = {name: quick.visits + quick.extra * scenario.extra_visits for name, scenario in scenarios.items()}
+@pytest.mark.parametrize("name", NAMES)
+def test_what_overloads_comes_last_and_is_not_measured_in_rounds(name):
+    scenario, options = catalogue.scenario(name), factories.options()
+    levels = plan.levels(scenario, options)
+    beyond = [level.beyond for level in levels]
+    assert beyond == sorted(beyond)
+    for level in levels:
+        paced = plan.pace(scenario, level, options)
+        if level.beyond:
+            assert (paced.apart, paced.rounds) == (True, 1)
+            assert paced.window_s >= plan.APART_S
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_windows_hold_what_their_requests_take(name):
+    scenario, options = catalogue.scenario(name), factories.options()
+    for level in plan.levels(scenario, options):
+        paced = plan.pace(scenario, level, options)
+        assert paced.rounds >= 1
+        if level.loop == "closed" and not scenario.cohorts and not scenario.window_s:
+            assert paced.window_s >= min(plan.WAITS * max(scenario.waits_s), plan.WAITS_LIMIT_S)
+            assert paced.ramp_s >= scenario.longest_s  # a first answer of each connection, at least
+
+
+def test_a_queue_is_given_time_to_build_and_a_level_that_needs_too_much_leaves_the_rounds():
+    scenario, options = Scenario(Request("/cpu/2"), closed=(1,)), factories.options()
+    half, most = Level("open", 64, share=0.5), Level("open", 64, share=0.9)
+    ramps = [plan.pace(scenario, level, options, plan.load_of(level, 0.0)) for level in (half, most)]
+    assert ramps[0].ramp_s == pytest.approx(plan.RAMP_S + 3 * 0.002 / (1 - 0.5**0.5) ** 2)
+    assert not ramps[0].apart
+    assert ramps[0].window_s >= 2 * ramps[0].ramp_s
+    assert ramps[1].apart
+
+
+def test_the_utilisation_at_a_common_rate_is_known_by_the_peak():
+    level = Level("open", 64, rate_per_s=300.0)
+    assert plan.load_of(level, 600.0) == 0.5
+    assert plan.load_of(level, 0.0) == plan.USUAL_LOAD
+    assert plan.load_of(level, 100.0) == 0.9
+
+
+def test_the_level_that_ranks_has_the_time_of_the_profile():
+    options = factories.options(level_s=1.0, long_s=0.5)
+    ranked, other = Level("closed", 16), Level("closed", 1)
+    paced = plan.pace(SCENARIO, ranked, options)
+    assert paced.rounds * paced.window_s == pytest.approx(1.0)
+    assert paced.long_s == 0.5
+    assert plan.pace(SCENARIO, other, options).rounds < paced.rounds
+
+
+def _profile(name, **changes):
+    profile = plan.PROFILES[name]
+    every = {entry.name: catalogue.scenario(entry.name) for entry in catalogue.scenarios()}
+    scenarios = {name: scenario for name, scenario in every.items() if scenario.quick or not profile.quick}
     models = tuple(entry.name for entry in catalogue.models())
     asked = factories.options(
-        models=models, visits=visits, scenarios=tuple(scenarios), closed_s=quick.closed_s, open_s=quick.open_s,
-        brief=quick.brief, **changes,
+        models=models, scenarios=tuple(scenarios), replicates=profile.replicates, level_s=profile.level_s,
+        long_s=profile.long_s, quick=profile.quick, aa="epoll_loop", **changes,
     )  # fmt: skip
     return asked, scenarios
 
 
-def test_the_quick_profile_fits_into_five_minutes():
-    asked, scenarios = _quick()
-    assert plan.run_s(asked, scenarios) + plan.PROFILES["quick"].requeue_budget_s < 290  # charts take the rest
+@pytest.mark.parametrize(("profile", "minutes"), [("quick", 4.75), ("standard", 60)])
+def test_the_profiles_take_as_long_as_they_say(profile, minutes):
+    assert plan.run_s(*_profile(profile)) < 60 * minutes  # charts take the rest
 
 
-def test_a_visit_is_estimated_as_the_sum_of_its_parts():
-    asked, scenarios = _quick()
+def test_a_level_is_estimated_as_the_sum_of_its_parts():
+    asked, scenarios = _profile("quick")
     scenario = scenarios["wait"]
-    levels = plan.levels(scenario, asked)
-    least = sum(asked.closed_s if level.loop == "closed" else asked.open_s for level in levels)
-    least += sum(plan.ramp_s(scenario, level.connections) for level in levels if level.loop == "closed")
-    assert least + plan.FIXED_S < plan.visit_s(scenario, asked) < least + plan.FIXED_S + 2
+    (level,) = plan.levels(scenario, asked)
+    paced = plan.pace(scenario, level, asked)
+    least = paced.rounds * (paced.window_s + paced.ramp_s)
+    assert least < plan.level_s(scenario, level, asked) < 2 * least
+    assert plan.level_s(scenario, level, asked, replicate=0) == pytest.approx(
+        plan.level_s(scenario, level, asked) + max(asked.long_s - paced.window_s, 0.0)
+    )
 
 
 def test_with_an_objective_a_search_takes_the_place_of_open_levels():
-    asked, scenarios = _quick(objective="p99<=20ms")
+    asked, scenarios = _profile("quick", objective="p99<=20ms")
     assert {level.loop for level in plan.levels(scenarios["hello"], asked)} == {"closed"}
-    stricter, _ = _quick(objective="p99.9<=20ms")
-    of_stricter, of_asked = plan.visit_s(scenarios["mixed"], stricter), plan.visit_s(scenarios["mixed"], asked)
-    assert of_stricter > of_asked > plan.visit_s(scenarios["mixed"], _quick()[0])  # more requests, longer windows
+    stricter, _ = _profile("quick", objective="p99.9<=20ms")
+    lengths = [plan.scenario_s("mixed", scenarios["mixed"], one) for one in (stricter, asked)]
+    assert lengths[0] > lengths[1]  # more requests, longer windows
 
 
-def test_a_twin_is_visited_in_every_block_as_one_more_and_takes_its_time():
-    from dataclasses import replace
-
+def test_the_aa_arm_is_one_more_and_takes_its_time():
     plain = factories.options()
-    twinned = replace(plain, twin="epoll_loop")
-    blocks = Counter((visit.scenario, visit.block, visit.model) for visit in plan.visits(twinned))
-    assert set(blocks.values()) == {1}
-    assert {model for _, _, model in blocks} == {*plain.models, twin_of("epoll_loop")}
-    assert len({visit.model for visit in plan.visits(twinned) if visit.block == 0 and visit.scenario == "hello"}) == 9
+    doubled = replace(plain, aa="epoll_loop")
+    assert measured(doubled) == (*plain.models, aa_arm("epoll_loop"))
     scenarios = {name: catalogue.scenario(name) for name in plain.scenarios}
-    assert plan.run_s(twinned, scenarios) > plan.run_s(plain, scenarios)
+    assert plan.run_s(doubled, scenarios) > plan.run_s(plain, scenarios)
 
 
-def test_a_twin_is_served_by_its_model_and_nobody_else_has_a_tilde():
-    assert served_by(twin_of("epoll_loop")) == "epoll_loop" != twin_of("epoll_loop")
+def test_an_aa_arm_is_served_by_its_model_and_no_model_has_a_tilde():
+    assert served_by(aa_arm("epoll_loop")) == "epoll_loop" != aa_arm("epoll_loop")
     assert all(served_by(entry.name) == entry.name for entry in catalogue.models())
 
 
-def test_a_variant_is_visited_only_where_it_can_serve():
-    from dataclasses import replace
-
-    control, wide = variant_of("epoll_loop", "direct"), variant_of("prefork", "2 workers")
+def test_a_variant_is_measured_only_where_it_can_serve():
+    baseline, wide = variant_of("epoll_loop", "direct"), variant_of("prefork", "2 workers")
     plain = factories.options()
     options = replace(
         plain,
-        models=(*plain.models, control, wide),
-        variants={control: Variant(module="somewhere", scenarios=("hello",)), wide: Variant(("--workers", "2"))},
+        models=(*plain.models, baseline, wide),
+        variants={baseline: Variant(module="somewhere", scenarios=("hello",)), wide: Variant(("--workers", "2"))},
     )
-    found = Counter((visit.scenario, visit.model) for visit in plan.visits(options) if visit.block == 0)
-    assert found["hello", control] == found["hello", wide] == found["wait", wide] == 1
-    assert found["wait", control] == 0
-    scenarios = {name: catalogue.scenario(name) for name in plain.scenarios}
-    assert plan.run_s(options, scenarios) > plan.run_s(plain, scenarios)
+    assert {baseline, wide} <= set(measured(options, "hello"))
+    assert baseline not in measured(options, "wait")
+    assert wide in measured(options, "wait")
+
+
+def test_scenarios_that_would_disturb_their_neighbours_say_why_they_are_measured_alone():
+    options = factories.options()
+    alone = {name for name in NAMES if plan.is_alone(catalogue.scenario(name), options)}
+    assert alone == {"cold_start", "cold_start-malloc", "idle", "memory", "slow_clients"}
+    shared = replace(options, database="postgresql://x")
+    assert {name for name in NAMES if plan.is_alone(catalogue.scenario(name), shared)} - alone == {
+        "rest", "rest-pool1", "rest-pool16", "rest-nopool",
+    }  # fmt: skip
