@@ -1,7 +1,7 @@
-"""Servers with one fault each, as benchmarks meet them: `python tests/faulty.py FAULT` prints a ready line and serves.
+"""Servers with one fault each, as benchmarks meet them: `python -m tests.faulty … FAULT` prints a ready line and serves.
 
-It serves until it is killed, and answers every request that fits one read with the same few bytes. What is wrong with it is its
-function's name.
+It serves until it is terminated, and answers every request that fits one read with the same few bytes. What is wrong with it is
+its function's name.
 """
 
 import json
@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 
 BODY = b"Hello, World!"
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"
+HEAD = b"HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\nContent-Length: %d\r\n\r\n"
 OK = HEAD % len(BODY) + BODY
 LARGE = bytes(range(256)) * 256
 CHUNKED = (
@@ -77,6 +77,11 @@ def slows_down(connection: socket.socket) -> None:
         connection.sendall(OK)
 
 
+def is_never_idle(connection: socket.socket) -> None:
+    """Answers, and uses some CPU time all the while, whether or not it is asked anything."""
+    answers(connection)
+
+
 def works_elsewhere(connection: socket.socket) -> None:
     """Answers, while processes that nobody sees use CPUs that it was not given."""
     answers(connection)
@@ -101,8 +106,17 @@ def serves_one_last(listener: socket.socket) -> None:
                     victim_due_s = time.monotonic() + 0.3
 
 
+def work_all_the_time() -> None:
+    """A millisecond of CPU time in each tenth of a second."""
+    while True:
+        time.sleep(0.1)
+        ends = time.thread_time() + 0.001
+        while time.thread_time() < ends:
+            pass
+
+
 def spin(count: int) -> None:
-    """Processes that use all the CPU they can get, on all CPUs, until their parent ends."""
+    """Processes that use all the CPU time they can get, on all CPUs, until their parent ends."""
     parent = os.getpid()
     for _ in range(count):
         if os.fork() == 0:
@@ -114,12 +128,15 @@ def spin(count: int) -> None:
 
 
 def main(fault: str) -> None:
-    """Serve with this fault: a thread for each connection, but for the one that needs to choose."""
+    """Serve with this fault: a thread for each connection, except by the one that chooses."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     listener = socket.create_server(("127.0.0.1", 0), backlog=512)
     if fault == "works_elsewhere":
         spin(10)
-    print(json.dumps({"port": listener.getsockname()[1], "pid": os.getpid(), "max_connections": 0}), flush=True)
+    if fault == "is_never_idle":
+        threading.Thread(target=work_all_the_time, daemon=True).start()
+    ready = {"port": listener.getsockname()[1], "pid": os.getpid(), "model": fault, "max_connections": 10_000}
+    print(json.dumps(ready), flush=True)
     if fault == "serves_one_last":
         serves_one_last(listener)
     while True:
@@ -138,4 +155,4 @@ def converse(handler: Handler, connection: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[-1])

@@ -1,17 +1,19 @@
-"""Faults as they happen: real servers with one fault each, the real engine, and the check that finds it, and no other.
+"""Faults as they happen: real servers with one fault each, taken through rounds beside a healthy one, and the check that finds
+the fault, and no other.
 
-Strikes and marks must be exactly those of the fault. Notes are not counted against it: on a busy machine a steady server may
-look unsteady. What a busy machine can do to a single attempt is met by trying again, never by a looser judgement.
+What is invalid and what is warned of must be exactly the fault's. Infos do not count against it: on a busy machine a steady
+server may look unsteady. Accidents of a busy machine are met by trying again, never by a looser judgement.
 """
 
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 
 import factories
 import faulty
@@ -19,148 +21,227 @@ import live
 import psutil
 import pytest
 
-from benchmarks import catalogue, sample
+from benchmarks import sample
 from benchmarks.checks.facts import Facts
-from benchmarks.load.engine import Session, compile_all
+from benchmarks.launch import Server
 from benchmarks.load.remote import RemoteEngine
-from benchmarks.load.targets import Drive, Target, request_bytes
-from benchmarks.nouns import VisitPlan, Window
-from benchmarks.questions import Level
-from benchmarks.validity import check_visit, check_window, disturbed
-from benchmarks.visit import Visit
+from benchmarks.nouns import Measurement
+from benchmarks.questions import Measure, Metric, Request, Scenario
+from benchmarks.replicate import Replicate
+from benchmarks.rounds import Conditions, Levels
+from benchmarks.trial import Making, Member
+from benchmarks.validity import check_measurement, check_replicates, outside_load
+from benchmarks.verify import Answer
 
 ATTEMPTS = 10
 CPUS = tuple(sorted(os.sched_getaffinity(0)))
+HEALTHY = "answers"
+OPTIONS = replace(factories.options(server_cpus=CPUS[:1], driver_cpus=CPUS[-1:], poll="sleep"), level_s=0.3, long_s=0.6)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def compiled():
-    """Compiling takes longer than a window."""
-    compile_all()
+@pytest.fixture(scope="module")
+def engine() -> Iterator[RemoteEngine]:
+    """Compiling takes longer than a level."""
+    with RemoteEngine(OPTIONS.driver_cpus) as made:
+        made.compile()
+        yield made
 
 
-def measured(port: int, pid: int, connections: int = 8, body: bytes | None = faulty.BODY, path: str = "/", **plan) -> Window:
-    """One window, with the counters around it, as a visit takes it."""
-    plan = {"seconds": 0.6, "ramp_s": 0.1, "drain_s": 0.5, "poll": "sleep", **plan}
-    with Session(Target("127.0.0.1", port, request_bytes("test", path), body=body), connections, 1, CPUS[-1:]) as session:
-        session.open()
-        pids = sample.tree(pid)
-        before, acks = sample.counters(pids), sample.delayed_acks()
-        load = session.run(Drive(watch=pids, **plan))
-        delayed = None if acks is None else (sample.delayed_acks() or 0) - acks
-        server = sample.bill(before, sample.counters(pids), sample.holdings(pids), load)
-    rate = plan.get("rate_per_s")
-    return Window(Level("open" if rate else "closed", connections, rate_per_s=rate), load, server, delayed)
+@dataclass(frozen=True)
+class Case:
+    """A fault, the load that shows it, and the check that finds it."""
+
+    check: str
+    server: str
+    connections: int = 8
+    rate_per_s: float = 0.0  # 0: the closed loop
+    body: bytes = faulty.BODY
+    wait_s: float = 0.0  # that the check believes the answers to wait
+    poll: str = "sleep"
+    long_s: float = OPTIONS.long_s
+
+    def scenario(self) -> Scenario:
+        """The one level that it asks for."""
+        common = Scenario(Request("/"), closed=(self.connections,))
+        if not self.rate_per_s:
+            return common
+        ranked = Measure("mean", Metric("mean", f"open {self.rate_per_s:.0f}/s"), "less")
+        return replace(
+            common, closed=(), open_rates_per_s=(self.rate_per_s,), open_connections=self.connections, measures=(ranked,)
+        )
 
 
-def of(fault: str, wait_s: float = 0.0, **plan) -> Facts:
-    """A window of a server with this fault, which declared neither slots nor a bounded keep-alive."""
-    with live.running("tests/faulty.py", fault) as server:
-        return Facts(measured(server.port, server.pid, **plan), 0, 1, wait_s)
+def in_rounds(engine: RemoteEngine, case: Case) -> dict[str, Facts]:
+    """The level as it was measured of a "faulty" server and of a "healthy" one, window by window in turn."""
+    with ExitStack() as servers:
+        started = {
+            name: servers.enter_context(Server(fault, CPUS[:1], (fault,), live.ROOT, module="tests.faulty"))
+            for name, fault in (("faulty", case.server), ("healthy", HEALTHY))
+        }
+        bodies = {"faulty": case.body, "healthy": faulty.BODY}
+        made = taken(engine, case.scenario(), started, bodies, poll=case.poll, long_s=case.long_s)
+    return {
+        name: Facts.gathered(measurement, started[name].facts, 1, case.wait_s if name == "faulty" else 0.0)
+        for name, measurement in made.items()
+    }
+
+
+def taken(
+    engine: RemoteEngine,
+    scenario: Scenario,
+    servers: Mapping[str, Server],
+    bodies: Mapping[str, bytes | None],
+    **options: object,
+) -> dict[str, Measurement]:
+    """The one level of a scenario, measured in rounds of these servers."""
+    conditions = Conditions(replace(OPTIONS, **options), "faults", scenario, 0, False, time.monotonic())  # type: ignore[arg-type]
+    members = [Member(name, server, pids=sample.tree(server.facts.pid)) for name, server in servers.items()]
+    trials = [Making(member, Answer((bodies[member.name],), "")) for member in members]
+    Levels(conditions, engine, members, random.Random(1), lambda _: None).measure(trials)
+    assert [making.failure for making in trials] == [None] * len(trials)
+    return {making.member.name: making.measurements[0] for making in trials}
 
 
 def findings(facts: Facts) -> tuple[set[str], set[str]]:
-    """What counts against a number, and the notes."""
-    found = check_window(facts)
-    return {f.check for f in found if f.severity != "note"}, {f.check for f in found if f.severity == "note"}
+    """What counts against a number, and the infos."""
+    found = check_measurement(facts)
+    return {f.check for f in found if f.severity != "info"}, {f.check for f in found if f.severity == "info"}
 
 
-def caught(make: Callable[[], Facts], check: str) -> None:
-    """The fault is found, and nothing else is."""
+def caught(make: Callable[[], Mapping[str, Facts]], check: str) -> None:
+    """The fault is found, and nothing else is, neither there nor of the healthy server beside it."""
     seen = []
     for _ in range(ATTEMPTS):
-        against, notes = findings(make())
-        if check in against | notes and against <= {check}:
+        made = make()
+        against, infos = findings(made["faulty"])
+        beside, _ = findings(made["healthy"])
+        if check in against | infos and against <= {check} and not beside:
             return
-        seen.append(against | notes)
+        seen.append((against | infos, beside))
     if os.getloadavg()[0] > len(CPUS):  # what must take 40 ms takes longer where the engine waits for a CPU
         pytest.skip(f"{check} was not found alone, on a machine that does much besides: {seen}")
     pytest.fail(f"{check} was never found alone, but {seen}")
 
 
-FAULTS: dict[str, tuple[str, Callable[[], Facts]]] = {
-    "each connection closed": ("reuse", lambda: of("closes_each")),
-    "each connection closed without a word": ("reuse", lambda: of("leaves_silently", rate_per_s=100.0)),
-    "Nagle's algorithm left on": ("40 ms stall", lambda: of("writes_in_pieces")),
-    "wrong bytes": ("errors", lambda: of("answers_wrongly")),
-    "answers before the wait is over": ("wait ceiling", lambda: of("answers", wait_s=0.05)),
-    "an engine that can't look at all it gets": ("engine saturated", lambda: of("sends_much", body=faulty.LARGE, poll="busy")),
-    "one connection served last": ("starving", lambda: of("serves_one_last")),
-    "slower from answer to answer": ("drift", lambda: of("slows_down", seconds=1.0)),
-    "too few connections": ("no free connection", lambda: of("answers", connections=1, rate_per_s=100.0, seconds=1.5)),
+FAULTS = {
+    "each connection closed": Case("reuse", "closes_each"),
+    "each connection closed without a word": Case("reuse", "leaves_silently", rate_per_s=100.0),
+    "Nagle's algorithm left on": Case("40 ms stall", "writes_in_pieces"),
+    "wrong bytes": Case("errors", "answers_wrongly"),
+    "answers before the wait is over": Case("wait ceiling", HEALTHY, wait_s=0.05),
+    "an engine that can't read all it gets": Case("engine saturated", "sends_much", body=faulty.LARGE, poll="busy"),
+    "one connection served last": Case("starving", "serves_one_last"),
+    "slower from answer to answer": Case("drift", "slows_down", long_s=1.0),
+    "too few connections": Case("no free connection", HEALTHY, connections=1, rate_per_s=100.0, long_s=1.5),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_each_fault_is_caught_by_its_check_and_by_no_other(fault):
-    check, make = FAULTS[fault]
-    caught(make, check)
+def test_each_fault_is_caught_by_its_check_and_by_no_other(engine, fault):
+    case = FAULTS[fault]
+    caught(lambda: in_rounds(engine, case), case.check)
 
 
-def test_a_server_without_a_fault_is_believed():
+def test_a_server_without_a_fault_is_believed(engine):
     for _ in range(ATTEMPTS):
-        against, _ = findings(of("answers"))
+        against = set().union(*(findings(facts)[0] for facts in in_rounds(engine, Case("", HEALTHY)).values()))
         if not against:
             return
     pytest.fail(f"a healthy server is suspected of {against}")
 
 
-def test_work_on_cpus_that_a_server_was_not_given_is_caught():
+def test_work_on_cpus_that_a_server_was_not_given_is_caught(engine):
     """A busy machine may not have more than a CPU to give: then there is nothing to catch, and it is asked again."""
     for _ in range(ATTEMPTS):
-        facts = of("works_elsewhere")
+        made = in_rounds(engine, Case("work ceiling", "works_elsewhere"))
+        facts, (beside, _) = made["faulty"], findings(made["healthy"])
         against, _ = findings(facts)
         if facts.cpu_ns > 1.05e9 * facts.load.seconds:
             assert "work ceiling" in against
         if against == {"work ceiling"}:
+            assert "neighbours" in beside  # for which it was not idle
             return
     if facts.cpu_ns < 1.05e9 * facts.load.seconds:
         pytest.skip("this machine never had more than a CPU free")
     pytest.fail(f"work ceiling never came alone: {against}")
 
 
-# ---------------------------------------------------------------- faults of the books
+def test_a_server_that_is_never_idle_is_caught_by_what_it_does_to_its_neighbour(engine):
+    """It uses 1% of the time, in moments too short to drop a window of which it is less than 2%."""
+    for _ in range(ATTEMPTS):
+        made = in_rounds(engine, Case("", "is_never_idle"))
+        against = {name: findings(facts)[0] for name, facts in made.items()}
+        if against == {"faulty": set(), "healthy": {"neighbours"}}:
+            trial = factories.trial("epoll_loop", "hello")
+            trials = [replace(trial, model=name, measurements=[facts.measurement]) for name, facts in made.items()]
+            (finding,) = check_replicates([factories.record("hello", 0, trials)])
+            assert finding.observed.startswith("faulty used CPU time while other models were measured")
+            return
+    pytest.fail(f"a busy neighbour was never found alone, but {against}")
+
+
+# ---------------------------------------------------------------- faults of the accounts
 
 
 def lost_request(facts: Facts) -> Facts:
     """A request is counted and in no histogram."""
-    load = facts.load
-    service = replace(load.service, count=[*load.service.count[:-1], load.service.count[-1] + 1])
-    return replace(facts, window=replace(facts.window, load=replace(load, service=service)))
+    service = facts.load.service
+    return changed(facts, service=replace(service, count=[*service.count[:-1], service.count[-1] + 1]))
 
 
 def lost_time(facts: Facts) -> Facts:
     """A hundredth of the connections' time is in no account."""
     load = facts.load
     missing_ns = round(load.connections * load.seconds * 1e7)
-    ledger = replace(load.ledger, completed_ns=load.ledger.completed_ns - missing_ns)
-    return replace(facts, window=replace(facts.window, load=replace(load, ledger=ledger)))
+    return changed(facts, ledger=replace(load.ledger, completed_ns=load.ledger.completed_ns - missing_ns))
 
 
 def lost_flight(facts: Facts) -> Facts:
     """A twentieth of what was in flight was not counted."""
-    load = facts.load
-    crossing = replace(load.crossing, in_flight_ns=load.crossing.in_flight_ns * 19 // 20)
-    return replace(facts, window=replace(facts.window, load=replace(load, crossing=crossing)))
+    crossing = facts.load.crossing
+    return changed(facts, crossing=replace(crossing, in_flight_ns=crossing.in_flight_ns * 19 // 20))
+
+
+def lost_answer(facts: Facts) -> Facts:
+    """An answer is in the sum and in no round."""
+    return changed(facts, completed=facts.load.completed + 1)
+
+
+def changed(facts: Facts, **load: object) -> Facts:
+    """The same with some facts of the engine's side changed."""
+    made = facts.measurement
+    return replace(facts, measurement=replace(made, load=replace(made.load, **load)))  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
-def healthy_facts():
-    """A window of the real server in either loop that nothing is held against."""
+def healthy_facts(engine):
+    """The real server in either loop, measured in rounds with another, without a finding."""
+    request = Request("/wait/5")
+    ranked = Measure("mean", Metric("mean", "open 300/s"), "less")
+    scenarios = {
+        "closed": Scenario(request, closed=(8,), wait_s=0.005),
+        "open": Scenario(request, (), open_rates_per_s=(300.0,), open_connections=8, wait_s=0.005, measures=(ranked,)),
+    }
     made = {}
-    for loop, plan in (("closed", {}), ("open", {"rate_per_s": 300.0})):
-        for _ in range(ATTEMPTS):
-            with live.serving("epoll_loop") as server:
-                window = measured(server.port, server.pid, path="/wait/5", body=None, **plan)
-                made[loop] = Facts(window, server.max_connections, 1, 0.005)
-            if not findings(made[loop])[0]:
-                break
+    with Server("epoll_loop", CPUS[:1]) as server, Server("asyncio_protocol", CPUS[:1]) as other:
+        for loop, scenario in scenarios.items():
+            for _ in range(ATTEMPTS):
+                measured = taken(
+                    engine,
+                    scenario,
+                    {"epoll_loop": server, "asyncio_protocol": other},
+                    dict.fromkeys(("epoll_loop", "asyncio_protocol")),
+                )
+                made[loop] = Facts.gathered(measured["epoll_loop"], server.facts, 1, 0.005)
+                if not findings(made[loop])[0]:
+                    break
     return made
 
 
 @pytest.mark.parametrize("loop", ["closed", "open"])
 def test_the_real_server_is_believed(healthy_facts, loop):
     assert findings(healthy_facts[loop])[0] == set()
+    assert healthy_facts[loop].windows > 1
 
 
 @pytest.mark.parametrize(
@@ -168,6 +249,7 @@ def test_the_real_server_is_believed(healthy_facts, loop):
     [
         ("closed", lost_request, "histograms"),
         ("open", lost_request, "histograms"),
+        ("closed", lost_answer, "histograms"),
         ("closed", lost_time, "bookkeeping"),
         ("closed", lost_flight, "Little's law"),
         ("open", lost_flight, "Little's law"),
@@ -197,21 +279,20 @@ def hog(cpu: int):
             os.kill(pid, signal.SIGKILL)
 
 
-def test_a_visit_beside_another_program_is_disturbed_by_outside_load():
-    scenario = replace(catalogue.scenario("wait"), closed=(4,), open_shares=(), open_rates_per_s=())
-    options = replace(
-        factories.options(models=("epoll_loop",), scenarios=("wait",), server_cpus=CPUS[:1], driver_cpus=CPUS[-1:]),
-        closed_s=1.0, poll="sleep",
-    )  # fmt: skip
-    plan = VisitPlan("epoll_loop", "wait", 0, 0)
-    with RemoteEngine(options.driver_cpus) as engine:
-        engine.compile()
-        with hog(CPUS[0]):
-            made = Visit(plan, scenario, options, engine, lambda _: None).make("")
-    assert made.failure is None
-    assert made.outside is not None
-    assert "outside load" in {finding.check for finding in check_visit(made)}
-    assert disturbed(made) is not None
+def test_a_record_made_beside_another_program_has_outside_load(engine):
+    run = factories.run(
+        models=("epoll_loop", "asyncio_protocol"),
+        scenarios=("wait",),
+        server_cpus=CPUS[:1],
+        driver_cpus=CPUS[-1:],
+        poll="sleep",
+    )
+    run = replace(run, scenarios={"wait": Scenario(Request("/wait/10"), closed=(4,), wait_s=0.01)})
+    with hog(CPUS[0]):
+        (record,) = Replicate(run, 0, engine, lambda *_: None, {}, {}).make(["wait"])
+    assert [trial.failure for trial in record.trials] == [None, None]
+    assert outside_load(record) is not None
+    assert "outside load" in {finding.check for finding in check_replicates([record])}
 
 
 def test_what_we_use_ourselves_is_no_outside_load():

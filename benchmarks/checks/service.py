@@ -213,7 +213,7 @@ def drift(facts: Facts) -> Finding | None:
     return Finding(
         "drift",
         "info",
-        f"the pace {went} within the window: {', '.join(rate(third) for third in _thirds(paces))} in its thirds",
+        f"the pace {went} within the longest window: {', '.join(rate(third) for third in _thirds(paces))} in its thirds",
         "the mean rate depends on when it is measured, and for how long",
         "see the time line; look for what grows or fills up, or measure for longer (--seconds)",
     )
