@@ -201,6 +201,13 @@ def test_groups_of_many_connections_take_longer():
     assert few < many
 
 
+def test_a_search_takes_one_replicate_where_more_do_not_fit():
+    asked = {"workload": design.scenario(checked(replace(API, rate_per_s=None)), 25_000.0)}
+    searching = replace(options(16), objective="p99<=200ms")
+    assert design.fitted(searching, asked, 120.0, 20_000).replicates == 1
+    assert design.fitted(replace(searching, models=("m0",)), asked, 600.0, 20_000).replicates == 5
+
+
 def test_a_budget_that_is_too_small_still_measures_two_windows():
     asked = {"workload": design.scenario(API, 25_000.0)}
     assert design.fitted(options(16), asked, 10.0, 20_000).level_s == 2 * asked["workload"].window_s
@@ -364,6 +371,12 @@ def test_the_page_says_why_and_what_would_change_it():
     assert len(page.splitlines()) <= 45
 
 
+def test_doubts_about_the_run_are_told():
+    assert "Outside load: other programs took 85%." in printed(
+        judge(API, Field((), doubts=("outside load: other programs took 85%",)))
+    )
+
+
 @pytest.mark.parametrize("field", [Field(()), Field((Measured("absent"),)), Field((answered(slow_ms=400.0),))])
 def test_nobody_else_is_never_said_of_what_was_not_measured(field):
     page = printed(judge(API, field))
@@ -385,12 +398,16 @@ def test_without_a_rate_those_that_carry_most_come_first():
         Measured("fast", capacity=capacity(800.0, 790.0, 810.0)),
         Measured("faster", capacity=capacity(None, 900.0, None, "met at 900/s, the highest that was tried")),
         Measured("bad", capacity=capacity(None, None, 20.0, "cannot meet it")),
+        Measured("pool", limit=32, given={"threads": 32}, capacity=capacity(None, None, 20.0, "cannot meet it")),
         Measured("odd", capacity=capacity(None, None, None, "the engine was the limit")),
     )
     advice = judge(asked, Field(field))
     assert json.loads(sheets.as_json(advice)) == {
         "qualify": ["faster", "fast", "slow"],
-        "fail": {"bad": "cannot meet it"},
+        "fail": {
+            "bad": "cannot meet it",
+            "pool": "it serves 32 of 2,000 open connections at once; --threads 2000 would do",
+        },
         "unknown": {"odd": "the engine was the limit"},
     }
     assert "faster carries most: ≥ 900/s" in printed(advice)

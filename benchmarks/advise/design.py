@@ -120,18 +120,19 @@ def fitted(options: RunOptions, asked: Mapping[str, Scenario], budget_s: float, 
 
     `descriptors` is how many the load engine may have: where they are too few for all models at once there are groups.
     """
-    replicates = next(number for least_s, number in REPLICATES if budget_s >= least_s)
-
-    def takes_s(level_s: float) -> float:
-        return plan.run_s(_with_anchors(replace(options, replicates=replicates, level_s=level_s), asked, descriptors), asked)
-
+    fewest = 1 if options.objective else FEWEST_REPLICATES  # a search has a range of its own
     low_s = 2 * max(one.window_s for one in asked.values())
     high_s = max(LEVEL_MOST_S, low_s)
-    if takes_s(low_s) > SPENT * budget_s:
-        return replace(options, replicates=FEWEST_REPLICATES, level_s=low_s)
+
+    def takes_s(replicates: int, level_s: float) -> float:
+        return plan.run_s(_with_anchors(replace(options, replicates=replicates, level_s=level_s), asked, descriptors), asked)
+
+    most = next(number for least_s, number in REPLICATES if budget_s >= least_s)
+    fits = (number for number in range(most, fewest, -1) if takes_s(number, low_s) <= SPENT * budget_s)
+    replicates = next(fits, fewest)
     for _ in range(TRIES):
         middle_s = (low_s + high_s) / 2
-        if takes_s(middle_s) <= SPENT * budget_s:
+        if takes_s(replicates, middle_s) <= SPENT * budget_s:
             low_s = middle_s
         else:
             high_s = middle_s

@@ -54,6 +54,7 @@ class Field:
     models: tuple[Measured, ...]
     pairs: tuple[Pair, ...] = ()
     comparable: bool = True  # False: server and load engine shared a core
+    doubts: tuple[str, ...] = ()  # about the run as a whole
 
 
 def gathered(facts: RunFacts, records: Sequence[ReplicateRecord], summary: RunSummary, scenario: str, label: str) -> Field:
@@ -63,7 +64,8 @@ def gathered(facts: RunFacts, records: Sequence[ReplicateRecord], summary: RunSu
     names = measured(facts.options, scenario)
     cells = {cell.model: cell for cell in summary.cells if cell.scenario == scenario and cell.level.label == label}
     of_models = (_of_model(name, [t for t in trials if t.model == name], label, cells.get(name), told) for name in names)
-    return Field(tuple(of_models), tuple(told.pair_list) if told else (), summary.comparable)
+    doubts = tuple(f"{one.check}: {one.observed}" for one in summary.findings if one.severity != "info")
+    return Field(tuple(of_models), tuple(told.pair_list) if told else (), summary.comparable, doubts)
 
 
 def _of_model(

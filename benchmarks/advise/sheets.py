@@ -60,7 +60,7 @@ def _doubts(advice: Advice) -> list[str]:
         )
     if not advice.comparable:
         found.append("Server and load engine shared a core: response times are of both together.")
-    return found
+    return [*found, *(f"{doubt[0].upper()}{doubt[1:]}." for doubt in advice.doubts)]
 
 
 def _said(title: str, sentences: Sequence[str], console: Console) -> None:

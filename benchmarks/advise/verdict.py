@@ -69,6 +69,7 @@ class Advice:
     unknown: tuple[Candidate, ...]
     pairs: tuple[Pair, ...] = ()
     comparable: bool = True
+    doubts: tuple[str, ...] = ()
 
     @property
     def least_memory(self) -> Candidate | None:
@@ -87,10 +88,10 @@ class Advice:
 
 def judge(workload: Workload, field: Field) -> Advice:
     """The advice on a workload from what was measured under it."""
-    found = [of_capacity(one) if workload.rate_per_s is None else of_model(workload, one) for one in field.models]
+    found = [of_capacity(workload, one) if workload.rate_per_s is None else of_model(workload, one) for one in field.models]
     qualify, fail, unknown = ([one for one in found if one.stands == s] for s in ("qualifies", "fails", "unknown"))
     qualify.sort(key=_cost)
-    return Advice(workload, tuple(qualify), tuple(fail), tuple(unknown), field.pairs, field.comparable)
+    return Advice(workload, tuple(qualify), tuple(fail), tuple(unknown), field.pairs, field.comparable, field.doubts)
 
 
 def _cost(candidate: Candidate) -> float:
@@ -230,9 +231,12 @@ def _starved(workload: Workload, one: Measured) -> str:
 # ---------------------------------------------------------------- the highest rate
 
 
-def of_capacity(one: Measured) -> Candidate:
+def of_capacity(workload: Workload, one: Measured) -> Candidate:
     """How a model stands where the highest rate within the objective was searched."""
     capacity = one.capacity
+    starves = 0 < one.limit < workload.connections
+    if starves and (capacity is None or (capacity.rate_per_s is None and capacity.met_per_s is None)):
+        return Candidate(one, "fails", _starved(workload, one))
     if capacity is None:
         return Candidate(one, "unknown", one.failure or "it was not measured")
     if capacity.rate_per_s is not None:
