@@ -26,7 +26,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from benchmarks import histogram
-from benchmarks.amounts import digits, duration, rate, size, times
 from benchmarks.merging import histograms
 from benchmarks.nouns import ClassResult, Histogram, LoadResult, Measurement, ReplicateRecord, Series, ServerCost, Trial
 from benchmarks.questions import Level, Measure, Metric, Quantity
@@ -61,13 +60,6 @@ class CannotTell(Exception):
 def unit_of(metric: Metric) -> Unit:
     """What its values are."""
     return "ratio" if metric.by else UNITS[metric.quantity]
-
-
-def shown(value: float, unit: Unit) -> str:
-    """A value as people read it."""
-    if unit == "count":
-        return digits(value) if abs(value) < 1_000 else f"{value:,.0f}"
-    return {"rate": rate, "time": duration, "bytes": size, "ratio": times}[unit](value)
 
 
 def levels_of(metric: Metric, level_of_peak: str) -> tuple[str, ...]:

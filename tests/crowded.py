@@ -10,8 +10,8 @@ from dataclasses import replace
 import factories
 
 from benchmarks.analyse import summarise
-from benchmarks.nouns import ClassResult, LoadResult, RunFacts, VisitPlan, VisitRecord, Window
-from benchmarks.questions import Beside, Level, Measure, Metric, Prediction, Request
+from benchmarks.nouns import ClassResult, LoadResult, Measurement, ReplicateRecord, RunFacts, Trial
+from benchmarks.questions import Background, Level, Measure, Metric, Prediction, Request
 from benchmarks.summaries import RunSummary
 
 KINDS = {  # of model names: which imagined model serves
@@ -59,11 +59,11 @@ MIXED = (
     "chunked",
 )
 RATE = 20_000.0
-IDLE = Beside("idle", 100)
-COMMON, CROWDED = Level("open", 64, rate_per_s=RATE), Level("open", 64, rate_per_s=RATE, beside=IDLE)
+IDLE = Background("idle", 100)
+COMMON, CROWDED = Level("open", 64, rate_per_s=RATE), Level("open", 64, rate_per_s=RATE, background=IDLE)
 OVER = Level("open", 64, share=1.5)
 FALLING = Level("open", 64, share=1.5, then_share=0.3)
-VISITS = 3
+REPLICATES = 3
 
 SMALL = Measure("p90 of hello among work", Metric("p90", COMMON.label, "hello"), "less")
 HELD = Measure("memory of an idle connection", Metric("held memory", CROWDED.label), "less", "idle memory")
@@ -85,7 +85,7 @@ SCENARIOS = {
         )
         for name in MIXED
     },
-    "crowd": replace(factories.SCENARIOS["hello"], beside=(IDLE,), measures=(BESIDE, HELD)),
+    "crowd": replace(factories.SCENARIOS["hello"], background=(IDLE,), measures=(BESIDE, HELD)),
     "overload": replace(
         factories.SCENARIOS["hello"],
         measures=(Measure("goodput at 150%", Metric("rate", OVER.label, by=Metric("rate"))),),
@@ -102,23 +102,25 @@ def levels(scenario: str) -> list[Level]:
     return plain + {"crowd": [CROWDED], "overload": [OVER], "recovery": [FALLING]}.get(scenario, [])
 
 
-def window(model: str, scenario: str, level: Level, block: int) -> Window:
-    """One level of one visit, with classes, companions and slow steps where the scenario has them."""
+def measurement(model: str, scenario: str, level: Level, replicate: int) -> Measurement:
+    """One level of one trial, with classes, background connections and slow steps where the scenario has them."""
     kind = KINDS[model]
-    plain = replace(level, beside=None, then_share=None)
-    made = factories.window(kind, "hello", plain, seed=block * 1_000 + sum(model.encode()) % 97 + 7 * sum(scenario.encode()))
+    plain = replace(level, background=None, then_share=None)
+    made = factories.alone(factories.measurement(f"{model} {scenario}", "hello", plain, replicate, kind=kind))
     load = made.load
     if SCENARIOS[scenario].mix:
         load = replace(load, classes=classes(load))
     server = replace(made.server, socket_bytes=1_000_000, collections=(20, 2, 0), pause_ns=2_000_000, longest_pause_ns=900_000)
-    if level.beside:
-        held = min(factories.MODELS[kind].slots, IDLE.count)
-        load = replace(load, companions={"open": held, "refused": IDLE.count - held, "lost": 0, "served": held})
-        each = 3_000 * (1 + sum(model.encode()) % 5) + 50 * block
-        server = replace(server, socket_bytes=1_000_000 + 9_000 * held, uss_bytes=server.uss_bytes + each * held)
+    if level.background:
+        held = min(factories.MODELS[kind].limit, IDLE.count)
+        load = replace(load, background={"open": held, "refused": IDLE.count - held, "lost": 0, "served": held})
+        each = 3_000 * (1 + sum(model.encode()) % 5) + 50 * replicate
+        server = replace(server, socket_bytes=1_000_000 + 9_000 * held, uss_bytes=(server.uss_bytes or 0) + each * held)
     if level.then_share:
         load = recovering(load, sum(model.encode()) % 7)
-    return Window(level, load, server, made.delayed_acks)
+        made = replace(made, rounds=replace(made.rounds, seconds=[load.seconds]), long_s=load.seconds)
+    made = replace(made, level=level, load=load, server=server, interleaved=not level.beyond)
+    return replace(made, long_completed=sum(load.series.completed))
 
 
 def classes(load: LoadResult) -> dict[str, ClassResult]:
@@ -138,23 +140,22 @@ def recovering(load: LoadResult, steps: int) -> LoadResult:
     return replace(load, seconds=2.0, series=series)
 
 
-def record(model: str, scenario: str, block: int) -> VisitRecord:
-    """One visit."""
-    windows = [window(model, scenario, level, block) for level in levels(scenario)]
-    facts = factories.server_facts(KINDS[model])
-    plan = VisitPlan(model, scenario, block, block)
-    return factories.record("epoll_loop", "hello", block, windows, plan=plan, server=facts)
+def trial(model: str, scenario: str, replicate: int) -> Trial:
+    """One server in one scenario of one replicate; of one model that of one scenario failed."""
+    if (model, scenario) == ("trio_nursery", "rest"):
+        return factories.failed_trial(model)
+    measurements = [measurement(model, scenario, level, replicate) for level in levels(scenario)]
+    return replace(factories.trial(KINDS[model], "hello", replicate, measurements), model=model)
 
 
-def failed(model: str, scenario: str, block: int) -> VisitRecord:
-    """A visit whose server never came up."""
-    made = factories.failed_record(KINDS[model], "hello", block)
-    return replace(made, plan=VisitPlan(model, scenario, block, block))
+def record(scenario: str, replicate: int = 0, models: tuple[str, ...] = tuple(KINDS)) -> ReplicateRecord:
+    """One scenario of one replicate."""
+    return factories.record(scenario, replicate, [trial(model, scenario, replicate) for model in models])
 
 
 def run(scenarios: tuple[str, ...] = tuple(SCENARIOS), models: tuple[str, ...] = tuple(KINDS), **changes: object) -> RunFacts:
     """run.json of that run."""
-    made = factories.run(models=models, scenarios=scenarios, visits=dict.fromkeys(scenarios, VISITS), **changes)
+    made = factories.run(models=models, scenarios=scenarios, replicates=REPLICATES, **changes)
     captions = {model: factories.MODELS[kind].caption for model, kind in KINDS.items()} | {
         name: f"{name}." for name in SCENARIOS
     }
@@ -162,14 +163,9 @@ def run(scenarios: tuple[str, ...] = tuple(SCENARIOS), models: tuple[str, ...] =
 
 
 @functools.cache
-def records(scenarios: tuple[str, ...], models: tuple[str, ...]) -> tuple[VisitRecord, ...]:
-    """All visits: of one model those of one scenario failed."""
-    return tuple(
-        failed(model, scenario, block) if (model, scenario) == ("trio_nursery", "rest") else record(model, scenario, block)
-        for scenario in scenarios
-        for model in models
-        for block in range(VISITS)
-    )
+def records(scenarios: tuple[str, ...], models: tuple[str, ...]) -> tuple[ReplicateRecord, ...]:
+    """All records."""
+    return tuple(record(scenario, replicate, models) for replicate in range(REPLICATES) for scenario in scenarios)
 
 
 @functools.cache

@@ -379,9 +379,12 @@ def _shared(total: int, weights: Sequence[float] | np.ndarray[tuple[int], np.dty
     return [int(part) for part in np.diff([0, *reached])]
 
 
-def measurement(model: str, scenario: str, level: Level, seed: int = 0, pace: float = 1.0) -> Measurement:
-    """One level of one trial; `seed` is its replicate. An A/A arm's model is another server of the same kind."""
-    kind = served_by(model)
+def measurement(model: str, scenario: str, level: Level, seed: int = 0, pace: float = 1.0, kind: str = "") -> Measurement:
+    """One level of one trial; `seed` is its replicate. `kind` is the imagined model behind another name.
+
+    An A/A arm's and a variant's is the model before the "~".
+    """
+    kind = kind or served_by(model)
     rng = np.random.default_rng([seed, *f"{model} {scenario} {level.label}".encode()])
     seen = load(kind, scenario, level, rng, pace)
     windows = plan(level)

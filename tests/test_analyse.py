@@ -1,5 +1,6 @@
-"""From records to a summary: which visits count, what a cell says, who stands where, and the sentence."""
+"""From records to a summary: what counts, what a cell says, who stands where, the verdict, and the run as a whole."""
 
+import itertools
 from dataclasses import replace
 
 import factories
@@ -7,16 +8,31 @@ import msgspec
 import pytest
 
 from benchmarks.analyse import conditions, summarise, timeline
-from benchmarks.cells import jain
-from benchmarks.nouns import Series, VisitRecord, Weather
-from benchmarks.questions import Level
-from benchmarks.selection import UNPROBED, UNSTEADY, of_one_weather, prevailing_weather, usable, weather_labels
-from benchmarks.summaries import CellSummary, Estimate, RunSummary, ScenarioSummary, Standing
-from benchmarks.verdict import listed, verdict
+from benchmarks.checks.service import jain
+from benchmarks.nouns import MachineState, ReplicateRecord, Series, Trial
+from benchmarks.summaries import CellSummary, Estimate, Pair, PairCounts, Result, RunSummary, ScenarioSummary, Standing
+from benchmarks.verdict import listed, some, verdict
+
+TWO = ("epoll_loop", "thread_pool")
 
 
-def summarised(records: list[VisitRecord], **options: object) -> RunSummary:
+def summarised(records: list[ReplicateRecord], **options: object) -> RunSummary:
     return summarise(factories.run(**options), records, {})
+
+
+def of_hello(models: tuple[str, ...] = TWO, replicates: int = 4, changes=None, **options: object) -> RunSummary:
+    """A run of hello by some models; `changes` makes another trial of one."""
+    records = []
+    for replicate in range(replicates):
+        trials = [factories.trial(model, "hello", replicate) for model in models]
+        records.append(factories.record("hello", replicate, [changes(one, replicate) if changes else one for one in trials]))
+    return summarised(records, models=models, scenarios=("hello",), replicates=replicates, **options)
+
+
+def at_every_level(trial: Trial, **load: object) -> Trial:
+    """The trial with other facts of the engine's at all levels."""
+    made = [replace(one, load=replace(one.load, **load)) for one in trial.measurements]  # type: ignore[arg-type]
+    return replace(trial, measurements=made)
 
 
 def cell(summary: RunSummary, model: str, scenario: str, label: str) -> CellSummary:
@@ -28,119 +44,67 @@ def standing(summary: RunSummary, model: str, scenario: str) -> Standing:
     return next(s for s in made.standings if s.model == model)
 
 
-def retried(block: int, attempt: int, changed: bool) -> VisitRecord:
-    make = factories.changed_record if changed else factories.record
-    made = make("epoll_loop", "hello", block)
-    return replace(made, plan=replace(made.plan, attempt=attempt))
+# ---------------------------------------------------------------- what counts
 
 
-# ---------------------------------------------------------------- which visits count
+def test_a_measurement_that_alone_is_invalid_is_left_out_of_its_cells_numbers():
+    def busy_once(trial: Trial, replicate: int) -> Trial:
+        return at_every_level(trial, busy_fraction=0.95) if (trial.model, replicate) == ("epoll_loop", 1) else trial
+
+    found = cell(of_hello(changes=busy_once), "epoll_loop", "hello", "closed 64")
+    assert len(found.rate_per_s.replicates) == 3
+    assert not found.invalid
+    assert any(f.severity == "warning" and f.observed.endswith("(in 1 of 4 replicates); left out") for f in found.findings)
 
 
-@pytest.mark.parametrize(
-    ("attempts", "chosen"),
-    [
-        ([True, False], 1),  # weather changed, then not
-        ([True, False, True], 1),
-        ([True, False, False], 2),  # the last of the steady ones
-        ([True, True], 0),  # never steady: the first
-        ([False], 0),
-    ],
-)
-def test_of_several_attempts_the_last_steady_one_counts(attempts, chosen):
-    records = [retried(0, number, changed) for number, changed in enumerate(attempts)]
-    (visit,) = usable(records)
-    assert visit.record.plan.attempt == chosen
-    assert (visit.weather == UNSTEADY) == all(attempts)
+def test_a_cell_of_which_half_is_invalid_is_shown_with_all_its_replicates():
+    def busy_twice(trial: Trial, replicate: int) -> Trial:
+        return at_every_level(trial, busy_fraction=0.95) if trial.model == "epoll_loop" and replicate < 2 else trial
+
+    found = cell(of_hello(changes=busy_twice), "epoll_loop", "hello", "closed 64")
+    assert found.invalid
+    assert len(found.rate_per_s.replicates) == 4
 
 
-def test_failed_visits_never_count():
-    assert usable([factories.failed_record("epoll_loop", "hello")]) == []
-    records = [factories.failed_record("epoll_loop", "hello"), retried(0, 1, False)]
-    assert [visit.record.plan.attempt for visit in usable(records)] == [1]
+def test_failed_trials_never_count():
+    made = factories.summary()
+    assert len(cell(made, "thread_pool", "wait", "closed 16").rate_per_s.replicates) == 3
+    assert standing(made, "thread_pool", "wait").warnings[0] == "1 of 4 trials failed"
 
 
-def test_weathers_are_cut_where_the_next_probe_is_a_fifth_slower():
-    assert weather_labels([60.0, 345.0, 63.0, 71.0, 350.0]) == [0, 1, 0, 0, 1]
-    assert weather_labels([60.0, 73.0]) == [0, 1]
-    assert weather_labels([None, None]) == [UNPROBED, UNPROBED]
-    assert weather_labels([]) == []
+def test_an_invalid_model_takes_part_in_the_rounds_and_in_nobodys_noise():
+    def wild(trial: Trial, replicate: int) -> Trial:
+        if trial.model != "thread_pool":
+            return trial
+        made = at_every_level(trial, busy_fraction=0.99)
+        slower = [
+            replace(
+                one,
+                rounds=replace(one.rounds, completed=[count // (1 + 3 * (replicate % 2)) for count in one.rounds.completed]),
+            )
+            for one in made.measurements
+        ]
+        return replace(made, measurements=slower)
 
-
-def test_a_cell_takes_the_prevailing_weather_else_its_own():
-    calm = [factories.record("epoll_loop", "hello", block) for block in range(3)]
-    storm = [factories.slow_record("epoll_loop", "hello", block) for block in range(3, 5)]
-    visits = usable([*calm, *storm])
-    assert [visit.weather for visit in visits] == [0, 0, 0, 1, 1]
-    assert prevailing_weather(visits) == 0
-    assert of_one_weather(visits, 0) == visits[:3]
-    assert of_one_weather(visits[3:], 0) == visits[3:]
-    assert prevailing_weather([]) is None
-
-
-def test_a_run_in_unsteady_weather_is_ranked_by_its_own_noise_and_marked():
-    models = ("epoll_loop", "asyncio_streams")
-    records = [factories.changed_record(model, "hello", block) for model in models for block in range(4)]
-    made = summarised(records, models=models, scenarios=("hello",))
-    assert [(s.model, s.rank, s.marks) for s in made.scenarios[0].standings] == [
-        ("epoll_loop", 1, ["weather changed"]),
-        ("asyncio_streams", 2, ["weather changed"]),
-    ]
-
-
-def test_a_run_on_a_restless_machine_compares_all_visits_and_says_so_once():
-    models = ("epoll_loop", "asyncio_streams")
-    records = [factories.changed_record(model, "hello", block) for model in models for block in range(8)]
-    records += [factories.record(model, "hello", block) for model in models for block in (8, 9)]
-    made = summarised(records, models=models, scenarios=("hello",))
-    assert [(s.model, s.rank, s.marks) for s in made.scenarios[0].standings] == [
-        ("epoll_loop", 1, []),
-        ("asyncio_streams", 2, []),
-    ]
-    assert [finding.check for finding in made.findings] == ["restless machine"]
-    assert "16 of 20 visits" in made.findings[0].seen
-    assert len(cell(made, "epoll_loop", "hello", "closed 16").rate_per_s.visits) == 10
-
-
-def test_a_struck_cell_lends_its_noise_to_nobody():
-    quiet = [factories.record(model, "hello", block) for model in ("epoll_loop", "select_loop") for block in range(4)]
-    alone = cell(summarised(quiet), "epoll_loop", "hello", "closed 16")
-    wild = []
-    for block in range(4):
-        made = factories.record("thread_pool", "hello", block)
-        loads = [replace(w.load, completed=w.load.completed // (1 + 9 * (block % 2)), busy_fraction=0.99) for w in made.windows]
-        wild.append(replace(made, windows=[replace(w, load=load) for w, load in zip(made.windows, loads, strict=True)]))
-    beside = cell(summarised(quiet + wild), "epoll_loop", "hello", "closed 16")
-    assert cell(summarised(quiet + wild), "thread_pool", "hello", "closed 16").struck
-    assert beside.rate_per_s == alone.rate_per_s
-
-
-def test_a_steady_visit_is_not_compared_with_an_unsteady_one():
-    steady, unsteady = factories.record("epoll_loop", "hello", 0), factories.changed_record("thread_pool", "hello", 0)
-    one, other = usable([steady, unsteady])
-    assert one.pairing != other.pairing
+    models = ("epoll_loop", "select_loop", "asyncio_protocol", "thread_pool")
+    with_wild, without = of_hello(models, changes=wild), of_hello(models[:3])
+    assert cell(with_wild, "thread_pool", "hello", "closed 16").invalid
+    ratios = [cell(made, "select_loop", "hello", "closed 16").ratio for made in (with_wild, without)]
+    assert ratios[0].value == pytest.approx(ratios[1].value, rel=0.01)
+    assert ratios[0].high / ratios[0].low == pytest.approx(ratios[1].high / ratios[1].low, rel=0.05)
 
 
 # ---------------------------------------------------------------- what a cell says
 
 
-def test_a_cell_in_other_weather_is_marked_and_still_compared_within_its_blocks():
-    records = [factories.record("epoll_loop", "hello", block) for block in range(5)]
-    records += [factories.slow_record(model, "hello", block) for model in ("epoll_loop", "thread_pool") for block in (5, 6)]
-    found = cell(summarised(records), "thread_pool", "hello", "closed 16")
-    assert [finding.check for finding in found.findings if finding.severity != "note"] == ["other weather"]
-    assert found.rank == 2
-    assert found.relative is not None
-    assert found.relative.value == pytest.approx(0.76, abs=0.03)  # not 0.85 of that
-
-
-def test_visits_of_other_weather_do_not_widen_the_intervals_of_the_prevailing_one():
-    calm = [factories.record(model, "hello", block) for model in ("epoll_loop", "select_loop") for block in range(4)]
-    wild = [factories.slow_record("thread_pool", "hello", block) for block in range(3)]
-    slower = [replace(w, load=replace(w.load, completed=w.load.completed // 3)) for w in wild[0].windows]
-    wild[0] = replace(wild[0], windows=slower)
-    with_wild, alone = (cell(summarised(records), "epoll_loop", "hello", "closed 16") for records in (calm + wild, calm))
-    assert with_wild.rate_per_s == alone.rate_per_s
+def test_the_absolute_value_has_the_range_of_the_replicates_and_the_ratio_an_interval():
+    made = factories.summary()
+    rate, ratio = (getattr(cell(made, "asyncio_protocol", "hello", "closed 16"), name) for name in ("rate_per_s", "ratio"))
+    assert (rate.low, rate.high) == (min(rate.replicates), max(rate.replicates))
+    assert rate.low < 0.9 * rate.high  # one replicate's machine was 15% slower
+    assert ratio.high / ratio.low < 1.06  # and all models' alike
+    best = cell(made, "epoll_loop", "hello", "closed 16").rate_per_s
+    assert ratio.value == pytest.approx(rate.value / best.value)
 
 
 def test_fairness_is_a_matter_of_closed_loops():
@@ -150,23 +114,16 @@ def test_fairness_is_a_matter_of_closed_loops():
     assert cell(made, "epoll_loop", "hello", "open 50%").fairness is None
 
 
-def test_goodput_is_completions_by_time_and_averaged_geometrically():
-    records = [factories.record("epoll_loop", "hello", block) for block in range(2)]
-    found = cell(summarised(records), "epoll_loop", "hello", "closed 16").rate_per_s
-    by_hand = [next(w.load.completed / w.load.seconds for w in r.windows if w.level.label == "closed 16") for r in records]
-    assert found is not None
-    assert found.visits == by_hand
-    assert found.value == pytest.approx((by_hand[0] * by_hand[1]) ** 0.5)
-
-
 def test_failed_requests_are_no_goodput():
-    record = factories.record("epoll_loop", "hello")
-    windows = [replace(w, load=replace(w.load, errors={"reset": w.load.completed})) for w in record.windows]
-    before, after = summarised([record]), summarised([replace(record, windows=windows)])
+    def failing(trial: Trial, _: int) -> Trial:
+        made = [replace(one, load=replace(one.load, errors={"reset": one.load.completed})) for one in trial.measurements]
+        return replace(trial, measurements=made)
+
+    before, after = of_hello(replicates=2), of_hello(replicates=2, changes=failing)
     for label in ("closed 1", "open 50%"):
-        healthy, failing = (cell(made, "epoll_loop", "hello", label) for made in (before, after))
-        assert failing.rate_per_s == healthy.rate_per_s
-        assert failing.error_share == pytest.approx(0.5)
+        healthy, failed = (cell(made, "epoll_loop", "hello", label) for made in (before, after))
+        assert failed.rate_per_s == healthy.rate_per_s
+        assert failed.error_share == pytest.approx(0.5)
 
 
 def test_a_model_that_failed_has_cells_without_numbers_and_a_standing_that_says_why():
@@ -179,15 +136,22 @@ def test_a_model_that_failed_has_cells_without_numbers_and_a_standing_that_says_
 
 
 def test_costs_are_per_request():
-    record = factories.record("epoll_loop", "hello")
-    found = cell(summarised([record]), "epoll_loop", "hello", "closed 64")
-    window = next(w for w in record.windows if w.level.label == "closed 64")
-    assert found.cpu_user_us is not None
-    assert found.cpu_user_us.value == pytest.approx(window.server.cpu_user_ns / 1e3 / window.load.completed)
-    switches = window.server.voluntary_switches + window.server.involuntary_switches
-    assert found.switches_per_request == pytest.approx(switches / window.server.counted_requests)
-    assert found.server_busy is not None
+    made = factories.trial("epoll_loop", "hello")
+    measured = next(one for one in made.measurements if one.level.label == "closed 64")
+    found = cell(of_hello(("epoll_loop",), 1), "epoll_loop", "hello", "closed 64")
+    server, load = measured.server, measured.load
+    whole_us = found.cpu_user_us.value + found.cpu_system_us.value
+    assert whole_us == pytest.approx((server.cpu_user_ns + server.cpu_system_ns) / 1e3 / load.completed, rel=0.05)
+    assert found.cpu_user_us.value / whole_us == pytest.approx(server.cpu_user_ns / (server.cpu_user_ns + server.cpu_system_ns))
+    switches = server.voluntary_switches + server.involuntary_switches
+    assert found.switches_per_request == pytest.approx(switches / server.counted_requests)
     assert 0.5 < found.server_busy <= 1
+
+
+def test_memory_of_its_own_is_unknown_beside_other_servers():
+    assert cell(factories.summary(), "epoll_loop", "hello", "closed 64").uss_bytes is None
+    apart = of_hello(changes=lambda trial, _: replace(trial, measurements=[factories.alone(one) for one in trial.measurements]))
+    assert cell(apart, "epoll_loop", "hello", "closed 64").uss_bytes > 16_000_000
 
 
 @pytest.mark.parametrize(("completions", "index"), [([5, 5, 5, 5], 1.0), ([20, 0, 0, 0], 0.25), ([1, 2, 3], 36 / 42)])
@@ -203,15 +167,16 @@ def test_closed_loop_latency_ranks_nobody():
         if found.level.loop == "closed":
             assert found.ranked_by in ("goodput", "")
         elif found.level.share is not None:
-            assert (found.rank, found.ranked_by, found.relative) == (None, "", None)
+            assert (found.rank, found.ranked_by, found.ratio) == (None, "", None)
         else:
             assert found.ranked_by in ("p99", "p50", "")
 
 
-def test_latency_is_ranked_by_p99_where_all_visits_know_theirs_else_by_the_median():
+def test_latency_is_ranked_by_p99_where_all_know_theirs_else_by_the_median():
     made = factories.summary()
     assert cell(made, "epoll_loop", "hello", "open 20000/s").ranked_by == "p99"
-    assert cell(made, "epoll_loop", "cpu", "open 200/s").ranked_by == "p50"
+    few = of_hello(changes=lambda trial, _: at_every_level(trial, response=factories.times(1e6, 100)))
+    assert cell(few, "epoll_loop", "hello", "open 20000/s").ranked_by == ""  # counts contradict each other: invalid
 
 
 def test_an_overloaded_cell_has_no_rank():
@@ -221,35 +186,26 @@ def test_an_overloaded_cell_has_no_rank():
     assert found.response[2].status == "at least"
 
 
-def test_a_struck_cell_is_shown_and_not_ranked():
-    found = cell(factories.summary(), *factories.STRUCK)
-    assert found.struck
+def test_an_invalid_cell_is_shown_and_not_ranked():
+    found = cell(factories.summary(), *factories.INVALID)
+    assert found.invalid
     assert found.rate_per_s is not None
     assert found.rank is None
 
 
-def test_a_struck_peak_strikes_the_standing():
-    records = [factories.record(model, "hello", block) for model in ("epoll_loop", "thread_pool") for block in range(2)]
-    busy = [
-        replace(r, windows=[replace(w, load=replace(w.load, busy_fraction=0.95)) for w in r.windows])
-        if r.plan.model == "epoll_loop"
-        else r
-        for r in records
-    ]
-    made = summarised(busy, models=("epoll_loop", "thread_pool"), scenarios=("hello",))
-    struck = standing(made, "epoll_loop", "hello")
-    assert struck.struck.startswith("engine saturated: ")
-    assert (struck.rank, struck.relative) == (None, None)
-    assert struck.peak_per_s is not None
-    assert [s.model for s in made.scenarios[0].standings] == ["thread_pool", "epoll_loop"]  # though it served more
-    assert "epoll_loop is struck: engine saturated." in made.scenarios[0].verdict
+def test_an_invalid_peak_is_of_the_standing_and_stands_behind_the_others():
+    def busy(trial: Trial, _: int) -> Trial:
+        return at_every_level(trial, busy_fraction=0.95) if trial.model == "epoll_loop" else trial
 
-
-def test_a_struck_model_stands_behind_the_others_when_nobody_is_ranked_too():
-    best, other = factories.record("epoll_loop", "hello"), factories.record("asyncio_streams", "hello")
-    busy = [replace(w, load=replace(w.load, busy_fraction=0.95)) for w in best.windows]
-    made = summarised([replace(best, windows=busy), other], models=("epoll_loop", "asyncio_streams"), scenarios=("hello",))
-    assert [(s.model, s.rank) for s in made.scenarios[0].standings] == [("asyncio_streams", None), ("epoll_loop", None)]
+    made = of_hello(("epoll_loop", "thread_pool", "asyncio_protocol"), changes=busy)
+    found = standing(made, "epoll_loop", "hello")
+    assert found.invalid.startswith("engine saturated: ")
+    assert (found.rank, found.ratio) == (None, None)
+    assert found.peak_per_s is not None
+    order = [s.model for s in made.scenarios[0].standings]
+    assert order == ["asyncio_protocol", "thread_pool", "epoll_loop"]  # though it served more
+    assert "Not ranked: epoll_loop (invalid)." in made.scenarios[0].verdict
+    assert made.scenarios[0].pairs.open >= 2  # those with the invalid one
 
 
 def test_standings_are_best_first_and_failures_last():
@@ -259,46 +215,85 @@ def test_standings_are_best_first_and_failures_last():
         assert all(s.failed == "" for s in scenario.standings[:-1])
 
 
+def test_values_and_ratios_never_contradict_each_other():
+    for scenario in factories.summary().scenarios:
+        best = scenario.standings[0].results[0].value.value
+        for one in scenario.standings:
+            if one.ratio:
+                assert one.ratio.value == pytest.approx(one.results[0].value.value / best)
+                assert one.ratio == one.results[0].ratio
+        within = [s.results[0].value.value for s in scenario.standings if s.rank]
+        assert [s.rank for s in sorted((s for s in scenario.standings if s.rank), key=lambda s: -s.results[0].value.value)] == [
+            s.rank for s in scenario.standings if s.rank
+        ]
+        assert max(within) == best
+
+
 def test_ties_share_a_rank():
     ranks = {s.model: s.rank for s in factories.summary().scenarios[2].standings}
     assert set(ranks.values()) == {1, None}  # the CPU is the limit, whoever waits for it
 
 
-def test_marks_say_from_which_level_on():
+def test_all_pairs_are_counted_and_listed():
+    for scenario in factories.summary().scenarios:
+        pairs, calls = scenario.pairs, [pair.call for pair in scenario.pair_list]
+        assert pairs.total == len(calls) == 8 * 7 // 2
+        assert (pairs.different, pairs.same, pairs.open) == tuple(calls.count(c) for c in ("different", "same", "open"))
+        names = {frozenset((pair.one, pair.other)) for pair in scenario.pair_list}
+        assert names == {frozenset(two) for two in itertools.combinations(factories.MODELS, 2)}
+        assert scenario.replicate_sd is not None
+        assert scenario.window_sd == pytest.approx(factories.WINDOW_CV, rel=0.5)
+
+
+def test_what_is_the_same_is_by_the_margin_that_was_asked_for():
+    assert factories.summary().scenarios[0].measures[0].margin == 0.03
+    wide = summarise(factories.run(same=0.5), factories.records(), {}).scenarios[0]
+    assert wide.measures[0].margin == 0.5
+    assert wide.pairs.same > 10
+
+
+def test_the_cpu_time_of_a_request_is_at_the_ranked_level():
     made = factories.summary()
-    assert "more connections than slots from 64" in standing(made, "prefork", "hello").marks
-    assert "engine saturated from 256, struck" in standing(made, "select_loop", "hello").marks
-    assert "1 of 3 visits failed" in standing(made, "thread_pool", "wait").marks
-    assert standing(made, "epoll_loop", "hello").marks == []
+    found, peak = standing(made, "epoll_loop", "hello"), cell(made, "epoll_loop", "hello", "closed 16")
+    assert found.peak_level == "closed 16" or found.peak_level.startswith("closed")
+    peak = cell(made, "epoll_loop", "hello", found.peak_level)
+    assert found.cpu_us.value == pytest.approx(peak.cpu_user_us.value + peak.cpu_system_us.value, rel=1e-3)
 
 
-def test_one_visit_each_gives_values_without_intervals_or_ranks():
-    made = summarised([factories.record(model, "hello") for model in factories.MODELS], visits={"hello": 1})
+def test_warnings_say_from_which_level_on():
+    made = factories.summary()
+    assert "above the concurrency limit from 64" in standing(made, "prefork", "hello").warnings
+    assert "engine saturated from 256, invalid" in standing(made, "select_loop", "hello").warnings
+    assert standing(made, "epoll_loop", "hello").warnings == []
+
+
+def test_one_replicate_gives_values_without_intervals_or_ranks():
+    made = of_hello(tuple(factories.MODELS), replicates=1)
     found = cell(made, "epoll_loop", "hello", "closed 16")
-    assert found.rate_per_s is not None
     assert (found.rate_per_s.low, found.rank) == (None, None)
     scenario = made.scenarios[0]
-    assert scenario.spread is None
+    assert (scenario.replicate_sd, scenario.resolution) == (None, None)
+    assert scenario.pairs.open == scenario.pairs.total
     assert scenario.standings[0].model == "epoll_loop"
-    assert "too few visits are comparable to rank anybody" in scenario.verdict
-    assert [finding.check for finding in made.findings] == ["one visit"]
+    assert "too few replicates show the noise" in scenario.verdict
+    assert "one replicate" in [finding.check for finding in made.findings]
 
 
 # ---------------------------------------------------------------- the run as a whole
 
 
-def test_the_summary_counts_every_visit_and_goes_through_json():
+def test_the_summary_counts_every_trial_and_goes_through_json():
     made = factories.summary()
-    assert made.visits_made == len(factories.records()) == 89
-    assert (made.visits_failed, made.visits_requeued) == (4, 1)
+    assert made.trials_made == 8 * 3 * factories.REPLICATES
+    assert (made.trials_failed, made.replicates) == (5, factories.REPLICATES)
     assert msgspec.json.decode(msgspec.json.encode(made), type=RunSummary) == made
 
 
 def test_no_records_make_a_summary_of_nothing():
     made = summarised([])
-    assert made.cells == []
-    assert {s.failed for scenario in made.scenarios for s in scenario.standings} == {"nothing was served at any level"}
-    assert {scenario.verdict.split(".")[0] for scenario in made.scenarios} == {"No model has a number that can be believed"}
+    assert (made.cells, made.replicates) == ([], 0)
+    assert {s.failed for scenario in made.scenarios for s in scenario.standings} == {"it was not measured"}
+    assert {scenario.verdict.split(".")[0] for scenario in made.scenarios} == {"No model has a number that counts"}
 
 
 def test_records_in_any_order_make_the_same_summary():
@@ -307,115 +302,178 @@ def test_records_in_any_order_make_the_same_summary():
 
 
 def test_a_shared_core_makes_nothing_comparable():
-    made = summarised([factories.record("epoll_loop", "hello")], driver_cpus=(0,))
+    made = of_hello(replicates=2, driver_cpus=(0,))
     assert not made.comparable
     assert "compare none of this" in made.scenarios[0].verdict
 
 
+def test_records_without_rounds_have_the_numbers_of_all_windows():
+    packed = [
+        replace(
+            record,
+            packed=True,
+            trials=[
+                replace(trial, measurements=[replace(one, rounds=replace(one.rounds, **EMPTY)) for one in trial.measurements])
+                for trial in record.trials
+            ],
+        )
+        for record in factories.records()
+    ]
+    made = summarise(factories.run(), packed, {})
+    rates = [cell(of, "epoll_loop", "hello", "closed 16").rate_per_s.value for of in (made, factories.summary())]
+    assert rates[0] == pytest.approx(rates[1], rel=0.03)
+    assert made.scenarios[0].window_sd is None
+    assert "11 rounds at each level, windows of 91 ms" in conditions(factories.run(), {}, packed)
+
+
+EMPTY: dict[str, list[int]] = {
+    name: []
+    for name in (
+        "number", "at_s", "seconds", "completed", "answered_ns", "answered", "occupied_ns", "cpu_ns", "neighbours_ns",
+    )
+}  # fmt: skip
+
+
 def test_a_time_line_goes_through_all_levels_at_their_pace():
-    record = factories.record("epoll_loop", "hello")
-    points = timeline(record.windows)
+    points = timeline(factories.trial("epoll_loop", "hello").measurements)
     assert [p.at_s for p in points] == sorted(p.at_s for p in points)
     assert points[0].at_s == 0
     assert list(dict.fromkeys(p.level for p in points)) == [level.label for level in factories.levels("hello")]
     last = [p for p in points if p.level == "open 50%"]
-    assert len(last) == 5  # 0.45 s: the last step is half as long
+    assert len(last) == 5  # the long window alone, half a second
     assert last[-1].rate_per_s == pytest.approx(last[0].rate_per_s, rel=0.01)
 
 
+def test_a_time_line_is_of_the_first_replicate_that_did_not_fail():
+    lines = {line.model: line for line in factories.summary().timelines if line.scenario == "cpu"}
+    assert "gevent_greenlets" not in lines
+    assert {line.replicate for line in lines.values()} == {0}
+
+
 def test_a_time_line_has_the_same_points_whatever_the_steps_of_the_series():
-    window = factories.record("epoll_loop", "hello").windows[-1]
+    made = factories.trial("epoll_loop", "hello").measurements[-1]
     coarse = Series(100_000_000, [100, 200, 90], [0, 0, 0], [5_000_000, 9_000_000, 1_000_000])
     fine = Series(
         10_000_000, [10] * 10 + [20] * 10 + [18] * 5, [0] * 25,
         [5_000_000] + [1] * 9 + [1] * 9 + [9_000_000] + [1_000_000] * 5,
     )  # fmt: skip
-    made = [timeline([replace(window, load=replace(window.load, series=s, seconds=0.25))]) for s in (coarse, fine)]
-    assert made[0] == made[1]
-    assert [(p.at_s, round(p.rate_per_s), p.worst_ms) for p in made[1]] == [
+    lines = [timeline([replace(made, load=replace(made.load, series=s), long_s=0.25)]) for s in (coarse, fine)]
+    assert lines[0] == lines[1]
+    assert [(p.at_s, round(p.rate_per_s), p.worst_ms) for p in lines[1]] == [
         (0.0, 1000, 5.0),
         (0.1, 2000, 9.0),
         (0.2, 1800, 1.0),
     ]
     seconds_each = Series(1_000_000_000, [100, 200], [0, 0], [1, 2])  # as wide as they are, if they are wider
-    assert len(timeline([replace(window, load=replace(window.load, series=seconds_each, seconds=2.0))])) == 2
+    assert len(timeline([replace(made, load=replace(made.load, series=seconds_each), long_s=2.0)])) == 2
 
 
-def test_the_weather_is_kept_with_its_time():
-    assert factories.summary().weather[0] == (0.0, factories.CALM)
-    assert factories.summary().weather[1] == (4.5, factories.CALM)
-
-
-def test_a_single_core_has_no_cache_line_to_bounce_and_one_weather():
-    alone = Weather(None, 40.0)
-    records = [factories.record("epoll_loop", "hello", block, before=alone, after=alone) for block in range(2)]
-    assert {visit.weather for visit in usable(records)} == {UNPROBED}
-    assert cell(summarised(records), "epoll_loop", "hello", "closed 1").rate_per_s is not None
+def test_the_machines_state_is_kept_with_its_time():
+    assert factories.summary().machine[0] == (0.0, factories.CALM)
+    assert (45.0, factories.CALM) in factories.summary().machine
+    alone = [factories.record("hello", 0, before=MachineState(None, 40.0), after=None)]
+    assert summarised(alone).machine == [(0.0, MachineState(None, 40.0))]
 
 
 def test_the_small_print_names_what_the_numbers_depend_on():
-    said = conditions(factories.run(), {"cpu_model": "Imagined CPU"})
-    for part in ("Imagined CPU", "1 core for the server", "3–5 visits", "0.4 s closed", "2026-01-02", "servebench run"):
+    said = conditions(factories.run(), {"cpu_model": "Imagined CPU"}, factories.records())
+    for part in (
+        "Imagined CPU", "1 core for the server", "4 replicates of all models", "11 rounds at each level, windows of 50 ms",
+        "2026-01-02", "servebench run",
+    ):  # fmt: skip
         assert part in said
     assert "None" not in conditions(factories.run(), {})
 
 
-def test_the_small_print_of_an_unfinished_run_says_how_many_visits_there_are():
-    run = factories.run(models=("epoll_loop", "prefork"), scenarios=("hello",), visits={"hello": 3})
-    whole = [factories.record(model, "hello", block) for model in ("epoll_loop", "prefork") for block in range(3)]
-    assert "· 3 visits of each model" in conditions(run, {}, whole)
-    assert "· 2–3 of 3 visits of each model" in conditions(run, {}, whole[:-1])
-    assert "· 1 of 3 visits of each model" in conditions(run, {}, [whole[0], whole[3]])
+def test_the_small_print_of_an_unfinished_run_says_how_many_replicates_there_are():
+    run = factories.run(models=TWO, scenarios=("hello", "cpu"), replicates=3)
+    whole = [factories.record(name, at, []) for at in range(3) for name in ("hello", "cpu")]
+    assert "· 3 replicates of all models" in conditions(run, {}, whole)
+    assert "· 2–3 of 3 replicates of all models" in conditions(run, {}, whole[:-1])
+    assert "· 1 of 3 replicates of all models" in conditions(run, {}, whole[:2])
+    assert "· 1 replicate of all models" in conditions(replace(run, options=replace(run.options, replicates=1)), {}, whole[:2])
 
 
-# ---------------------------------------------------------------- the sentence
+# ---------------------------------------------------------------- the verdict
 
 
-def test_verdicts():
-    hello, wait, cpu = (scenario.verdict for scenario in factories.summary().scenarios)
-    assert hello.startswith("epoll_loop serves most: 96.8k/s (±2.0%), 1.12× asyncio_protocol (1.10–1.14×).")
-    assert hello.endswith("prefork and thread_pool had more connections than slots from 64.")
-    assert "cannot be told apart from it" in wait
-    assert cpu.startswith("No difference seen: ")
-    assert cpu.endswith("gevent_greenlets failed (launch: no ready line within 10 s).")
+def test_verdicts_say_who_is_best_by_how_much_and_count_the_pairs():
+    hello, wait, cpu = factories.summary().scenarios
+    assert hello.verdict.startswith("epoll_loop serves most, 9")
+    assert "× asyncio_protocol. " in hello.verdict or "–" in hello.verdict
+    assert f"{hello.pairs.different} of 28 pairs differ, {hello.pairs.same} " in hello.verdict
+    assert hello.verdict.endswith("Not ranked: select_loop (invalid).")
+    assert "cannot be told apart from it" in wait.verdict or "the same within 3%" in wait.verdict
+    assert cpu.verdict.startswith(
+        ("No difference is significant: the rate is about 4", "All are the same within 3%: the rate is")
+    )
+    assert cpu.verdict.endswith("Not ranked: gevent_greenlets (failed).")
+
+
+def placed(model: str, rank: int | None, value: float, ratio: float, **changes: object) -> Standing:
+    estimate = factories.estimate(ratio)
+    return factories.standing(model, rank, value, ratio, results=[Result(factories.estimate(value), rank, estimate)], **changes)
+
+
+RATE = factories.scenario_summary("hello", []).measures[0]
+P90 = replace(RATE.metric, quantity="p90")
+LEAST = replace(RATE, title="p90 of hello among work", better="less", unit="time", metric=P90, margin=0.1)
+
+
+def pair(one: str, other: str, call: str) -> Pair:
+    return Pair(one, other, factories.estimate(1.0), call)  # type: ignore[arg-type]
+
+
+def test_a_verdict_names_the_best_its_equals_and_the_next():
+    standings = [
+        placed("epoll_loop", 1, 98_400.0, 1.0), placed("prefork_epoll", 1, 98_000.0, 0.99),
+        placed("poll_loop", 3, 81_300.0, 0.826),
+    ]  # fmt: skip
+    pairs = [pair("epoll_loop", "prefork_epoll", "same"), pair("epoll_loop", "poll_loop", "different")]
+    assert verdict(standings, RATE, PairCounts(3, 2, 1, 0), pairs) == (
+        "epoll_loop serves most, 98.4k/s, 1.21× (1.19–1.23) poll_loop. prefork_epoll is the same within 3%. "
+        "2 of 3 pairs differ, 1 is the same within 3%, 0 are open."
+    )
+
+
+def test_where_less_is_better_the_next_has_so_many_times_that():
+    standings = [placed("epoll_loop", 1, 1.95e6, 1.0), placed("poll_loop", 2, 2.57e6, 1.32)]
+    said = verdict(standings, LEAST, PairCounts(1, 1, 0, 0), [pair("epoll_loop", "poll_loop", "different")])
+    assert said.startswith("epoll_loop has the lowest p90 of hello among work, 1.95 ms; poll_loop has 1.32× (1.29–1.35) that.")
+
+
+def test_a_verdict_without_a_significant_difference_names_no_best():
+    far = [placed("a", 1, 72_000.0, 1.0), placed("b", 1, 3_200.0, 0.04)]
+    said = verdict(far, RATE, PairCounts(1, 0, 0, 1), [pair("a", "b", "open")])
+    assert said.startswith("No difference is significant: the rate is 3.20k/s to 72.0k/s.")
+    near = [placed("a", 1, 480.0, 1.0), placed("b", 1, 479.0, 0.998)]
+    said = verdict(near, RATE, PairCounts(1, 0, 1, 0), [pair("a", "b", "same")])
+    assert (
+        said == "All are the same within 3%: the rate is about 480/s. 0 of 1 pair differs, 1 is the same within 3%, 0 are open."
+    )
 
 
 def test_a_verdict_about_one_model_claims_no_victory():
-    made = summarised([factories.record("epoll_loop", "hello", block) for block in range(2)], models=("epoll_loop",))
-    first: ScenarioSummary = made.scenarios[0]
-    assert first.verdict.startswith("epoll_loop serves ")
+    first: ScenarioSummary = of_hello(("epoll_loop",), 2).scenarios[0]
+    assert first.verdict.startswith("epoll_loop: the rate is ")
     assert "most" not in first.verdict
 
 
 def test_a_verdict_on_nobody():
-    assert verdict([]) == "No model has a number that can be believed."
+    assert verdict([], RATE, PairCounts(0, 0, 0, 0)) == "No model has a number that counts."
+
+
+def test_a_verdict_speaks_of_the_a_a_comparison_only_where_it_is_wrong():
+    standings, counts = (
+        [placed("epoll_loop", 1, 98_400.0, 1.0), placed("poll_loop", 2, 81_300.0, 0.826)],
+        PairCounts(1, 1, 0, 0),
+    )
+    assert "A/A" not in verdict(standings, RATE, counts, aa=Estimate(1.01, 0.99, 1.03))
+    assert "A/A" not in verdict(standings, RATE, counts, aa=Estimate(1.01, 1.001, 1.02))
+    assert "should be 1: trust no difference of 8.0%" in verdict(standings, RATE, counts, aa=Estimate(1.08, 1.06, 1.10))
 
 
 @pytest.mark.parametrize(("words", "said"), [(["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")])
 def test_listed(words, said):
     assert listed(words) == said
-
-
-def test_a_visit_that_is_struck_alone_is_left_out_of_its_cells_numbers():
-    level = Level("closed", 64)
-    made = [factories.record("epoll_loop", "hello", block) for block in range(3)]
-    at = next(i for i, window in enumerate(made[1].windows) if window.level == level)
-    busy = replace(made[1].windows[at], load=replace(made[1].windows[at].load, busy_fraction=0.95, completed=10))
-    windows = [busy if i == at else window for i, window in enumerate(made[1].windows)]
-    summary = summarise(factories.run(), [made[0], replace(made[1], windows=windows), made[2]], {})
-    cell = next(c for c in summary.cells if (c.model, c.scenario, c.level) == ("epoll_loop", "hello", level))
-    assert len(cell.rate_per_s.visits) == 2
-    assert not cell.struck
-    assert any(f.severity == "mark" and f.seen.endswith("(in 1 of 3 visits); left out") for f in cell.findings)
-
-
-def test_a_verdict_without_a_difference_beyond_doubt_names_no_one_number_for_all():
-    alike = factories.summary().scenarios[0].standings[0]
-    far = [
-        replace(alike, model=model, rank=1, struck="", failed="", marks=[], peak_per_s=Estimate(rate, rate / 3, rate * 3, []))
-        for model, rate in (("a", 72_000.0), ("b", 3_200.0))
-    ]
-    said = verdict(far, resolution=1.6e8)
-    assert said.startswith("No difference is beyond doubt: a and b serve 3.20k/s to 72.0k/s")
-    assert said.endswith("Too few visits agree to show any difference.")
-    assert "under a factor of 4.0 may" in verdict(far, resolution=3.0)
+    assert some(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from windows import facts
 
 from benchmarks import histogram
 from benchmarks.capacities import capacities, with_capacities
+from benchmarks.checks.facts import Facts
+from benchmarks.merging import single
 from benchmarks.nouns import Crossing, Histogram, Series
 from benchmarks.objective import (
     HIGHEST,
@@ -34,8 +35,8 @@ from benchmarks.objective import (
     parse,
     probe_s,
 )
+from benchmarks.observed import Observed
 from benchmarks.questions import Level
-from benchmarks.selection import usable
 from benchmarks.summaries import Capacity, Estimate
 
 OBJECTIVE = parse("p99<=20ms")
@@ -76,7 +77,7 @@ def test_a_limit_that_no_histogram_resolves_is_refused(text):
 
 
 def queued(rate_per_s, served_per_s, seconds, rng, *, changes=None):
-    """The facts of a window in which a queue with one server was offered so much; it has run for half a second before."""
+    """The facts of a probe in which a queue with one server was offered so much; it has run for half a second before."""
     warm_s = 0.5
     count = rng.poisson(rate_per_s * (seconds + warm_s))
     due = np.sort(rng.uniform(-warm_s, seconds, count))
@@ -117,8 +118,9 @@ def queued(rate_per_s, served_per_s, seconds, rng, *, changes=None):
         "crossing": Crossing(response.sum_ns, carried, 0, 0, 0),
         "server_cpu_ns": 0,
     } | (changes or {})
-    made = facts("epoll_loop", "hello", level, **load)
-    return replace(made, window=replace(made.window, server=replace(made.server, cpu_user_ns=0, cpu_system_ns=0)))
+    made = factories.measurement("epoll_loop", "hello", level)
+    probe = single(level, replace(made.load, **load), replace(made.server, cpu_user_ns=0, cpu_system_ns=0))
+    return Facts.gathered(probe, factories.server_facts("epoll_loop"), 1)
 
 
 RNG_SEED = 7
@@ -144,11 +146,14 @@ def test_a_long_service_at_the_edges_is_no_overload():
     seen = queued(1000, 5000, 0.4, np.random.default_rng(RNG_SEED))
     load = seen.load
     steady = replace(load, intended=400, completed=390, response=histogram.from_values([40_000_000] * 400))
-    facts = replace(seen, window=replace(seen.window, load=steady))
     assert load.completed < 450
-    assert not falls_behind([facts.load])
-    assert falls_behind([replace(steady, completed=360)])
-    assert falls_behind([replace(steady, completed=int(0.99 * 400) - 5, response=histogram.from_values([100_000] * 400))])
+
+    def behind(load):
+        return falls_behind([replace(seen.measurement, load=load)])
+
+    assert not behind(steady)
+    assert behind(replace(steady, completed=360))
+    assert behind(replace(steady, completed=int(0.99 * 400) - 5, response=histogram.from_values([100_000] * 400)))
 
 
 def test_too_few_requests_tell_nothing():
@@ -285,53 +290,59 @@ def test_the_search_finds_the_capacity_of_a_queue_that_theory_knows(seed):
     assert truth * 0.9 < found.middle_per_s < truth * 1.1
 
 
-# ---------------------------------------------------------------- all visits together
+# ---------------------------------------------------------------- all replicates together
 
 
-def visited(model, middles, spare=1.02):
-    """Visits whose searches ended with these rates met, and a little more missed."""
-    made = []
-    for block, middle in enumerate(middles):
-        rng = np.random.default_rng(block)
-        windows = [
-            queued(rate, 10_000 if met else rate / 1.3, probe_s(OBJECTIVE, rate, 0.5), rng).window
-            for rate, met in ((middle / spare, True), (middle / spare, True), (middle * spare, False), (middle * spare, False))
-        ]
-        made.append(factories.record(model, "hello", block, probes=windows))
-    return usable(made)
+def searched(middles_of, spare=1.02):
+    """A scenario whose models' searches ended with these rates met, and a little more missed."""
+    replicates = max(map(len, middles_of.values()))
+    records = [
+        factories.record("hello", at, [trial(model, at, middles[at], spare) for model, middles in middles_of.items()])
+        for at in range(replicates)
+    ]
+    return observed(records, tuple(middles_of))
 
 
-def options():
-    return factories.options(objective="p99<=20ms")
+def trial(model, replicate, middle, spare):
+    rng = np.random.default_rng(replicate)
+    probes = [
+        queued(rate, 10_000 if met else rate / 1.3, probe_s(OBJECTIVE, rate, 0.5), rng).measurement
+        for rate, met in ((middle / spare, True), (middle / spare, True), (middle * spare, False), (middle * spare, False))
+    ]
+    return factories.trial(model, "hello", replicate, [], probes=probes)
 
 
-def test_visits_make_an_estimate_that_spans_at_least_what_the_searches_left_open():
-    """Three models that agree perfectly: their noise alone would make it 1.6%, half a bracket is 2%."""
-    alike = {model: visited(model, [1000, 1000, 1000]) for model in ("epoll_loop", "select_loop", "asyncio_protocol")}
-    found = capacities(options(), alike)["epoll_loop"]
+def observed(records, models, objective="p99<=20ms"):
+    return Observed(factories.run(models=models, scenarios=("hello",), objective=objective), "hello", records)
+
+
+def test_replicates_make_an_estimate_that_spans_what_the_searches_left_open():
+    found = capacities(searched({"epoll_loop": [1000, 1000, 1000]}))["epoll_loop"]
     assert found.rate_per_s.value == pytest.approx(1000)
     assert found.rate_per_s.low == pytest.approx(1000 / 1.02)
     assert found.rate_per_s.high == pytest.approx(1000 * 1.02)
     assert (found.met_per_s, found.missed_per_s) == (pytest.approx(1000 / 1.02), pytest.approx(1020))
 
 
-def test_noise_from_visit_to_visit_widens_it_and_one_visit_has_its_bracket():
-    noisy = capacities(options(), {"epoll_loop": visited("epoll_loop", [800, 1000, 1250])})["epoll_loop"].rate_per_s
-    assert noisy.low < 850
-    assert noisy.high > 1150
-    alone = capacities(options(), {"epoll_loop": visited("epoll_loop", [1000])})["epoll_loop"].rate_per_s
-    assert (alone.low, alone.high) == (pytest.approx(1000 / 1.02), pytest.approx(1000 * 1.02))
+def test_what_replicates_differ_by_is_in_the_range():
+    found = capacities(searched({"epoll_loop": [800, 1000, 1250]}))["epoll_loop"].rate_per_s
+    assert found.value == pytest.approx(1000)
+    assert found.low == pytest.approx(800 / 1.02)
+    assert found.high == pytest.approx(1250 * 1.02)
 
 
 def test_a_run_without_an_objective_has_no_capacities():
-    assert capacities(factories.options(), {"epoll_loop": visited("epoll_loop", [1000])}) == {}
+    records = [factories.record("hello", 0, [factories.trial("epoll_loop", "hello", 0, [])])]
+    assert capacities(observed(records, ("epoll_loop",), "")) == {}
 
 
-def test_a_model_whose_visits_all_miss_says_what_was_seen_at_the_lowest_rate():
+def test_a_model_whose_replicates_all_miss_says_what_was_seen_at_the_lowest_rate():
     rng = np.random.default_rng(3)
-    windows = [queued(100, 60, probe_s(OBJECTIVE, 100, 0.5), rng).window] * 2
-    visits = usable([factories.record("epoll_loop", "hello", block, probes=windows) for block in range(3)])
-    found = capacities(options(), {"epoll_loop": visits})["epoll_loop"]
+    probes = [queued(100, 60, probe_s(OBJECTIVE, 100, 0.5), rng).measurement] * 2
+    records = [
+        factories.record("hello", at, [factories.trial("epoll_loop", "hello", at, [], probes=probes)]) for at in range(3)
+    ]
+    found = capacities(observed(records, ("epoll_loop",)))["epoll_loop"]
     assert found.rate_per_s is None
     assert found.why.startswith("cannot meet it (")
     assert "100/s" in found.why
@@ -348,7 +359,8 @@ def test_the_verdict_says_who_carries_most_within_it_and_who_cannot_meet_it():
     searched = with_capacities(made, told)
     said = searched.verdict.removeprefix(made.verdict)
     assert said == (
-        " Within p99<=20ms epoll_loop carries most: 90.0k/s (±2.2%); prefork may carry as much. select_loop cannot meet it."
+        " Within p99<=20ms epoll_loop carries most: 90.0k/s (88.0k/s to 92.0k/s); prefork may carry as much."
+        " select_loop cannot meet it."
     )
     assert with_capacities(made, {}).verdict == made.verdict
     nobody = with_capacities(made, {"select_loop": told["select_loop"]})

@@ -6,9 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import histogram
-from benchmarks.intervals import Spread
 from benchmarks.nouns import Histogram
-from benchmarks.tails import Ordered, Pauses, Sample, Tail, hiccup_ns, refusal, spreads
+from benchmarks.tails import Ordered, Pauses, Sample, Tail, drowned, hiccup_ns, scatters, too_few
 
 CALM = Pauses((), 1e9)
 NONE = Histogram()
@@ -21,11 +20,13 @@ def sample(values, censored=()):
 @given(st.lists(st.integers(0, 10**8), min_size=1, max_size=200), st.floats(0, 1))
 def test_ordered_agrees_with_the_histogram_it_was_made_of(values, q):
     made = histogram.from_values(values)
-    assert Ordered(made).quantile_ns(q) == histogram.quantile_ns(made, q)
+    assert Ordered([made]).quantile_ns(q) == histogram.quantile_ns(made, q)
+    halves = [histogram.from_values(values[::2]), histogram.from_values(values[1::2])]
+    assert Ordered([Ordered([one]) for one in halves]).quantiles_ns([q]) == [histogram.quantile_ns(made, q)]
 
 
-def test_percentiles_are_of_all_requests_and_not_means_of_visits():
-    """A quick visit with many requests and a slow one with few: the mean of two medians would be 500 µs."""
+def test_percentiles_are_of_all_requests_and_not_means_of_replicates():
+    """A quick replicate with many requests and a slow one with few: the mean of two medians would be 500 µs."""
     tail = Tail([sample([1_000] * 900), sample([1_000_000] * 100)], CALM)
     assert tail.quantile(0.5).value_ns == pytest.approx(1_000, rel=2e-3)
     assert tail.quantile(0.99).value_ns == pytest.approx(1_000_000, rel=2e-3)
@@ -39,15 +40,16 @@ def test_p99_wants_367_requests(count, status):
     assert ("366 samples, p99 wants 367" in found.why) == (status == "insufficient")
 
 
-@pytest.mark.parametrize(("paused_ns", "drowned"), [(3_300_000, False), (3_400_000, True)])
-def test_p99_is_drowned_when_the_engine_stood_still_for_a_third_of_its_share(paused_ns, drowned):
+@pytest.mark.parametrize(("paused_ns", "too_long"), [(3_300_000, False), (3_400_000, True)])
+def test_p99_is_drowned_when_the_engine_stood_still_for_a_third_of_its_share(paused_ns, too_long):
     paused = Pauses((paused_ns // 2, paused_ns // 2), 1e9)
-    assert ("the engine itself stood still" in refusal(0.99, 10_000, paused)) == drowned
-    assert not refusal(0.5, 10_000, paused)
+    assert ("the engine itself stood still" in drowned(0.99, paused)) == too_long
+    assert not drowned(0.5, paused)
 
 
 def test_short_pauses_spoil_nothing():
-    assert not refusal(0.999, 10_000, Pauses((190_000,) * 1_000, 1e9))
+    assert not drowned(0.999, Pauses((190_000,) * 1_000, 1e9))
+    assert not too_few(0.99, 367)
 
 
 def test_unfinished_requests_count_with_their_age():
@@ -73,20 +75,29 @@ def test_no_upper_bound_rests_on_the_age_of_an_unfinished_request():
     assert (found.status, found.high_ns) == ("ok", None)
 
 
-def test_visits_that_differ_widen_the_interval_of_requests_that_do_not():
-    visits = [sample(range(at, at + 1_000)) for at in (100_000, 104_000, 96_000)]
-    tail = Tail(visits, CALM)
-    alone, widened = tail.quantile(0.5), tail.quantile(0.5, spreads([tail])[0.5])
+def test_replicates_that_differ_widen_the_interval_of_requests_that_do_not():
+    replicates = [sample(range(at, at + 1_000)) for at in (100_000, 104_000, 96_000)]
+    tail = Tail(replicates, CALM)
+    alone, widened = tail.quantile(0.5), tail.quantile(0.5, scatters([tail], 0.5)[0])
     assert widened.low_ns < alone.low_ns
     assert widened.high_ns > alone.high_ns
     assert widened.low_ns < 96_500
     assert widened.high_ns > 104_500
 
 
-def test_a_spread_is_taken_only_from_visits_that_know_the_percentile():
+def test_what_replicates_scatter_by_is_moderated_over_the_cells():
+    calm = [Tail([sample(range(at, at + 1_000)) for at in (100_000, 100_500, 99_500)], CALM) for _ in range(5)]
+    wild = Tail([sample(range(at, at + 1_000)) for at in (100_000, 130_000, 80_000)], CALM)
+    found = scatters([*calm, wild], 0.5)
+    assert found[0].sd < 0.02
+    assert found[0].freedom > 2  # more than its own
+    assert found[-1].sd > 0.1  # and not the others'
+
+
+def test_a_scatter_is_taken_only_from_replicates_that_know_the_percentile():
     few, many = sample(range(10_000, 10_100)), sample(range(10_000, 10_400))
-    assert spreads([Tail([few, few], CALM)])[0.99] is None
-    assert spreads([Tail([many, many], CALM)])[0.99] == Spread(0.0, 1)
+    assert scatters([Tail([few, few], CALM)], 0.99) == [None]
+    assert scatters([Tail([many, many], CALM)], 0.99)[0].sd < 1e-6
 
 
 def test_the_curve_ends_where_the_tail_cannot_be_told():
