@@ -74,6 +74,26 @@ def test_values_out_of_range_go_to_the_nearest_bucket():
     assert compiled.row(recorder.CONNECT) == histogram.from_values([0, histogram.HIGHEST_NS])
 
 
+@given(values_ns, values_ns)
+@settings(deadline=None)
+def test_threads_together_and_what_is_cleared(some, others):
+    both = recorder.Recorder(2), recorder.Recorder(2)
+    for one, values in zip(both, (some, others), strict=True):
+        for value in values:
+            recorder.record(one.counts, one.moments, recorder.CENSORED, value)
+            recorder.record(one.counts, one.moments, recorder.SERVICE + recorder.PER_CLASS, value)
+    assert recorder.together(both, recorder.CENSORED) == histogram.from_values([*some, *others])
+    assert recorder.together(both, recorder.SERVICE) == histogram.from_values([*some, *others])
+    assert recorder.together(both[1:], recorder.SERVICE, 1) == histogram.from_values(others)
+    assert recorder.together(both, recorder.SERVICE, 0) == histogram.from_values([])
+    for one in both:
+        one.clear()
+        assert not one.counts.any()
+        assert recorder.together(both, recorder.CENSORED) == histogram.merge(
+            [] if one is both[1] else [histogram.from_values(others)]
+        )
+
+
 def test_an_empty_histogram_answers_nothing():
     empty = histogram.from_values([])
     assert histogram.quantile_ns(empty, 0.99) == 0
@@ -85,6 +105,7 @@ def test_an_empty_histogram_answers_nothing():
 def test_prompt_requests_belong_to_response_and_service_and_have_no_send_lag():
     compiled = recorder.Recorder()
     recorder.record(compiled.counts, compiled.moments, recorder.PROMPT, 5_000)
+    assert compiled.row(recorder.SEND_LAG) == histogram.from_values([0])
     recorder.record(compiled.counts, compiled.moments, recorder.RESPONSE, 9_000)
     recorder.record(compiled.counts, compiled.moments, recorder.SERVICE, 7_000)
     recorder.record(compiled.counts, compiled.moments, recorder.SEND_LAG, 2_000)
