@@ -53,6 +53,6 @@ def _with_interval(values: Sequence[float], reach: float | None) -> Estimate:
 
 
 def _middle(values: Sequence[float]) -> float:
-    if min(values) <= 0:
+    if min(values) <= 0 or len(values) == 1:
         return math.fsum(values) / len(values)
     return math.exp(math.fsum(map(math.log, values)) / len(values))
