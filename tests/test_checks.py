@@ -322,7 +322,6 @@ def test_idle_neighbours_may_use_half_a_percent():
     assert found(beside(0.0049)) == []
     assert found(beside(0.0051)) == [("neighbours", "invalid")]
     assert found(replace(beside(0.0051), server_cores=2)) == []
-    assert found(packed(beside(0.0051))) == []  # not kept
 
 
 def test_half_of_the_windows_may_be_dropped():
@@ -340,7 +339,7 @@ def test_sums_must_be_those_of_the_rounds():
     assert found(changed(facts, windows=facts.windows - 1, rounds=facts.rounds))[0] == ("histograms", "invalid")
 
 
-@pytest.mark.parametrize("made", [healthy(), healthy(OPEN), stalled(), short(), paced([300] * 40)])
+@pytest.mark.parametrize("made", [healthy(), healthy(OPEN), stalled(), short(), paced([300] * 40), late(60_000), late(35_000)])
 def test_a_packed_record_is_judged_alike(made):
     assert found(packed(made)) == found(made)
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import factories
 
-from benchmarks import histogram
+from benchmarks import histogram, packing
 from benchmarks.checks.facts import Facts
-from benchmarks.nouns import Histogram, LoadResult, Measurement, Rounds, Series
+from benchmarks.nouns import Histogram, LoadResult, Rounds, Series
 from benchmarks.questions import Level
 from benchmarks.validity import check_measurement
 
@@ -203,6 +203,7 @@ def dropped(count: int) -> Facts:
 
 
 def packed(facts: Facts) -> Facts:
-    """The same as a packed record has it: the values of rounds are left out."""
-    made: Measurement = replace(facts.measurement, rounds=Rounds())
-    return replace(facts, measurement=made)
+    """The same as a packed record has it."""
+    trial = factories.trial("epoll_loop", "hello", measurements=[facts.measurement])
+    (trial,) = packing.packed(factories.record("hello", 0, [trial]), factories.run()).trials
+    return replace(facts, measurement=trial.measurements[0])

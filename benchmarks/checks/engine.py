@@ -19,6 +19,7 @@ UNSENT = 0.01  # of the arrivals due: achieved must be 99% of offered while conn
 LAST_NS = 1_000_000  # a pause that ends this close to a window's end explains what was unsent then
 BURST = 64  # arrivals the engine may be about to send: it reads a batch of so many events before it sends again
 LATE = 0.10  # of the p99 of the response time: what the engine's own p99 lateness may make up
+COARSE = 1.1  # by how much a value of a packed record may be too high
 LATE_NS = 40_000  # shorter is no pause (GAP_NS of the engine); beside quick answers a healthy engine's is 14 to 26 µs
 TAIL = 0.99
 
@@ -62,7 +63,7 @@ def _owed(facts: Facts) -> int:
 def _last_pauses_ns(facts: Facts) -> int:
     """The pauses of the engine at the very ends of windows: the longest of each end."""
     gaps = facts.load.gaps
-    if len(facts.rounds.seconds) != facts.windows:  # a packed record does not know where its windows end: at most so much
+    if facts.packed:  # at most so much
         return sum(sorted((length for _, length in gaps), reverse=True)[: facts.windows])
     ends_ns = [end_s * 1e9 for end_s in itertools.accumulate(facts.rounds.seconds)]
     found = dict.fromkeys(range(len(ends_ns)), 0)
@@ -78,7 +79,8 @@ def _late_ns(facts: Facts) -> float:
     load = facts.load
     if min(histogram.total(load.own_lag), histogram.total(load.response)) < samples_wanted(TAIL):
         return 0.0
-    own_ns, response_ns = (histogram.quantile_ns(values, TAIL) for values in (load.own_lag, load.response))
+    own_ns = histogram.quantile_ns(load.own_lag, TAIL) / (COARSE if facts.packed else 1.0)
+    response_ns = histogram.quantile_ns(load.response, TAIL)
     return own_ns if own_ns > max(LATE * response_ns, LATE_NS) else 0.0
 
 

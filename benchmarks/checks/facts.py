@@ -61,7 +61,7 @@ class Facts:
 
     @property
     def rounds(self) -> Rounds:
-        """Its windows one by one; empty lists in a packed record."""
+        """Its windows one by one."""
         return self.measurement.rounds
 
     @property
@@ -78,6 +78,11 @@ class Facts:
     def long_completed(self) -> int:
         """Completions in the longest window."""
         return self.measurement.long_completed if self.measurement.long_s else self.load.completed
+
+    @property
+    def packed(self) -> bool:
+        """Whether it is from a packed record: then histograms are coarse, and it is not known where pauses began."""
+        return self.load.service.coarse
 
     @property
     def is_open(self) -> bool:
@@ -156,8 +161,7 @@ def short_of_offered(measured: Sequence[Measurement]) -> int:
 
 def _long_s(load: LoadResult) -> float:
     """How long the longest kind of a mix takes where nothing holds it up, by the quickest of it; 0 without kinds."""
-    kinds = [one.service for one in load.classes.values() if histogram.total(one.service)]
-    return max((histogram.bounds_ns(min(service.index))[0] for service in kinds), default=0.0) / 1e9
+    return max((one.service.min_ns for one in load.classes.values() if one.service.index), default=0) / 1e9
 
 
 Check = Callable[[Facts], Finding | None]

@@ -25,7 +25,7 @@ def neighbours(facts: Facts) -> Finding | None:
 
 
 def neighbours_share(measurement: Measurement) -> float:
-    """The CPU seconds that other servers used in each second of it; 0 in a packed record, where that is not kept."""
+    """The CPU seconds that other servers used in each second of it of its windows."""
     seconds = sum(measurement.rounds.seconds)
     return sum(measurement.rounds.neighbours_ns) / 1e9 / seconds if seconds else 0.0
 
