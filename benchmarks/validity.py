@@ -123,8 +123,8 @@ def over_replicates(found: Sequence[Sequence[Finding]], beyond: bool = False) ->
     """One cell's findings from those of its replicates, each reported once, worst first.
 
     Where fewer than half of the replicates are invalid, for whatever reason, that becomes a warning: an accident in one does
-    not invalidate the others, and it is left out of the numbers. Nor is a cell overloaded that was so in fewer than half of them:
-    that is a warning of its own, except at levels that are to be `beyond` what a server can do.
+    not invalidate the others, and it is left out of the numbers. Nor is a cell overloaded that was so in fewer than half of
+    them: that is a warning of its own, except at levels that are to be `beyond` what a server can do.
     """
     invalid = sum(any(finding.severity == "invalid" for finding in findings) for findings in found)
     by_check: dict[str, list[Finding]] = collections.defaultdict(list)
