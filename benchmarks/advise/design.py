@@ -15,8 +15,8 @@ from benchmarks.nouns import RunOptions, Variant, variant_of
 from benchmarks.questions import Level, Measure, Metric, Request, Scenario
 
 SCENARIO = "workload"  # its name in the run
-WINDOW_S, WINDOW_MOST_S = 0.2, 2.0
-WAITS, WORKS, REQUESTS = 20, 40, 10  # in a window, at least
+WINDOW_S, WINDOW_MOST_S, WINDOW_MOST_SHARE = 0.2, 1.0, 1 / 120  # the last: of the budget
+WAITS, WORKS, REQUESTS = 6, 20, 10  # in a window, at least
 FEW_CONNECTIONS = 128  # so many threads or workers are worth a try, one for each connection
 SATURATING = 2.0  # times the requests in service at the highest rate: what the search for it begins with
 OWN_CPU_S = 5e-5  # of a model for a request, about: the least
@@ -48,7 +48,7 @@ def path(workload: Workload, turns_per_ms: float) -> str:
     return "/work?" + "&".join(f"{mean}{name}={number}" for name, number in asked.items() if number)
 
 
-def scenario(workload: Workload, turns_per_ms: float) -> Scenario:
+def scenario(workload: Workload, turns_per_ms: float, budget_s: float) -> Scenario:
     """The workload as a scenario. Models are ranked by CPU of a request at the rate; without one they are not."""
     made = Scenario(
         request=Request(path(workload, turns_per_ms)),
@@ -56,7 +56,7 @@ def scenario(workload: Workload, turns_per_ms: float) -> Scenario:
         open_connections=workload.connections,
         wait_s=workload.wait_s,
         question=told(workload),
-        window_s=window_s(workload),
+        window_s=window_s(workload, budget_s),
     )
     if workload.rate_per_s is None:
         return replace(made, closed=(saturating(workload),))
@@ -79,13 +79,16 @@ def saturating(workload: Workload) -> int:
     return min(workload.connections, math.ceil(16 + SATURATING * workload.cores * (workload.wait_s + each_s) / each_s))
 
 
-def window_s(workload: Workload) -> float:
-    """The length of a window: many waits, much work and some requests, and longer than its queue takes to build."""
-    building_s = plan.BUILDING * workload.cpu_s / (1 - math.sqrt(min(workload.load, 0.99))) ** 2
-    wanted_s = max(
-        WAITS * workload.wait_s, WORKS * workload.cpu_s, REQUESTS / (workload.rate_per_s or math.inf), 2 * building_s
-    )
-    return min(max(WINDOW_S, wanted_s), WINDOW_MOST_S)
+def window_s(workload: Workload, budget_s: float) -> float:
+    """The length of a window: some waits, work and requests, and as long as its queue takes to build, if the budget allows."""
+    requests_s = REQUESTS / (workload.rate_per_s or math.inf)
+    wanted_s = max(WAITS * workload.wait_s, WORKS * workload.cpu_s, requests_s, building_s(workload.cpu_s, workload.load))
+    return min(max(WINDOW_S, wanted_s), max(WINDOW_MOST_S, WINDOW_MOST_SHARE * budget_s))
+
+
+def building_s(cpu_s: float, load: float) -> float:
+    """How long a queue takes to come to its usual length at this utilisation; see `plan.BUILDING`."""
+    return plan.BUILDING * cpu_s / (1 - math.sqrt(min(load, 0.99))) ** 2
 
 
 # ---------------------------------------------------------------- pools

@@ -7,7 +7,7 @@ objective. The range goes from the lowest to the highest of the replicates' perc
 requests together (David & Nagaraja, "Order Statistics", 3rd ed., section 7.1).
 
 Where requests are too few for the objective's percentile, the highest one that they resolve is judged instead, and that is
-said. Short windows cannot show a queue that grows slowly: a server that is busy nearly all the time is unknown.
+said. Short windows cannot show a queue that grows slowly: a server whose queue takes longer than that is unknown.
 """
 
 import math
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from benchmarks import histogram
-from benchmarks.advise.design import Pool, holding
+from benchmarks.advise.design import Pool, building_s, holding
 from benchmarks.advise.measured import Field, Measured
 from benchmarks.advise.workload import Workload, amount, cores, plural
 from benchmarks.amounts import duration, percent, rate
@@ -31,6 +31,7 @@ SHORT_OF_OFFERED = 0.01
 SIGMAS = 3.0
 NOTICED, NOTICED_MOST_NS = 0.1, 1e7  # a pause of the load engine that matters: of the objective's limit; at most
 FULL, NEARLY_FULL = 1.0, 0.95  # of the server's cores
+WINDOWS_TO_BUILD = 2.5  # a ramp comes before each window
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +167,9 @@ def _unknown(workload: Workload, one: Measured, found: Reached | None) -> str:
         return one.failure
     if (disturbed := _disturbed(workload, one, found)) and (short_by(one) or late(workload, found)):
         return disturbed
-    busy = utilisation(workload, one)
-    if busy >= NEARLY_FULL:
-        return f"its CPU was {percent(busy)} busy: its queue may grow for longer than a window"
+    busy, window_s = utilisation(workload, one), one.seconds / one.windows
+    if busy >= NEARLY_FULL or building_s((one.cpu_ns or 0.0) / 1e9, busy) > WINDOWS_TO_BUILD * window_s:
+        return f"its CPU was {percent(busy)} busy: its queue grows for longer than the windows of {duration(window_s * 1e9)}"
     if found is None:
         return f"{plural(one.intended, 'request')} are too few for any percentile"
     if workload.objective is None:

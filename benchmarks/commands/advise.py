@@ -119,14 +119,16 @@ def _measure(options: argparse.Namespace, asked: Workload, chosen: RunOptions, b
     from benchmarks.environment import environment
 
     console = Console(stderr=True)
-    chosen, scenario = _prepared(asked, chosen)
+    chosen, scenario = _prepared(asked, chosen, budget_s)
     scenarios = {design.SCENARIO: scenario}
     chosen = design.fitted(chosen, scenarios, budget_s, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     facts = conduct.facts(chosen, options.arguments, scenarios)
     folder: Path = options.results / chosen.name
+    takes_s = plan.run_s(chosen, scenarios)
+    over = f", more than --budget {options.budget} as no less would tell" if takes_s > budget_s else ""
+    replicates = workload.plural(chosen.replicates, "replicate")
     console.print(
-        f"{workload.told(asked)}: {len(chosen.models)} models in {chosen.replicates} replicates,"
-        f" about {plan.run_s(chosen, scenarios) / 60:.1f} min",
+        f"{workload.told(asked)}: {len(chosen.models)} models, {replicates}, about {takes_s / 60:.1f} min{over}",
         highlight=False,
     )
     folder.mkdir(parents=True)
@@ -136,7 +138,7 @@ def _measure(options: argparse.Namespace, asked: Workload, chosen: RunOptions, b
     return status or _answer(options, asked, folder)
 
 
-def _prepared(asked: Workload, chosen: RunOptions) -> tuple[RunOptions, Scenario]:
+def _prepared(asked: Workload, chosen: RunOptions, budget_s: float) -> tuple[RunOptions, Scenario]:
     """The options with pools sized, and the scenario with its computing calibrated. Raises BadUse where no server starts."""
     from benchmarks.advise import calibration
     from benchmarks.launch import LaunchError
@@ -149,7 +151,7 @@ def _prepared(asked: Workload, chosen: RunOptions) -> tuple[RunOptions, Scenario
     varied = {}
     if asked.rate_per_s is not None:
         varied = design.sized(asked, calibration.pools(chosen.models, chosen.server_cpus))
-    return replace(chosen, models=listed(chosen.models, varied), variants=varied), design.scenario(asked, turns)
+    return replace(chosen, models=listed(chosen.models, varied), variants=varied), design.scenario(asked, turns, budget_s)
 
 
 def _make(facts: RunFacts, folder: Path, console: Console) -> int:
