@@ -1,26 +1,29 @@
 """Charts: what a run found, drawn.
 
-Each chart is a file in `benchmarks.charts` with a QUESTION and a pure function from a summary and a theme to a Figure.
-Here they are listed and saved: SVG with its text as text, PNG at 1600 × 900, on light paper and (name-dark) on dark. A file
-depends on the summary alone: no date, no random names inside.
+Each chart is a file in `benchmarks.charts` with a QUESTION, a pure function `draw` from a summary, the scenarios of the page
+and a theme to a Figure, and a function `has`, whether a scenario has anything to show in it: nothing is drawn of nothing. Here
+they are listed and saved: SVG with its text as text, PNG at 1600 × 900, on light paper and (name-dark) on dark. A file depends
+on the summary alone: no date, no random names inside.
+
+A chart that shows all its scenarios on one page is called by its name; else a page is called by its topic as well, which is
+what a scenario's name begins with: `tail-wait` shows wait, wait-100ms and wait-lognormal.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
 
-from benchmarks.charts import capacity, cpu, matrix, memory, overview, response, tail, throughput, timeline
-from benchmarks.charts._cells import models, only
+from benchmarks.charts import capacity, cpu, matrix, memory, overview, pairs, response, tail, throughput, timeline
 from benchmarks.charts._page import DPI
 from benchmarks.charts._style import DARK, LIGHT, Theme
 from benchmarks.summaries import RunSummary, ScenarioSummary
 
 THEMES = (LIGHT, DARK)
-CROWD = 10  # models, whose names still fit beside a panel of half a page's height
 SAVING: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text: searchable, selectable, small
     "svg.hashsalt": "servebench",  # the names inside an SVG are the same each time
@@ -30,71 +33,62 @@ SAVING: dict[Any, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A chart: its file's name, the question it answers, who draws it, how many scenarios fit on a page (0: all), and whether
-    a run has anything to answer it with."""
+    """A chart: its file's name, the question it answers, who draws it, which scenarios it shows and how many on a page."""
 
     name: str
     question: str
-    draw: Callable[[RunSummary, Theme], Figure]
-    scenarios_per_page: int = 0
-    wanted: Callable[[RunSummary], bool] = lambda _: True
-    crowded: int = 0  # how many scenarios fit on a page where models are more than `CROWD`; 0: as many as else
-    room: Callable[[ScenarioSummary], int] = lambda _: 1  # how many places of a page a scenario takes
+    draw: Callable[[RunSummary, Sequence[ScenarioSummary], Theme], Figure]
+    has: Callable[[RunSummary, ScenarioSummary], bool]
+    scenarios_per_page: int = 0  # 0: all; 1: each has a page of its own, called by its name
 
 
 CHARTS = (
-    Chart("matrix", matrix.QUESTION, matrix.draw, matrix.COLUMNS, room=matrix.columns_of),
-    Chart("overview", overview.QUESTION, overview.draw, 6),
-    Chart("throughput", throughput.QUESTION, throughput.draw, 6, crowded=3),
-    Chart("response", response.QUESTION, response.draw, 1),
-    Chart("capacity", capacity.QUESTION, capacity.draw, 3, capacity.wanted, crowded=1),
-    Chart("tail", tail.QUESTION, tail.draw, 6, crowded=3),
-    Chart("cpu", cpu.QUESTION, cpu.draw, 3),
-    Chart("memory", memory.QUESTION, memory.draw),
-    Chart("timeline", timeline.QUESTION, timeline.draw, 3),
+    Chart("matrix", matrix.QUESTION, matrix.draw, matrix.has),
+    Chart("overview", overview.QUESTION, overview.draw, overview.has, 6),
+    Chart("pairs", pairs.QUESTION, pairs.draw, pairs.has),
+    Chart("throughput", throughput.QUESTION, throughput.draw, throughput.has, 3),
+    Chart("response", response.QUESTION, response.draw, response.has, 1),
+    Chart("capacity", capacity.QUESTION, capacity.draw, capacity.has, 3),
+    Chart("tail", tail.QUESTION, tail.draw, tail.has, 3),
+    Chart("cpu", cpu.QUESTION, cpu.draw, cpu.has, 3),
+    Chart("memory", memory.QUESTION, memory.draw, memory.has),
+    Chart("timeline", timeline.QUESTION, timeline.draw, timeline.has, 3),
 )
 
 
 def draw(summary: RunSummary, directory: Path) -> list[Path]:
-    """Draws every chart that a run wants into a directory, made if missing; returns the files in the order of `CHARTS`.
+    """Draws every chart for which a run has something into a directory, made if missing; returns the files in order.
 
-    A chart whose scenarios need several pages has `-2`, `-3`, … after its name. Raises OSError when a file cannot be written.
+    Raises OSError when a file cannot be written.
     """
     directory.mkdir(parents=True, exist_ok=True)
     written = []
-    for chart in (chart for chart in CHARTS if chart.wanted(summary)):
-        for name, page in pages(chart, summary):
+    for chart in CHARTS:
+        for name, shown in pages(chart, summary):
             for theme in THEMES:
                 stem = name if theme is LIGHT else f"{name}-{theme.name}"
-                written += save(chart.draw(page, theme), directory / stem)
+                written += save(chart.draw(summary, shown, theme), directory / stem)
     return written
 
 
-def pages(chart: Chart, summary: RunSummary) -> Iterator[tuple[str, RunSummary]]:
-    """The pages of a chart: the name of each and the part of the summary that it shows."""
-    size = chart.crowded if chart.crowded and len(models(summary)) > CROWD else chart.scenarios_per_page
-    whole = sum(map(chart.room, summary.scenarios))
-    if not size or whole <= size:
-        yield chart.name, summary
+def pages(chart: Chart, summary: RunSummary) -> Iterator[tuple[str, list[ScenarioSummary]]]:
+    """The pages of a chart: the name of each and the scenarios that it shows."""
+    shown = [scenario for scenario in summary.scenarios if chart.has(summary, scenario)]
+    size = chart.scenarios_per_page
+    if not shown:
         return
-    fair = -(-whole // -(-whole // size))  # 4 scenarios on two pages are 2 and 2, not 3 and 1
-    for number, part in enumerate(_cut(summary.scenarios, chart.room, fair)):
-        suffix = f"-{number + 1}" if number else ""
-        yield chart.name + suffix, only(summary, part)
+    if not size or 1 < size >= len(shown):
+        yield chart.name, shown
+        return
+    for topic, group in groupby(sorted(shown, key=_topic), key=_topic):
+        own = list(group)
+        fair = -(-len(own) // -(-len(own) // size))  # 4 scenarios on two pages are 2 and 2, not 3 and 1
+        for at in range(0, len(own), fair):
+            yield f"{chart.name}-{topic if at == 0 and size > 1 else own[at].scenario}", own[at : at + fair]
 
 
-def _cut(
-    scenarios: Sequence[ScenarioSummary], room: Callable[[ScenarioSummary], int], size: int
-) -> Iterator[list[ScenarioSummary]]:
-    """The scenarios in parts that take so many places at most, or are one scenario that takes more."""
-    part: list[ScenarioSummary] = []
-    for scenario in scenarios:
-        if part and sum(map(room, part)) + room(scenario) > size:
-            yield part
-            part = []
-        part.append(scenario)
-    if part:
-        yield part
+def _topic(scenario: ScenarioSummary) -> str:
+    return scenario.scenario.partition("-")[0]
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:

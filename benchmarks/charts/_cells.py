@@ -2,54 +2,72 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from typing import Literal
 
 from benchmarks import amounts
 from benchmarks.charts import _words as words
 from benchmarks.charts._style import family_rank
+from benchmarks.matrix import with_variants
 from benchmarks.metrics import is_plain
-from benchmarks.summaries import CellSummary, Estimate, Finding, Quantile, RunSummary, ScenarioSummary, Standing
+from benchmarks.questions import Level
+from benchmarks.summaries import CellSummary, Estimate, Finding, Quantile, RunSummary, ScenarioSummary, Standing, Unit
 from benchmarks.verdict import number_of
 
 HALF = 0.5  # of a model's own peak: the load at which tails are compared
+LEAST_SHARE = 0.1  # of the best: no model's place in the order falls further for one scenario
+ORDER = "models: best on average first, in all charts alike"
+
+
+# ---------------------------------------------------------------- who is shown, and in which order
 
 
 def models(summary: RunSummary) -> list[str]:
-    """Every model the run knows of, family by family."""
-    known = {s.model for scenario in summary.scenarios for s in scenario.standings} | {cell.model for cell in summary.cells}
-    return sorted(known, key=family_rank)
+    """Everybody with a standing, in the order of all charts of the run: best on average first, variants below their model.
+
+    The average is the geometric mean of the shares of the best in all scenarios. A model that failed in one, could not carry
+    its load or is invalid counts there as `LEAST_SHARE`; where nothing can be told of it, it is left out of the average.
+    """
+    shares: dict[str, list[float]] = {}
+    for scenario in summary.scenarios:
+        for standing in scenario.standings:
+            own = shares.setdefault(standing.model, [])
+            share = closeness(scenario, standing)
+            if share is not None and standing.rank is not None:
+                own.append(math.log(min(max(share.value, LEAST_SHARE), 1.0)))
+            elif standing.failed or standing.invalid or (standing.results and standing.results[0].reason != "unknown"):
+                own.append(math.log(LEAST_SHARE))
+    merit = {model: sum(own) / len(own) if own else math.log(LEAST_SHARE) for model, own in shares.items()}
+    ordered = sorted(merit, key=lambda model: (-merit[model], family_rank(model)))
+    return with_variants(ordered)
 
 
-def only(summary: RunSummary, scenarios: Sequence[ScenarioSummary]) -> RunSummary:
-    """The same run with these scenarios alone: one page of a chart that shows a few of them at a time."""
-    names = {scenario.scenario for scenario in scenarios}
-    return replace(
-        summary,
-        scenarios=list(scenarios),
-        cells=[cell for cell in summary.cells if cell.scenario in names],
-        timelines=[timeline for timeline in summary.timelines if timeline.scenario in names],
-    )
+def standing_of(scenario: ScenarioSummary, model: str) -> Standing | None:
+    """A model's standing in a scenario, if it has one."""
+    return next((standing for standing in scenario.standings if standing.model == model), None)
+
+
+# ---------------------------------------------------------------- cells
 
 
 def closed(summary: RunSummary, scenario: str, model: str) -> list[CellSummary]:
-    """A model's closed-loop cells in a scenario, fewest connections first: kept ones, and of several rounds the last."""
+    """A model's closed-loop cells in a scenario, fewest connections first: kept ones, and of several cohorts the last."""
     last: dict[int, CellSummary] = {}
-    for cell in _closed_of_all_sorts(summary, scenario, model):
+    for cell in of_model(summary, scenario, model):
         known = last.get(cell.level.connections)
-        if is_plain(cell.level) and (known is None or known.level.round < cell.level.round):
+        if cell.level.loop == "closed" and is_plain(cell.level) and (known is None or known.level.cohort < cell.level.cohort):
             last[cell.level.connections] = cell
     return [last[connections] for connections in sorted(last)]
 
 
-def _closed_of_all_sorts(summary: RunSummary, scenario: str, model: str) -> list[CellSummary]:
-    return [c for c in summary.cells if c.scenario == scenario and c.model == model and c.level.loop == "closed"]
+def of_model(summary: RunSummary, scenario: str, model: str) -> list[CellSummary]:
+    """All cells of a model in a scenario."""
+    return [cell for cell in summary.cells if cell.scenario == scenario and cell.model == model]
 
 
 def opened(summary: RunSummary, scenario: str, model: str) -> list[CellSummary]:
-    """A model's open-loop cells in a scenario, least offered first; without those that never ran, bursts and companions."""
-    own = (c for c in summary.cells if c.scenario == scenario and c.model == model and c.level.loop == "open")
-    cells = (cell for cell in own if is_plain(cell.level))
-    return sorted((c for c in cells if offered(c) is not None), key=lambda cell: offered(cell) or 0.0)
+    """A model's plain open-loop cells in a scenario, least offered first; without those that never ran."""
+    own = (cell for cell in of_model(summary, scenario, model) if cell.level.loop == "open" and is_plain(cell.level))
+    return sorted((cell for cell in own if offered(cell) is not None), key=lambda cell: offered(cell) or 0.0)
 
 
 def offered(cell: CellSummary) -> float | None:
@@ -59,16 +77,18 @@ def offered(cell: CellSummary) -> float | None:
 
 def at_half_peak(summary: RunSummary, scenario: str, model: str) -> CellSummary | None:
     """The open cell nearest to half the model's own peak, if there is one within a tenth of it."""
-    cells = [c for c in opened(summary, scenario, model) if c.level.share is not None]
-    near = [c for c in cells if abs((c.level.share or 0.0) - HALF) <= 0.1]
+    cells = [cell for cell in opened(summary, scenario, model) if cell.level.share is not None]
+    near = [cell for cell in cells if abs((cell.level.share or 0.0) - HALF) <= 0.1]
     return min(near, key=lambda cell: abs((cell.level.share or 0.0) - HALF), default=None)
 
 
-def at_peak(summary: RunSummary, scenario: str, standing: Standing) -> CellSummary | None:
-    """The closed cell at which a model reached its peak; where that is not in the summary, the best that is."""
-    found = [cell for cell in _closed_of_all_sorts(summary, scenario, standing.model) if cell.rate_per_s]
-    exact = next((cell for cell in found if cell.level.label == standing.peak_level), None)
-    return exact or max(found, key=lambda cell: cell.rate_per_s.value if cell.rate_per_s else 0.0, default=None)
+def at_ranked_level(summary: RunSummary, scenario: ScenarioSummary, standing: Standing) -> CellSummary | None:
+    """The cell that ranks a model: at the level of the first measure, or else at the model's own peak."""
+    own = of_model(summary, scenario.scenario, standing.model)
+    label = (scenario.measures[0].metric.level if scenario.measures else "") or standing.peak_level
+    exact = next((cell for cell in own if cell.level.label == label), None)
+    served = [cell for cell in own if cell.level.loop == "closed" and cell.rate_per_s]
+    return exact or max(served, key=lambda cell: cell.rate_per_s.value if cell.rate_per_s else 0.0, default=None)
 
 
 def quantile(quantiles: Iterable[Quantile], q: float) -> Quantile | None:
@@ -76,83 +96,74 @@ def quantile(quantiles: Iterable[Quantile], q: float) -> Quantile | None:
     return next((x for x in quantiles if math.isclose(x.q, q) and x.value_ns is not None and x.status != "insufficient"), None)
 
 
-def strike(cell: CellSummary) -> Finding | None:
-    """Why a cell is struck, if it is."""
-    return next((finding for finding in cell.findings if finding.severity == "strike"), None)
-
-
-def mark(cell: CellSummary) -> Finding | None:
-    """What qualifies a cell, if something does and it is not struck."""
-    return None if strike(cell) else next((finding for finding in cell.findings if finding.severity == "mark"), None)
+def finding(cell: CellSummary, severity: Literal["invalid", "warning"]) -> Finding | None:
+    """The first finding of that severity."""
+    return next((found for found in cell.findings if found.severity == severity), None)
 
 
 def doubted(cell: CellSummary) -> bool:
-    """Whether a cell is struck or marked: drawn hollow or hatched, with a remark."""
-    return any(finding.severity != "note" for finding in cell.findings)
+    """Whether a cell is invalid or has a warning: drawn hollow or hatched, with a remark."""
+    return any(found.severity != "info" for found in cell.findings)
 
 
 def believable(cell: CellSummary) -> bool:
     """Whether a cell has a number that may be compared."""
-    return cell.rate_per_s is not None and not cell.struck
+    return cell.rate_per_s is not None and not cell.invalid
+
+
+# ---------------------------------------------------------------- what ranks
+
+
+def is_less(scenario: ScenarioSummary) -> bool:
+    """Whether less of what ranks is better."""
+    return bool(scenario.measures) and scenario.measures[0].better == "less"
+
+
+def amount(scenario: ScenarioSummary, value: float) -> str:
+    """A number that ranks, with its unit."""
+    unit: Unit = scenario.measures[0].unit if scenario.measures else "rate"
+    return amounts.shown(value, unit)
+
+
+def what_ranks(scenario: ScenarioSummary) -> str:
+    """The name of what a scenario ranks by."""
+    return scenario.measures[0].title if scenario.measures else "requests per second at the best number of connections"
+
+
+def margin(scenario: ScenarioSummary) -> str:
+    """Within which share two models are the same: "3%"."""
+    return amounts.percent(scenario.measures[0].margin) if scenario.measures and scenario.measures[0].margin else "3%"
+
+
+def closeness(scenario: ScenarioSummary, standing: Standing) -> Estimate | None:
+    """How near a model comes to the best: 1 for the best and less for all others, whichever way is better."""
+    if standing.ratio is None or not standing.ratio.value:
+        return None
+    return standing.ratio.inverse if is_less(scenario) else standing.ratio
 
 
 def winners(scenario: ScenarioSummary) -> list[Standing]:
-    """Those who share the first rank, best first: one model, or several that the noise cannot tell apart."""
+    """Those who share the first rank, best first: one model, or several without a significant difference."""
     first = [s for s in scenario.standings if s.rank == 1 and number_of(s) is not None]
-    return sorted(first, key=_worth, reverse=True)
+    return sorted(first, key=lambda standing: _worth(scenario, standing), reverse=True)
 
 
 def runners_up(scenario: ScenarioSummary) -> list[Standing]:
     """The ranked others, best first."""
     rest = [s for s in scenario.standings if s.rank is not None and s.rank > 1 and number_of(s) is not None]
-    return sorted(rest, key=_worth, reverse=True)
+    return sorted(rest, key=lambda standing: _worth(scenario, standing), reverse=True)
 
 
-def _worth(standing: Standing) -> float:
-    """What to sort by: the peak, or the ratio to the best where something else ranks."""
-    return (standing.relative.value if standing.relative else 0.0) if standing.results else _peak(standing)
+def _worth(scenario: ScenarioSummary, standing: Standing) -> float:
+    share, number = closeness(scenario, standing), number_of(standing)
+    return share.value if share else 1e-9 * (number.value if number and not is_less(scenario) else 0.0)
 
 
-def by_peak(scenario: ScenarioSummary) -> ScenarioSummary:
-    """The same scenario as if it ranked by peak: where it does not, those within the best one's interval share the place."""
-    if not scenario.measures:
-        return scenario
-    peaks = [s for s in scenario.standings if s.peak_per_s is not None]
-    most = max(peaks, key=_peak, default=None)
-    least = interval(most.peak_per_s)[0] if most and most.peak_per_s else 0.0
-    standings = [
-        replace(s, results=[], relative=None, rank=(1 if interval(s.peak_per_s)[1] >= least else 2) if s.peak_per_s else None)
-        for s in scenario.standings
-    ]
-    return replace(scenario, measures=[], standings=standings)
-
-
-def share_of_best(scenario: ScenarioSummary, standing: Standing) -> Estimate | None:
-    """A model's number as a share of the best, with its interval; of the best itself it is 1. None without a number.
-
-    The number is the peak, or what the scenario ranks by instead.
-    """
-    if standing.relative is not None:
-        return standing.relative
-    if standing.results or standing.peak_per_s is None:
-        return None
-    ranked = winners(scenario)
-    best = ranked[0] if ranked else max((s for s in scenario.standings if s.peak_per_s), key=_peak)
-    peak = standing.peak_per_s
-    scale = 1 / _peak(best) if _peak(best) else 0.0
-    low, high = interval(peak)
-    return Estimate(peak.value * scale, low * scale, high * scale, [v * scale for v in peak.visits])
-
-
-def interval(estimate: Estimate) -> tuple[float, float]:
-    """The ends of an estimate's interval; the value itself where too few visits show the noise, so that nothing is drawn."""
+def ends(estimate: Estimate) -> tuple[float, float]:
+    """The ends of an estimate's interval or range; the value itself where there are too few replicates to know them."""
     low = estimate.value if estimate.low is None else estimate.low
     high = estimate.value if estimate.high is None else estimate.high
     return low, high
-
-
-def _peak(standing: Standing) -> float:
-    return standing.peak_per_s.value if standing.peak_per_s else 0.0
 
 
 # ---------------------------------------------------------------- remarks
@@ -168,54 +179,45 @@ def failures(scenario: ScenarioSummary) -> list[str]:
 
 
 def doubts(cells: Iterable[CellSummary], *, name_levels: bool = True) -> list[str]:
-    """A remark for each struck or marked sort of cell, models and levels with the same reason in one line."""
-    sorts: dict[tuple[str, str, str], list[CellSummary]] = {}
+    """A remark for each check that doubts cells: whom, at which levels, and what was observed; invalid ones first."""
+    sorts: dict[tuple[bool, str], list[tuple[CellSummary, Finding]]] = {}
     for cell in cells:
-        for verdict, finding in (("not ranked", strike(cell)), ("marked", mark(cell))):
-            if finding:
-                sorts.setdefault((cell.model, verdict, finding.check), []).append(cell)
+        invalid, warning = finding(cell, "invalid"), finding(cell, "warning")
+        if found := invalid or warning:
+            sorts.setdefault((invalid is None, found.check), []).append((cell, found))
     remarks = []
-    # Strikes first: where there is no room for all, a mark is what is left out.
-    for (model, verdict, _), found in sorted(sorts.items(), key=lambda item: item[0][1] == "marked"):
-        reason = (strike(found[0]) or mark(found[0]) or found[0].findings[0]).seen
-        levels = " at " + ", ".join(level_words(cell) for cell in found) if name_levels else ""
-        remarks.append(f"{words.clipped(model)}{levels}, {verdict}: {reason}")
+    for (_, check), found_there in sorted(sorts.items(), key=lambda item: item[0][0]):
+        names = list(dict.fromkeys(words.clipped(cell.model) for cell, _ in found_there))
+        levels = list(dict.fromkeys(level_words(cell.level) for cell, _ in found_there))
+        at = f" at {words.listing(levels)}" if name_levels else ""
+        example = "" if len(found_there) == 1 else "e.g. "
+        verdict = "not ranked: " if found_there[0][1].severity == "invalid" else ""
+        remarks.append(f"{words.listing(names)}{at}, {verdict}{check}: {example}{found_there[0][1].observed}")
     return remarks
 
 
-def absent_quantile(cells: Iterable[CellSummary], q: float) -> list[str]:
-    """A remark, if a percentile is not shown: for whom, at which levels, and one of the reasons."""
-    absent = [
-        (cell, x.why or "insufficient")
-        for cell in cells
-        for x in cell.response
-        if math.isclose(x.q, q) and x.status == "insufficient" and cell.rate_per_s is not None
-    ]
-    if not absent:
-        return []
-    names = list(dict.fromkeys(words.clipped(cell.model) for cell, _ in absent))
-    levels = list(dict.fromkeys(level_words(cell) for cell, _ in absent))
-    who = " and ".join(names) if len(names) <= 2 else f"{len(names)} models"
-    example = "" if len({why for _, why in absent}) == 1 else "e.g. "
-    return [f"no p{words.percentile(q)} for {who} at {', '.join(levels)}: {example}{absent[0][1]}"]
-
-
-def level_words(cell: CellSummary) -> str:
-    """A level in as few words as will do: "64", "50%", "5k/s"."""
-    level = cell.level
+def level_words(level: Level) -> str:
+    """A level in as few words as will do: "64", "50%", "5k/s", "50% in bursts", "1k/s + 100 idle", "16 new connections"."""
     if level.loop == "closed":
-        return words.digits(level.connections)
-    if level.share is not None:
-        return amounts.percent(level.share)
-    return words.asked(level.rate_per_s or 0.0)
+        name = words.digits(level.connections)
+    elif level.share is not None:
+        name = amounts.percent(level.share)
+    else:
+        name = words.asked(level.rate_per_s or 0.0)
+    if level.then_share is not None:
+        name += f" then {amounts.percent(level.then_share)}"
+    name += "" if level.keepalive else " new connections"
+    name += " in bursts" if level.arrivals == "onoff" else ""
+    name += f" + {words.short(level.background.count)} {level.background.kind}" if level.background else ""
+    return name + (f" cohort {level.cohort}" if level.cohort else "")
 
 
 # ---------------------------------------------------------------- sentences
 
 
-def by_scenario(summary: RunSummary, say: Callable[[ScenarioSummary], str]) -> str:
+def by_scenario(summary: RunSummary, shown: Sequence[ScenarioSummary], say: Callable[[ScenarioSummary], str]) -> str:
     """One clause for each scenario, named when there are several; the warning first when the run proves nothing."""
-    clauses = {scenario.scenario: say(scenario) for scenario in summary.scenarios}
+    clauses = {scenario.scenario: say(scenario) for scenario in shown}
     if len(set(clauses.values())) <= 1:  # a single scenario, or the same of all
         return caution(summary, next(iter(clauses.values()), "nothing was measured"))
     return caution(summary, " · ".join(f"{name}: {clause}" for name, clause in clauses.items()))
@@ -223,22 +225,13 @@ def by_scenario(summary: RunSummary, say: Callable[[ScenarioSummary], str]) -> s
 
 def caution(summary: RunSummary, answer: str) -> str:
     """The answer as a sentence, after a warning when server and driver shared a core."""
-    if answer.split(" ")[0] in ("no", "nothing", "of", "at", "all"):  # a name keeps its case
+    if answer.split(" ")[0] in ("no", "nothing", "of", "at", "all", "among"):  # a name keeps its case
         answer = answer[0].upper() + answer[1:]
     answer = answer if answer.endswith(".") else answer + "."
     return answer if summary.comparable else f"Not comparable: server and driver shared a core. {answer}"
 
 
-def lowest(values: Sequence[tuple[str, float, float, float]]) -> tuple[list[str], float]:
-    """The models whose interval overlaps that of the lowest value, and that value; each is (model, value, low, high)."""
-    if not values:
-        return [], math.nan
-    best = min(values, key=lambda v: v[1])
-    tied = [v for v in sorted(values, key=lambda v: v[1]) if v[2] <= best[3]]
-    return [v[0] for v in tied], best[1]
-
-
 def tie_words(names: Sequence[str]) -> str:
-    """One name, or those that cannot be told apart."""
+    """One name, or those without a significant difference."""
     clipped = [words.clipped(name) for name in names]
     return clipped[0] if len(clipped) == 1 else f"{words.listing(clipped)} (tied)"

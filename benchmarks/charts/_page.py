@@ -8,7 +8,7 @@ own metrics, so that what must not touch is pushed apart before it is drawn.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -160,17 +160,21 @@ class Page:
 
     def hatch(self, box: Box, *, edge: bool = False) -> None:
         """The hatching that says: no number to believe here."""
+        width = 1.0 if edge else 0.0
         self.figure.add_artist(
-            Rectangle(
-                (box.left / WIDTH, 1 - box.bottom / HEIGHT),
-                box.width / WIDTH,
-                box.height / HEIGHT,
-                transform=self.figure.transFigure,
-                facecolor="none",
-                edgecolor=self.theme.hatch,
-                linewidth=1.0 if edge else 0.0,
-                hatch="////",
-            )
+            _rectangle(self.figure, box, facecolor="none", edgecolor=self.theme.hatch, linewidth=width, hatch="////")
+        )
+
+    def fill(self, box: Box, colour: str, hatch: str = "") -> None:
+        """A rectangle of a colour, over all axes and under all words; hatched in another colour if one is given."""
+        pattern = {"hatch": "//////", "edgecolor": hatch} if hatch else {}
+        self.figure.add_artist(_rectangle(self.figure, box, facecolor=colour, linewidth=0.0, zorder=0.5, **pattern))
+
+    def frame(self, box: Box, colour: str, *, dashed: bool = False, width: float = 1.8) -> None:
+        """An outline around a box."""
+        style = (0, (3, 1.5)) if dashed else "-"
+        self.figure.add_artist(
+            _rectangle(self.figure, box, facecolor="none", edgecolor=colour, linewidth=width, linestyle=style, zorder=0.7)
         )
 
     def remarks(self, box: Box, remarks: Sequence[str]) -> None:
@@ -183,7 +187,7 @@ class Page:
             lines = wrapped(remark, SMALL, box.width - 34, most_lines=2)
             left = len(remarks) - number
             if room < len(lines) + (1 if left > 1 else 0):
-                rest = f"and {left} more, in summary.json"
+                rest = f"and {left} more, in summary.md"
                 self.text(box.left + 30, y + 9, rest, SMALL, colour=self.theme.muted, vertical="center")
                 return
             self.hatch(Box(box.left, y + 3, 22, 12))
@@ -191,6 +195,11 @@ class Page:
                 self.text(box.left + 30, y + 9, line, SMALL, colour=self.theme.muted, vertical="center")
                 y += REMARK_PX
             room -= len(lines)
+
+
+def _rectangle(figure: Figure, box: Box, **look: Any) -> Rectangle:
+    place = (box.left / WIDTH, 1 - box.bottom / HEIGHT)
+    return Rectangle(place, box.width / WIDTH, box.height / HEIGHT, transform=figure.transFigure, **look)
 
 
 def remark_rows(remarks: Iterable[str], width: float) -> int:

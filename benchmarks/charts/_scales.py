@@ -12,6 +12,11 @@ from benchmarks.charts._page import Page
 PERCENTILES = (0.5, 0.9, 0.99, 0.999, 0.9999)
 
 
+def unnamed(_: float) -> str:
+    """No words at ticks: another panel beside has them."""
+    return ""
+
+
 def from_zero(page: Page, axes: Axes, highest: float, name: Callable[[float], str]) -> None:
     """A linear y axis from zero to a little above the highest value, with three to seven round ticks."""
     highest = highest if highest > 0 else 1.0
@@ -59,6 +64,13 @@ def log_ticks(low: float, high: float) -> list[float]:
         if len(ticks) >= 3:
             break
     return ticks
+
+
+def binary_ticks(values: Sequence[float]) -> list[float]:
+    """Powers of two around amounts of memory, every second or fourth of them where they are many."""
+    low, high = math.floor(math.log2(min(values))), math.ceil(math.log2(max(values)))
+    step = max(-(-(high - low) // 5), 1)
+    return [2.0**exponent for exponent in range(low, high + 1, step)]
 
 
 def nines(q: float) -> float:

@@ -6,11 +6,12 @@ model keeps its look in every chart of every run, so it depends on the model's n
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Literal
 from zlib import crc32
 
 from benchmarks.nouns import served_by
 
-Dash = str | tuple[float, tuple[float, ...]]
+Dash = Literal["-"] | tuple[float, tuple[float, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ FAMILIES = (
 )
 SPARE_COLOURS = ("#56B4E9", "#8C6D31", "#A8324A", "#6B7F00", "#3F4C9A")
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
-TWIN_MARKER = "*"
+VARIANT_MARKER = "*"
 DASHES: tuple[Dash, ...] = ("-", (0.0, (5.0, 1.6)), (0.0, (1.6, 1.2)), (0.0, (7.0, 1.6, 1.6, 1.6)))
 
 # Which member of its family a known model is; a model that is not here takes a place from its name.
@@ -88,7 +89,7 @@ class Look:
 
 @cache
 def look(model: str, theme: Theme) -> Look:
-    """The look of a model, known or not, on this paper. A twin's is its model's, with a marker of its own."""
+    """The look of a model, known or not, on this paper. A variant's is its model's, with a marker of its own."""
     original = served_by(model)
     family = family_of(original)
     by_name = crc32(original.encode())
@@ -102,7 +103,7 @@ def look(model: str, theme: Theme) -> Look:
         text=mix(colour, theme.ink, 0.3),
         soft=mix(colour, theme.paper, 0.62),
         dash=DASHES[1] if is_reference else DASHES[place % len(DASHES)],
-        marker=MARKERS[place % len(MARKERS)] if model == original else TWIN_MARKER,
+        marker=MARKERS[place % len(MARKERS)] if model == original else VARIANT_MARKER,
     )
 
 

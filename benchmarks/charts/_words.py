@@ -39,6 +39,14 @@ def time(ns: float) -> str:
     return "0 µs"
 
 
+def size(number_of_bytes: float) -> str:
+    """Memory on an axis: "64 MiB"."""
+    for factor, unit in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
+        if number_of_bytes >= factor:
+            return f"{digits(number_of_bytes / factor)} {unit}"
+    return f"{digits(number_of_bytes)} B"
+
+
 def percentile(q: float) -> str:
     """The name of a quantile: "50", "99", "99.9"."""
     return f"{100 * q:.6g}"

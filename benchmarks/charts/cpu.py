@@ -1,6 +1,8 @@
 """What a request costs the server: CPU time in user and system mode, switches and page faults."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -8,18 +10,28 @@ from matplotlib.figure import Figure
 from benchmarks import amounts
 from benchmarks.charts import _cells as cells
 from benchmarks.charts import _panels as panels
+from benchmarks.charts import _rows as rows
 from benchmarks.charts import _words as words
-from benchmarks.charts._page import LABEL, REMARK_PX, SMALL, Box, Page, fit_name, remark_rows, width_px
+from benchmarks.charts._page import HEAD, LABEL, SMALL, Box, Page, clip_to, width_px
 from benchmarks.charts._style import Theme, look
 from benchmarks.summaries import CellSummary, Estimate, RunSummary, ScenarioSummary
 
 QUESTION = "Why is it faster?"
-COUNTS_PX = 66.0  # the width of a column of switches or faults
+HEAD_PX = 78.0
+COUNTS_PX, TOTAL_PX = 58.0, 66.0  # the width of a column of switches or faults, and of a total after its bar
+LONGEST = 4.0  # times the median total: a longer bar is cut
+KEY = (
+    "CPU time, context switches and page faults of a request",
+    "line: lowest and highest replicate",
+    "hatched: read with care",
+    "cut: longer than the axis",
+    cells.ORDER,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """What a request costs one model at its peak, µs and events."""
+    """What a request costs one model, µs and events."""
 
     cell: CellSummary
     user: Estimate
@@ -31,140 +43,149 @@ class Bill:
         return self.user.value + self.system.value
 
     @property
-    def end_us(self) -> float:
-        """Where the bar and its whisker end."""
-        return self.user.value + cells.interval(self.system)[1]
+    def range_us(self) -> tuple[float, float]:
+        """The lowest and the highest total of a replicate."""
+        totals = [user + system for user, system in zip(self.user.replicates, self.system.replicates, strict=False)]
+        return (min(totals), max(totals)) if len(totals) > 1 else (self.total_us, self.total_us)
 
 
-def draw(summary: RunSummary, theme: Theme) -> Figure:
-    """A column for each scenario, cheapest on top: CPU as bars, dark user and pale system; switches and faults as numbers."""
-    page = Page(theme, QUESTION, answer(summary), summary.conditions)
-    for scenario, box in zip(summary.scenarios, page.body.columns(max(len(summary.scenarios), 1), 44.0), strict=False):
-        _scenario(page, summary, scenario, box)
+def has(summary: RunSummary, scenario: ScenarioSummary) -> bool:
+    """Whether CPU time was recorded of anybody."""
+    return bool(bills(summary, scenario))
+
+
+def draw(summary: RunSummary, shown: Sequence[ScenarioSummary], theme: Theme) -> Figure:
+    """Rows are models, a column for each scenario: CPU as bars, dark user and pale system; switches and faults as numbers."""
+    page = Page(theme, QUESTION, answer(summary, shown), summary.conditions)
+    found = {scenario.scenario: bills(summary, scenario) for scenario in shown}
+    remarks = [remark for scenario in shown for remark in cells.failures(scenario)]
+    remarks += cells.doubts(bill.cell for own in found.values() for bill in own.values())
+    box = panels.framed(page, KEY, remarks)
+    order = [model for model in cells.models(summary) if any(cells.standing_of(scenario, model) for scenario in shown)]
+    table = rows.table(page, box, order, len(shown), HEAD_PX)
+    for scenario, column in zip(shown, table.columns, strict=True):
+        _head(page, summary, scenario, Box(column.left, column.top, column.width, HEAD_PX))
+        _column(page, scenario, found[scenario.scenario], table, column)
     return page.figure
 
 
-def answer(summary: RunSummary) -> str:
+def answer(summary: RunSummary, shown: Sequence[ScenarioSummary]) -> str:
     """Who pays least CPU for a request, who most, and where the difference lies."""
 
     def say(scenario: ScenarioSummary) -> str:
-        bills = [bill for bill in _bills(summary, scenario) if cells.believable(bill.cell)]
-        if not bills:
+        paid = [bill for bill in bills(summary, scenario).values() if cells.believable(bill.cell)]
+        if not paid:
             return "no CPU time was recorded"
-        least, most = bills[0], bills[-1]
-        cost = f"{words.clipped(least.cell.model)} pays least, {amounts.digits(least.total_us)} µs a request"
+        least, most = min(paid, key=lambda bill: bill.total_us), max(paid, key=lambda bill: bill.total_us)
+        cost = f"{words.clipped(least.cell.model)} pays least, {amounts.duration(1e3 * least.total_us)} a request"
         if least is most:
             return cost
         more = amounts.times(most.total_us / least.total_us)
         return f"{cost}; {words.clipped(most.cell.model)} {more} that{_where(least, most)}"
 
-    return cells.by_scenario(summary, say)
+    return cells.by_scenario(summary, shown, say)
 
 
 def _where(least: Bill, most: Bill) -> str:
     """The part of the bill that makes up most of the difference, when one part does."""
     difference = most.total_us - least.total_us
-    in_system = most.system.value - least.system.value
     if difference <= 0 or least.total_us <= 0 or difference / least.total_us < 0.1:
         return ""
-    share = in_system / difference
+    share = (most.system.value - least.system.value) / difference
     return ", mostly in the kernel" if share > 0.6 else ", mostly in its own code" if share < 0.4 else ""
 
 
-def _bills(summary: RunSummary, scenario: ScenarioSummary) -> list[Bill]:
-    """Every model's bill at its own peak, cheapest first."""
-    bills = []
+def bills(summary: RunSummary, scenario: ScenarioSummary) -> dict[str, Bill]:
+    """Every model's bill at the level that ranks it, or at its peak where that was not recorded there."""
+    found = {}
     for standing in scenario.standings:
-        cell = cells.at_peak(summary, scenario.scenario, standing)
+        cell = cells.at_ranked_level(summary, scenario, standing)
         if cell and cell.cpu_user_us and cell.cpu_system_us:
-            bills.append(Bill(cell, cell.cpu_user_us, cell.cpu_system_us))
-    return sorted(bills, key=lambda bill: bill.total_us)
+            found[standing.model] = Bill(cell, cell.cpu_user_us, cell.cpu_system_us)
+    return found
 
 
-def _scenario(page: Page, summary: RunSummary, scenario: ScenarioSummary, box: Box) -> None:
-    bills = _bills(summary, scenario)
-    remarks = [*cells.failures(scenario), *cells.doubts(bill.cell for bill in bills)]
-    foot = 8 + REMARK_PX * remark_rows(remarks, box.width)
-    panels.heading(page, box, scenario.scenario, "a request's CPU µs, switches and faults, at each model's own peak")
-    table = box.inset(top=92, bottom=foot)
-    if bills:
-        row_px = min(table.height / len(bills), 64.0)
-        rows = Box(table.left, table.top, table.width, row_px * len(bills)).rows(len(bills))
-        names_px = min(max(width_px(words.clipped(b.cell.model), LABEL) for b in bills) + 14, box.width * 0.4)
-        bars = Box(box.left + names_px, table.top, box.width - names_px - 2 * COUNTS_PX, row_px * len(bills))
-        _bars(page, bills, rows, bars)
-        _counts(page, bills, rows, box)
-        foot_top = rows[-1].bottom + 8
-    else:
-        plot = table.inset(right=10)
-        panels.empty(page, panels.Panel(box, plot, Box(plot.right, plot.top, 0, 0), box), "no CPU time was recorded")
-        foot_top = table.bottom + 8
-    if remarks:
-        page.remarks(Box(box.left, foot_top, box.width, box.bottom - foot_top), remarks)
+# ---------------------------------------------------------------- the picture
 
 
-def _bars(page: Page, bills: list[Bill], rows: list[Box], box: Box) -> None:
-    """CPU per request: the dark part ran in user mode, the pale part in the kernel; whiskers are 95% intervals."""
-    head = box.top - 12
-    page.text(box.left, head, "CPU µs", SMALL, weight="bold")
-    axes = page.axes(box)
+def _head(page: Page, summary: RunSummary, scenario: ScenarioSummary, box: Box) -> None:
+    """The scenario's name, where its figures come from, the legend of the bars and the heads of the numbers."""
+    page.text(box.left, box.top + 18, clip_to(scenario.scenario, HEAD, box.width, "bold"), HEAD, weight="bold")
+    levels = {cells.level_words(bill.cell.level) for bill in bills(summary, scenario).values()}
+    ranked = scenario.measures[0].metric.level if scenario.measures else ""
+    where = f"at {ranked}" if ranked and len(levels) == 1 else "at each model's own peak"
+    page.text(box.left, box.top + 38, clip_to(where, SMALL, box.width), SMALL, colour=page.theme.muted)
+    x, y = box.left, box.top + 62
+    for name, colour in (("own code", page.theme.ink), ("kernel", page.theme.hatch)):
+        page.fill(Box(x, y - 6, 14, 12), colour)
+        page.text(x + 20, y, name, SMALL, vertical="center")
+        x += 20 + width_px(name, SMALL) + 14
+    for number, name in enumerate(("faults", "switches")):
+        page.text(box.right - COUNTS_PX * number, y, name, SMALL, weight="bold", align="right", vertical="center")
+
+
+def _column(page: Page, scenario: ScenarioSummary, found: dict[str, Bill], table: rows.Table, column: Box) -> None:
+    bars = Box(column.left, table.top, column.width - 2 * COUNTS_PX - TOTAL_PX - 8, table.bottom - table.top)
+    longest = limit_us(list(found.values()))
+    axes = page.axes(bars)
     axes.spines["bottom"].set_visible(False)
-    room = 56.0 / box.width  # for the total behind the longest bar
-    longest = max(bill.end_us for bill in bills)
-    axes.set_xlim(0, (longest or 1.0) / max(1 - room, 0.2))
-    axes.set_ylim(box.bottom, box.top)
-    for i, (bill, row) in enumerate(zip(bills, rows, strict=True)):
-        middle = row.top + row.height / 2
-        style = look(bill.cell.model, page.theme)
-        name = fit_name(bill.cell.model, LABEL, box.left - row.left - 10)
-        page.text(row.left, middle, name, LABEL, colour=style.text, vertical="center")
-        _bar(page, axes, bill, middle, min(row.height * 0.5, 26.0))
-        if i == 0 and row.height >= 44:
-            _name_parts(page, axes, bill, middle - min(row.height * 0.5, 26.0) / 2 - 9)
+    axes.set_xlim(0, longest)
+    axes.set_ylim(bars.bottom, bars.top)
+    for model, row in table.rows.items():
+        bill = found.get(model)
+        cell = Box(column.left, row.top, column.width, row.height)
+        if bill is None:
+            standing = cells.standing_of(scenario, model)
+            rows.absent(page, cell, (standing.failed if standing else "not part of it") or "no CPU time was recorded")
+            continue
+        _bar(page, axes, bill, cell, longest)
+        _counts(page, bill, cell)
 
 
-def _bar(page: Page, axes: Axes, bill: Bill, middle: float, thick: float) -> None:
+def limit_us(found: Sequence[Bill]) -> float:
+    """Where the axis ends: at the longest bar, but one beside which all others would vanish."""
+    totals = [bill.total_us for bill in found] or [1.0]
+    return min(max(totals), LONGEST * median(totals)) or 1.0
+
+
+def _bar(page: Page, axes: Axes, bill: Bill, cell: Box, longest: float) -> None:
+    """The dark part ran in user mode, the pale part in the kernel; the line is the range of the replicates."""
     style, theme = look(bill.cell.model, page.theme), page.theme
+    middle, thick = cell.top + cell.height / 2, min(cell.height * 0.62, 26.0)
     hatch = "////" if cells.doubted(bill.cell) else None
-    user, system = bill.user, bill.system
-    axes.barh(middle, user.value, thick, color=style.colour, edgecolor=theme.paper, linewidth=0, hatch=hatch)
-    axes.barh(middle, system.value, thick, left=user.value, color=style.soft, edgecolor=theme.paper, linewidth=0, hatch=hatch)
-    for start, part, at in ((0.0, user, middle - 3), (user.value, system, middle + 3)):
-        low, high = cells.interval(part)
-        axes.plot([start + low, start + high], [at, at], color=theme.ink, linewidth=1.2, solid_capstyle="butt")
-    totals = [u + s for u, s in zip(user.visits, system.visits, strict=False)]
-    panels.dots(axes, style, totals, [middle + thick / 2 + 5] * len(totals))
-    x, _ = page.pixel(axes, bill.end_us, middle)
-    page.text(x + 7, middle, amounts.digits(bill.total_us), LABEL, weight="bold", vertical="center")
+    user = min(bill.user.value, longest)
+    system = min(bill.system.value, longest - user)
+    axes.barh(middle, user, thick, color=style.colour, edgecolor=theme.paper, linewidth=0, hatch=hatch)
+    axes.barh(middle, system, thick, left=user, color=style.soft, edgecolor=theme.paper, linewidth=0, hatch=hatch)
+    ends = [min(end, longest) for end in bill.range_us]
+    if ends[1] > ends[0]:
+        axes.plot(ends, [middle] * 2, color=theme.ink, linewidth=1.3, solid_capstyle="butt")
+    if bill.total_us > longest:
+        x, _ = page.pixel(axes, longest, middle)
+        for off in (10, 16):
+            page.fill(Box(x - off, middle - thick / 2 - 2, 3, thick + 4), theme.paper)
+    x, _ = page.pixel(axes, min(max(bill.total_us, bill.range_us[1]), longest), middle)
+    total = amounts.duration(1e3 * bill.total_us)
+    page.text(x + 7, middle, total, LABEL, weight="bold", vertical="center")
 
 
-def _name_parts(page: Page, axes: Axes, bill: Bill, y: float) -> None:
-    """Which part is which, said over the first bar."""
-    left, _ = page.pixel(axes, 0.0, y)
-    change, _ = page.pixel(axes, bill.user.value, y)
-    page.text(left, y, "user", SMALL, colour=page.theme.muted, vertical="center")
-    page.text(max(change, left + width_px("user", SMALL) + 10), y, "system", SMALL, colour=page.theme.muted, vertical="center")
+def _counts(page: Page, bill: Bill, cell: Box) -> None:
+    """Context switches and minor page faults of a request."""
+    for number, value in enumerate((bill.cell.faults_per_request, bill.cell.switches_per_request)):
+        word = "–" if value is None else _count(value)
+        heavy = value is not None and value >= 0.5
+        page.text(
+            cell.right - COUNTS_PX * number,
+            cell.top + cell.height / 2,
+            word,
+            LABEL,
+            weight="bold" if heavy else "normal",
+            colour=page.theme.ink if heavy else page.theme.muted,
+            align="right",
+            vertical="center",
+        )
 
 
-def _counts(page: Page, bills: list[Bill], rows: list[Box], box: Box) -> None:
-    """Two columns of numbers at the right: context switches and minor page faults per request."""
-    columns = (
-        ("switches", [bill.cell.switches_per_request for bill in bills]),
-        ("faults", [bill.cell.faults_per_request for bill in bills]),
-    )
-    for place, (name, values) in enumerate(columns):
-        right = box.right - COUNTS_PX * (1 - place)
-        page.text(right, box.top + 80, name, SMALL, weight="bold", align="right")
-        for row, value in zip(rows, values, strict=True):
-            word = "–" if value is None else f"{value:.2f}" if value < 99.5 else words.short(value)
-            heavy = value is not None and value >= 0.5
-            page.text(
-                right,
-                row.top + row.height / 2,
-                word,
-                LABEL,
-                weight="bold" if heavy else "normal",
-                colour=page.theme.ink if heavy else page.theme.muted,
-                align="right",
-                vertical="center",
-            )
+def _count(value: float) -> str:
+    """Two decimals, as long as there is room for them."""
+    return f"{value:.2f}" if value < 9.995 else f"{value:.1f}" if value < 99.95 else words.short(value)

@@ -1,149 +1,131 @@
-"""What an open connection costs: resident and unshared memory, and threads."""
+"""What an open connection costs: memory and threads against open connections, a panel for each family."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks import amounts
 from benchmarks.charts import _cells as cells
+from benchmarks.charts import _families as families
 from benchmarks.charts import _panels as panels
 from benchmarks.charts import _scales as scales
 from benchmarks.charts import _words as words
-from benchmarks.charts._page import Box, Page, remark_rows
-from benchmarks.charts._style import Theme, look
+from benchmarks.charts._page import Page
+from benchmarks.charts._style import Theme
 from benchmarks.summaries import CellSummary, RunSummary, ScenarioSummary
 
 QUESTION = "What does a connection cost?"
-MIB = 1 << 20
+LEAST = 3  # numbers of connections, or there is no curve
+SAME = 1.03  # times the least: no difference to a user
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One panel: what is read from a cell, and how it is named."""
+    """One strip: what is read from a cell, and how it is named."""
 
     title: str
     unit: str
     read: Callable[[CellSummary], float | None]
-    counted: bool  # on a logarithmic axis with plain numbers
+    name: Callable[[float], str]
+    tick: Callable[[float], str]
 
 
-MEASURES = (
-    Measure("unshared memory", "MiB that only this server's processes use (USS)", lambda c: _mib(c.uss_bytes), False),
-    Measure("resident memory", "MiB in RAM, shared pages included (RSS)", lambda c: _mib(c.rss_bytes), False),
-    Measure("threads", "threads of all the server's processes", lambda c: c.threads, True),
+UNSHARED = Measure("unshared memory", "of all its processes (USS)", lambda cell: cell.uss_bytes, amounts.size, words.size)
+RESIDENT = Measure("memory", "shared pages in each process (RSS)", lambda cell: cell.rss_bytes, amounts.size, words.size)
+THREADS = Measure("threads", "of all its processes", lambda cell: cell.threads, words.short, words.short)
+KEY = (
+    "logarithmic, against open connections",
+    "hollow: read with care",
+    "grey: the other families",
+    cells.ORDER,
 )
 
 
-def draw(summary: RunSummary, theme: Theme) -> Figure:
-    """Three panels against open connections, from the scenario that holds most of them."""
-    page = Page(theme, QUESTION, answer(summary), summary.conditions)
-    scenario = fullest(summary)
-    if scenario is None:
-        parts = panels.panel(page.body, [], 0)
-        panels.empty(page, parts, "no scenario was measured")
-        return page.figure
-    lines = {m: cells.closed(summary, scenario.scenario, m) for m in cells.models(summary)}
-    remarks = [*cells.failures(scenario), *cells.doubts(c for found in lines.values() for c in found)]
-    rows = remark_rows(remarks, page.body.width)
-    boxes = page.body.columns(len(MEASURES), 30.0)
-    for measure, box in zip(MEASURES, boxes, strict=True):
-        _panel(page, scenario, measure, lines, box, rows)
-    if remarks:
-        below = panels.panel(boxes[0], [], rows).remarks
-        page.remarks(Box(below.left, below.top, page.body.width, below.height), remarks)
+def has(summary: RunSummary, scenario: ScenarioSummary) -> bool:
+    """Whether it is the scenario that holds most connections, at enough levels."""
+    fullest = max(summary.scenarios, key=lambda one: _reach(summary, one), default=None)
+    return scenario is fullest and _reach(summary, scenario)[0]
+
+
+def draw(summary: RunSummary, shown: Sequence[ScenarioSummary], theme: Theme) -> Figure:
+    """A strip for memory and one for threads, from the scenario that holds most connections."""
+    page = Page(theme, QUESTION, answer(summary, shown), summary.conditions)
+    found = [cell for scenario in shown for own in _lines(summary, scenario).values() for cell in own]
+    strips = [
+        _strip(scenario, measure, _lines(summary, scenario)) for scenario in shown for measure in (_memory(found), THREADS)
+    ]
+    remarks = [remark for scenario in shown for remark in cells.failures(scenario)] + cells.doubts(found)
+    families.draw(page, panels.framed(page, KEY, remarks), strips, cells.models(summary))
     return page.figure
 
 
-def answer(summary: RunSummary) -> str:
-    """Who holds the most connections in the least unshared memory, who needs most, and whose bill grows most with each."""
-    scenario = fullest(summary)
-    held = _held(summary, scenario) if scenario else []
-    if not scenario or not held:
-        doubtful = any(map(_measured, summary.cells))
-        return cells.caution(
-            summary, "every figure is to be read with care: see below" if doubtful else "no memory was recorded"
-        )
-    connections, least = held[0][1].level.connections, held[0][1].uss_bytes or 0
-    leanest = [words.clipped(model) for model, cell in held if (cell.uss_bytes or 0) <= 1.03 * least]
-    verb = "holds" if len(leanest) == 1 else "hold"
-    text = f"{words.listing(leanest)} {verb} {words.digits(connections)} connections in {amounts.size(least)}"
-    if len(leanest) < len(held):
-        text += f", {words.clipped(held[-1][0])} in {amounts.size(held[-1][1].uss_bytes or 0)}"
-    growth = _growth(summary, scenario)
-    if growth and growth[0][1] >= 512:
-        model, bytes_each, threads_each = growth[0]
-        thread = " and a thread" if threads_each > 0.9 else ""
-        text += f"; each costs {words.clipped(model)} most, {amounts.size(bytes_each)}{thread}"
-    return cells.caution(summary, f"{text} (in {scenario.scenario})")
+def answer(summary: RunSummary, shown: Sequence[ScenarioSummary]) -> str:
+    """Who holds the most connections in the least memory, who needs most, and whose bill grows most with each."""
+    return cells.by_scenario(summary, shown, lambda scenario: _say(summary, scenario))
 
 
-def _held(summary: RunSummary, scenario: ScenarioSummary) -> list[tuple[str, CellSummary]]:
-    """Each model's cell at the most connections that any holds without a doubt, leanest first."""
-    sound = [c for c in summary.cells if c.scenario == scenario.scenario and c.level.loop == "closed"]
-    sound = [c for c in sound if c.uss_bytes is not None and not cells.doubted(c)]
-    most = max((c.level.connections for c in sound), default=0)
-    return sorted(((c.model, c) for c in sound if c.level.connections == most), key=lambda held: held[1].uss_bytes or 0)
+def _say(summary: RunSummary, scenario: ScenarioSummary) -> str:
+    lines = _lines(summary, scenario)
+    read = _memory([cell for found in lines.values() for cell in found]).read
+    sound = {model: [c for c in found if read(c) is not None and not cells.doubted(c)] for model, found in lines.items()}
+    connections = max((cell.level.connections for found in sound.values() for cell in found), default=0)
+    held = {
+        model: read(found[-1]) or 0.0 for model, found in sound.items() if found and found[-1].level.connections == connections
+    }
+    if not held:
+        return "every figure of memory is to be read with care"
+    least, most = min(held.values()), max(held, key=held.__getitem__)
+    leanest = [words.clipped(model) for model in sorted(held, key=held.__getitem__) if held[model] <= SAME * least]
+    text = f"{words.listing(leanest)} hold{'s' * (len(leanest) == 1)} {words.digits(connections)} connections in "
+    text += amounts.size(least)
+    if held[most] > SAME * least:
+        text += f", {words.clipped(most)} needs {amounts.size(held[most])}"
+    return text + _growth(sound, read)
 
 
-def fullest(summary: RunSummary) -> ScenarioSummary | None:
-    """The scenario whose closed levels hold most connections in cells with a memory figure; the first of equals."""
-
-    def most(scenario: ScenarioSummary) -> int:
-        return max(
-            (c.level.connections for c in summary.cells if c.scenario == scenario.scenario and _measured(c)),
-            default=0,
-        )
-
-    return max(summary.scenarios, key=most, default=None)
-
-
-def _measured(cell: CellSummary) -> bool:
-    return cell.level.loop == "closed" and (cell.uss_bytes is not None or cell.rss_bytes is not None)
-
-
-def _growth(summary: RunSummary, scenario: ScenarioSummary) -> list[tuple[str, float, float]]:
-    """(model, bytes per connection, threads per connection) between a model's first and last sound level, dearest first."""
-    growth = []
-    for model in cells.models(summary):
-        found = [c for c in cells.closed(summary, scenario.scenario, model) if c.uss_bytes is not None and not cells.doubted(c)]
+def _growth(sound: dict[str, list[CellSummary]], read: Callable[[CellSummary], float | None]) -> str:
+    """Whose memory grows most with each connection."""
+    grown = {}
+    for model, found in sound.items():
         more = found[-1].level.connections - found[0].level.connections if found else 0
         if more > 0:
-            bytes_each = ((found[-1].uss_bytes or 0) - (found[0].uss_bytes or 0)) / more
-            threads_each = ((found[-1].threads or 0) - (found[0].threads or 0)) / more
-            growth.append((model, bytes_each, threads_each))
-    return sorted(growth, key=lambda each: -each[1])
+            grown[model] = ((read(found[-1]) or 0.0) - (read(found[0]) or 0.0)) / more
+    dearest = max(grown, key=grown.__getitem__, default="")
+    return f"; {words.clipped(dearest)} grows most, {amounts.size(grown[dearest])} a connection" if dearest else ""
 
 
-def _mib(number_of_bytes: int | None) -> float | None:
-    return None if number_of_bytes is None else number_of_bytes / MIB
+def _memory(found: Sequence[CellSummary]) -> Measure:
+    """Unshared memory where it is known of most cells, as it is of servers measured alone; else what is in RAM."""
+    return UNSHARED if 2 * sum(cell.uss_bytes is not None for cell in found) > len(found) else RESIDENT
 
 
-def _panel(
-    page: Page, scenario: ScenarioSummary, measure: Measure, lines: dict[str, list[CellSummary]], box: Box, remarks: int
-) -> None:
-    points = {
-        model: [(float(c.level.connections), value, c) for c in found if (value := measure.read(c)) is not None]
-        for model, found in lines.items()
-    }
-    points = {model: found for model, found in points.items() if found}
-    parts = panels.panel(box, points, remarks)
-    panels.heading(page, box, measure.title, measure.unit)
-    if not points:
-        panels.empty(page, parts, "not recorded")
-    else:
-        axes = page.axes(parts.plot)
-        connections = sorted({x for found in points.values() for x, _, _ in found})
-        values = [y for found in points.values() for _, y, _ in found]
+def _lines(summary: RunSummary, scenario: ScenarioSummary) -> dict[str, list[CellSummary]]:
+    found = {model: cells.closed(summary, scenario.scenario, model) for model in cells.models(summary)}
+    return {model: own for model, own in found.items() if own}
+
+
+def _reach(summary: RunSummary, scenario: ScenarioSummary) -> tuple[bool, int, int]:
+    """Whether there are enough levels with a memory figure, whether most of it is unshared, and the most connections."""
+    found = [c for own in _lines(summary, scenario).values() for c in own if c.uss_bytes is not None or c.rss_bytes is not None]
+    connections = {cell.level.connections for cell in found}
+    return len(connections) >= LEAST, max(connections, default=0), sum(cell.uss_bytes is not None for cell in found)
+
+
+def _strip(scenario: ScenarioSummary, measure: Measure, lines: dict[str, list[CellSummary]]) -> families.Strip:
+    curves = {}
+    for model, found in lines.items():
+        points = [(float(c.level.connections), value, c) for c in found if (value := measure.read(c))]
+        hollow = frozenset(at for at, (_, _, cell) in enumerate(points) if cells.doubted(cell))
+        if points:
+            curves[model] = families.Curve([x for x, _, _ in points], [y for _, y, _ in points], hollow=hollow)
+    connections = sorted({x for curve in curves.values() for x in curve.xs})
+    values = [y for curve in curves.values() for y in curve.ys]
+
+    def scale(page: Page, axes: Axes, named: bool) -> None:
         scales.logarithmic(page, axes, "x", connections, words.digits, at=connections, grid=False)
-        if measure.counted:
-            scales.logarithmic(page, axes, "y", values, words.digits)
-        else:
-            scales.from_zero(page, axes, max(values), words.digits)
-        panels.x_name(page, parts.plot, f"open connections ({scenario.scenario})")
-        labels = []
-        for model, found in points.items():
-            hollow = [i for i, (_, _, c) in enumerate(found) if cells.doubted(c)]
-            panels.line(axes, look(model, page.theme), [x for x, _, _ in found], [y for _, y, _ in found], hollow=hollow)
-            labels.append(panels.end_label(page, model, found[-1][0], found[-1][1]))
-        panels.finish(page, axes, parts, labels, [])
+        at = scales.binary_ticks(values) if measure.name is amounts.size else ()
+        scales.logarithmic(page, axes, "y", values, measure.tick if named else scales.unnamed, at=at)
+
+    return families.Strip(f"{measure.title} in {scenario.scenario}", measure.unit, curves, scale, measure.name)

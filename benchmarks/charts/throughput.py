@@ -1,92 +1,95 @@
-"""Throughput against connections, a panel for each scenario."""
+"""Throughput against connections: a strip for each scenario, a panel for each family."""
+
+from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks import amounts
 from benchmarks.charts import _cells as cells
+from benchmarks.charts import _families as families
 from benchmarks.charts import _panels as panels
 from benchmarks.charts import _scales as scales
 from benchmarks.charts import _words as words
-from benchmarks.charts._labels import EndLabel
-from benchmarks.charts._page import Box, Page
-from benchmarks.charts._style import Theme, look
+from benchmarks.charts._page import Page
+from benchmarks.charts._style import Theme
 from benchmarks.summaries import CellSummary, RunSummary, ScenarioSummary
 
 QUESTION = "How far does it scale?"
+LEAST = 3  # numbers of connections, or there is no curve
+KEY = (
+    "requests per second against open connections",
+    "whisker: lowest and highest replicate",
+    "hollow: read with care",
+    "grey: the other families",
+    cells.ORDER,
+)
 
 
-def draw(summary: RunSummary, theme: Theme) -> Figure:
-    """Lines of throughput with their 95% bands; visits as dots; hollow markers are struck or marked."""
-    page = Page(theme, QUESTION, answer(summary), summary.conditions)
-    remarks = [_remarks(summary, scenario) for scenario in summary.scenarios]
-    boxes = panels.grid(page, len(remarks))
-    most = panels.most_rows(remarks, boxes)
-    for scenario, said, box in zip(summary.scenarios, remarks, boxes, strict=False):
-        _panel(page, summary, scenario, box, said, most)
+def has(summary: RunSummary, scenario: ScenarioSummary) -> bool:
+    """Whether a scenario was measured with enough numbers of connections."""
+    return len({x for found in _lines(summary, scenario).values() for x in _connections(found)}) >= LEAST
+
+
+def draw(summary: RunSummary, shown: Sequence[ScenarioSummary], theme: Theme) -> Figure:
+    """Lines of goodput over connections, with the range of the replicates."""
+    page = Page(theme, QUESTION, answer(summary, shown), summary.conditions)
+    strips = [_strip(scenario, _lines(summary, scenario)) for scenario in shown]
+    found = [cell for scenario in shown for own in _lines(summary, scenario).values() for cell in own]
+    remarks = [remark for scenario in shown for remark in cells.failures(scenario)] + cells.doubts(found)
+    families.draw(page, panels.framed(page, KEY, remarks), strips, cells.models(summary))
     return page.figure
 
 
-def answer(summary: RunSummary) -> str:
+def answer(summary: RunSummary, shown: Sequence[ScenarioSummary]) -> str:
     """Who serves most in each scenario, how much, and with how many connections."""
-    return cells.by_scenario(summary, _most)
+
+    def say(scenario: ScenarioSummary) -> str:
+        lines = _lines(summary, scenario)
+        best = {m: max(own, key=_rate) for m, own in lines.items() if any(map(cells.believable, own))}
+        if not best:
+            return "no model has a number"
+        top = max(best, key=lambda model: _rate(best[model]))
+        cell, first = best[top], lines[top][0]
+        rise = f", {amounts.times(_rate(cell) / _rate(first))} what one gets" if first.level.connections == 1 else ""
+        return f"{words.clipped(top)} serves most, {amounts.rate(_rate(cell))} with {_many(cell)}{rise}"
+
+    return cells.by_scenario(summary, shown, say)
 
 
-def _most(scenario: ScenarioSummary) -> str:
-    scenario = cells.by_peak(scenario)
-    first, rest = cells.winners(scenario), cells.runners_up(scenario)
-    if not first or first[0].peak_per_s is None:
-        return "no model could be ranked"
-    top = first[0]
-    amount = amounts.rate(first[0].peak_per_s.value)
-    if len(first) > 1:
-        return f"{words.listing([words.clipped(s.model) for s in first])} cannot be told apart, about {amount}"
-    at = top.peak_level.removeprefix("closed ")
-    where = f" at {at} connection{'' if at == '1' else 's'}" if at else ""
-    share = cells.share_of_best(scenario, rest[0]) if rest else None
-    lead = f", {amounts.times(1 / share.value)} {words.clipped(rest[0].model)}" if share and share.value else ""
-    return f"{words.clipped(top.model)} serves {'most, ' if rest else ''}{amount}{where}{lead}"
+def _many(cell: CellSummary) -> str:
+    count = cell.level.connections
+    return f"{words.digits(count)} connection{'s' * (count != 1)}"
+
+
+def _rate(cell: CellSummary) -> float:
+    return cell.rate_per_s.value if cell.rate_per_s and not cell.invalid else 0.0
 
 
 def _lines(summary: RunSummary, scenario: ScenarioSummary) -> dict[str, list[CellSummary]]:
-    """Each model's closed cells that have a number."""
     everyone = {model: cells.closed(summary, scenario.scenario, model) for model in cells.models(summary)}
     return {model: usable for model, found in everyone.items() if (usable := [c for c in found if c.rate_per_s])}
 
 
-def _remarks(summary: RunSummary, scenario: ScenarioSummary) -> list[str]:
-    shown = [cell for found in _lines(summary, scenario).values() for cell in found]
-    return [*cells.failures(scenario), *cells.doubts(shown)]
+def _connections(found: Sequence[CellSummary]) -> list[float]:
+    return [float(cell.level.connections) for cell in found]
 
 
-def _panel(page: Page, summary: RunSummary, scenario: ScenarioSummary, box: Box, remarks: list[str], most: int) -> None:
-    """One scenario; `most` is how many lines the fullest panel's remarks take, so that all stand on the same floor."""
-    lines = _lines(summary, scenario)
-    shown = [cell for found in lines.values() for cell in found]
-    parts = panels.panel(box, lines, most)
-    panels.heading(page, box, scenario.scenario, "requests per second; band: 95% interval, dot: a visit, hollow: see below")
-    if not shown:
-        panels.empty(page, parts, "no closed-loop level has a number")
-        panels.finish(page, page.axes(parts.plot), parts, [], remarks)
-        return
-    axes = page.axes(parts.plot)
-    connections = sorted({cell.level.connections for cell in shown})
-    scales.logarithmic(page, axes, "x", connections, words.digits, at=connections, grid=False)
-    scales.from_zero(page, axes, max(cells.interval(c.rate_per_s)[1] for c in shown if c.rate_per_s), words.short)
-    panels.x_name(page, parts.plot, "open connections")
-    labels = [label for model, found in lines.items() if (label := _line(page, axes, model, found))]
-    panels.finish(page, axes, parts, labels, remarks)
+def _strip(scenario: ScenarioSummary, lines: dict[str, list[CellSummary]]) -> families.Strip:
+    curves = {
+        model: families.Curve(
+            _connections(found),
+            [cell.rate_per_s.value for cell in found if cell.rate_per_s],
+            [cells.ends(cell.rate_per_s) for cell in found if cell.rate_per_s],
+            frozenset(at for at, cell in enumerate(found) if cells.doubted(cell)),
+        )
+        for model, found in lines.items()
+    }
+    connections = sorted({x for curve in curves.values() for x in curve.xs})
+    highest = max((y for curve in curves.values() for y in curve.ys), default=1.0)
 
+    def scale(page: Page, axes: Axes, named: bool) -> None:
+        scales.logarithmic(page, axes, "x", connections, words.digits, at=connections, grid=False)
+        scales.from_zero(page, axes, highest, words.short if named else scales.unnamed)
 
-def _line(page: Page, axes: Axes, model: str, found: list[CellSummary]) -> EndLabel | None:
-    """One model's line, band and dots."""
-    points = [(cell.level.connections, cell.rate_per_s) for cell in found if cell.rate_per_s]
-    if not points:
-        return None
-    style = look(model, page.theme)
-    xs, ys = [float(x) for x, _ in points], [e.value for _, e in points]
-    low, high = zip(*(cells.interval(e) for _, e in points), strict=True)
-    axes.fill_between(xs, low, high, color=style.colour, alpha=0.16, linewidth=0)
-    panels.dots(axes, style, [float(x) for x, e in points for _ in e.visits], [v for _, e in points for v in e.visits])
-    panels.line(axes, style, xs, ys, hollow=[i for i, cell in enumerate(found) if cells.doubted(cell)])
-    return panels.end_label(page, model, xs[-1], ys[-1])
+    return families.Strip(scenario.scenario, scenario.question or scenario.caption, curves, scale, amounts.rate)

@@ -1,7 +1,7 @@
-"""One visit of each model in time: throughput, the worst response times, the levels and the server's CPU."""
+"""One trial of each model in time: throughput beside its mean, and the worst response times, level after level."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from statistics import fmean, median
@@ -11,76 +11,80 @@ from matplotlib.figure import Figure
 
 from benchmarks import amounts
 from benchmarks.charts import _cells as cells
+from benchmarks.charts import _panels as panels
+from benchmarks.charts import _rows as rows
 from benchmarks.charts import _words as words
-from benchmarks.charts._page import ANSWER, HEAD, LABEL, SMALL, Box, Page, clip_to, fit_name, width_px
-from benchmarks.charts._style import Theme, family_rank, look
+from benchmarks.charts._page import HEAD, LABEL, SMALL, Box, Page, clip_to, width_px
+from benchmarks.charts._style import Theme, look
 from benchmarks.summaries import WARM_UP, RunSummary, ScenarioSummary, Timeline, TimelinePoint
 
 QUESTION = "Was it steady? What happened then?"
-HEAD_PX = 92.0
-NAMES_PX = 210.0
+HEAD_PX, STRAY_PX = 84.0, 60.0
 KEY = (
-    "filled: requests per second",
-    "line: CPU, 100% at the top",
-    "below: worst response time",
-    "pale: rounds of warm-up",
+    "longest window of each level in steps of 100 ms, median trial",
+    "filled: throughput, line: its mean",
+    "dots: worst response",
+    "pale: warm-up",
+    "±: of a typical step to the mean",
+    cells.ORDER,
 )
 BREAK = (math.nan, math.nan)
-STEADY = 0.02  # steps that stray less from their level's mean are called steady
+STEADY = 0.05  # steps that stray less from their level's mean are called steady
+HIGHEST = 1.6  # of a level's mean, at the top of a row
+WARMING = 0.15  # of the time of all levels: the most of the warm-up that is drawn
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """One level of a visit: its points and when it began and ended."""
+    """One level of a trial: its points, when it began and when it ended."""
 
     level: str
     points: list[TimelinePoint]
     start_s: float
     end_s: float
 
+    @property
+    def mean_per_s(self) -> float:
+        """The mean of its steps."""
+        return fmean(point.rate_per_s for point in self.points)
+
 
 @dataclass(frozen=True, slots=True)
 class Ruler:
-    """The scales that all rows of a scenario share."""
+    """The scales that all rows of a scenario share: where each level begins, as windows lie apart in time, and times in ms."""
 
-    begins_s: float  # the longest warm-up's beginning: levels stand one below the other
-    seconds: float
-    rate_per_s: float
+    starts_s: Mapping[str, float]
+    begin_s: float  # of the warm-up, before 0
+    end_s: float
     low_ms: float
     high_ms: float
 
 
-def draw(summary: RunSummary, theme: Theme) -> Figure:
+def has(summary: RunSummary, scenario: ScenarioSummary) -> bool:
+    """Whether any trial left a series."""
+    return bool(typical(summary.timelines, scenario.scenario))
+
+
+def draw(summary: RunSummary, shown: Sequence[ScenarioSummary], theme: Theme) -> Figure:
     """A row for each model, a column for each scenario: throughput above, the worst response time in each step below."""
-    page = Page(theme, QUESTION, answer(summary), summary.conditions)
-    chosen = {s.scenario: typical(summary.timelines, s.scenario) for s in summary.scenarios}
-    order = sorted({*cells.models(summary), *(model for visits in chosen.values() for model in visits)}, key=family_rank)
-    if not order:
-        page.text(page.body.left, page.body.top + 40, "No visit left a series to draw.", ANSWER)
-        return page.figure
-    table = page.body.inset(left=NAMES_PX, bottom=8)
-    row_px = min((table.height - HEAD_PX) / len(order), 200.0)
-    rows = Box(page.body.left, table.top + HEAD_PX, page.body.width, row_px * len(order)).rows(len(order))
-    y = table.top + 6
-    for line in KEY:
-        y = page.paragraph(page.body.left, y, line, SMALL - 1, NAMES_PX - 14, colour=theme.muted)
-    for model, row in zip(order, rows, strict=True):
-        name = fit_name(model, LABEL, NAMES_PX - 14)
-        page.text(row.left, row.top + row.height * 0.45, name, LABEL, colour=look(model, theme).text, vertical="center")
-    for scenario, column in zip(summary.scenarios, table.columns(len(summary.scenarios), 34.0), strict=True):
-        _column(page, summary, scenario, column, chosen[scenario.scenario], order, rows)
+    page = Page(theme, QUESTION, answer(summary, shown), summary.conditions)
+    box = panels.framed(page, KEY, [])
+    order = [model for model in cells.models(summary) if any(cells.standing_of(scenario, model) for scenario in shown)]
+    table = rows.table(page, box, order, len(shown), HEAD_PX)
+    for scenario, column in zip(shown, table.columns, strict=True):
+        _column(page, summary, scenario, table, column)
     return page.figure
 
 
 def typical(timelines: Iterable[Timeline], scenario: str) -> dict[str, Timeline]:
-    """Of each model the visit whose mean throughput is the median of its visits: neither its best nor its worst."""
-    visits: dict[str, list[Timeline]] = {}
+    """Of each model the trial whose mean throughput is the median of its trials: neither its best nor its worst."""
+    trials: dict[str, list[Timeline]] = {}
     for timeline in timelines:
         if timeline.scenario == scenario and measured(timeline):
-            visits.setdefault(timeline.model, []).append(timeline)
+            trials.setdefault(timeline.model, []).append(timeline)
     chosen = {}
-    for model, found in visits.items():
-        found.sort(key=lambda t: (fmean(p.rate_per_s for p in measured(t)), t.number))
+    for model, found in trials.items():
+        found.sort(key=lambda t: (fmean(p.rate_per_s for p in measured(t)), t.replicate))
         chosen[model] = found[(len(found) - 1) // 2]
     return chosen
 
@@ -91,7 +95,7 @@ def measured(timeline: Timeline) -> list[TimelinePoint]:
 
 
 def spans(timeline: Timeline) -> list[Span]:
-    """The levels of a visit in order. A step's point stands at its start, so a level ends one step after its last."""
+    """The levels of a trial in order. A step's point stands at its start, so a level ends one step after its last."""
     gaps = [b.at_s - a.at_s for a, b in pairwise(measured(timeline)) if b.level == a.level]
     step = median(gaps) if gaps else 0.1
     levels = [(level, list(points)) for level, points in groupby(timeline.points, key=lambda p: p.level)]
@@ -106,154 +110,159 @@ def spans(timeline: Timeline) -> list[Span]:
 # ---------------------------------------------------------------- the answer
 
 
-def answer(summary: RunSummary) -> str:
+def answer(summary: RunSummary, shown: Sequence[ScenarioSummary]) -> str:
     """Whose steps stay nearest to their level's mean, whose stray furthest, and the worst response of all."""
 
     def say(scenario: ScenarioSummary) -> str:
-        visits = typical(summary.timelines, scenario.scenario)
-        if not visits:
+        trials = typical(summary.timelines, scenario.scenario)
+        trials = {model: t for model, t in trials.items() if cells.standing_of(scenario, model)}
+        if not trials:
             return "no series"
-        strays = sorted((stray, model) for model, t in visits.items() if (stray := unsteadiness(t)) is not None)
-        worst, model, level = max((p.worst_ms, model, p.level) for model, t in visits.items() for p in measured(t))
+        strays = sorted((stray, model) for model, t in trials.items() if (stray := unsteadiness(t)) is not None)
         clauses = []
         if strays and strays[-1][0] <= STEADY:
             clauses.append(f"all steady within ±{amounts.percent(STEADY)}" if len(strays) > 1 else "steady")
+        elif len(strays) > 2 and strays[0][0] > STEADY:
+            clauses.append(f"all stray, by ±{amounts.percent(strays[0][0])} to ±{amounts.percent(strays[-1][0])}")
         elif strays:
-            clauses.append(f"{words.clipped(strays[0][1])} is steadiest (±{amounts.percent(strays[0][0])})")
-        if len(strays) > 1 and strays[-1][0] > STEADY:
-            clauses.append(f"{words.clipped(strays[-1][1])} least (±{amounts.percent(strays[-1][0])})")
-        clauses.append(f"worst response {amounts.duration(worst * 1e6)}, {words.clipped(model)} at {_level_words(level)}")
+            unsteady = [model for stray, model in strays[::-1] if stray > STEADY]
+            names = words.listing([words.clipped(model) for model in unsteady], 2)
+            clauses.append(f"{names} stray{'s' * (len(unsteady) == 1)} up to ±{amounts.percent(strays[-1][0])}")
+        worst, model, level = max((p.worst_ms, model, p.level) for model, t in trials.items() for p in measured(t))
+        levels = _names(summary, scenario)
+        clauses.append(f"worst response {amounts.duration(worst * 1e6)}, {words.clipped(model)} at {levels.get(level, level)}")
         return ", ".join(clauses)
 
-    return cells.by_scenario(summary, say)
+    return cells.by_scenario(summary, shown, say)
 
 
 def unsteadiness(timeline: Timeline) -> float | None:
     """How far a step typically strays from the mean of its level, as a share of it: the median level's mean deviation."""
-    strays = []
-    for span in spans(replace(timeline, points=measured(timeline))):
-        rates = [p.rate_per_s for p in span.points]
-        mean = fmean(rates)
-        if len(rates) >= 3 and mean > 0:
-            strays.append(fmean(abs(rate - mean) for rate in rates) / mean)
+    told = [span for span in spans(replace(timeline, points=measured(timeline))) if len(span.points) >= 3 and span.mean_per_s]
+    strays = [fmean(abs(p.rate_per_s - span.mean_per_s) for p in span.points) / span.mean_per_s for span in told]
     return median(strays) if strays else None
 
 
-def _level_words(label: str) -> str:
-    """A level's label without what its place already says: "closed 64" is "64 connections"."""
-    kind, _, amount = label.partition(" ")
-    return f"{amount} connections" if kind == "closed" else f"{_offered(amount)} offered"
-
-
-def _offered(amount: str) -> str:
-    """The amount of an open level: "80%" as it is, "20000/s" as "20k/s"."""
-    number = amount.removesuffix("/s")
-    return words.asked(float(number)) if amount.endswith("/s") and number.replace(".", "", 1).isdigit() else amount
+def _names(summary: RunSummary, scenario: ScenarioSummary) -> dict[str, str]:
+    """The levels of a scenario in few words, by their labels."""
+    own = [cell.level for cell in summary.cells if cell.scenario == scenario.scenario]
+    return {level.label: cells.level_words(level) for level in own}
 
 
 # ---------------------------------------------------------------- the picture
 
 
-def _column(
-    page: Page,
-    summary: RunSummary,
-    scenario: ScenarioSummary,
-    column: Box,
-    visits: dict[str, Timeline],
-    order: list[str],
-    rows: list[Box],
-) -> None:
+def _column(page: Page, summary: RunSummary, scenario: ScenarioSummary, table: rows.Table, column: Box) -> None:
     """One scenario: all its rows on the same scales, drawn in one axes whose data coordinates are the page's pixels."""
-    page.text(column.left, column.top + 16, clip_to(scenario.scenario, HEAD, column.width, "bold"), HEAD, weight="bold")
-    for model, row in zip(order, rows, strict=True):
-        if model not in visits:
-            reason = next((x.failed for x in scenario.standings if x.model == model and x.failed), "no visit left a series")
-            _no_series(page, Box(column.left, row.top, column.width, row.height), reason)
-    if not visits:
+    page.text(column.left, column.top + 18, clip_to(scenario.scenario, HEAD, column.width, "bold"), HEAD, weight="bold")
+    trials = typical(summary.timelines, scenario.scenario)
+    for model, row in table.rows.items():
+        if model not in trials:
+            standing = cells.standing_of(scenario, model)
+            reason = (standing.failed if standing else "not part of this scenario") or "no trial left a series"
+            rows.absent(page, Box(column.left, row.top, column.width, row.height), reason)
+    shown = {model: trials[model] for model in table.rows if model in trials}
+    if not shown:
         return
-    ruler = _ruler(visits.values())
-    area = Box(column.left, column.top + HEAD_PX - 8, column.width, rows[-1].bottom - column.top - HEAD_PX + 12)
+    ruler = _ruler(list(shown.values()))
+    area = Box(column.left, table.top - 8, column.width - STRAY_PX, table.bottom - table.top + 8)
     axes = page.axes(area)
     axes.spines["bottom"].set_visible(False)
-    axes.set_xlim(-0.01 * ruler.seconds, ruler.seconds)
+    axes.set_xlim(ruler.begin_s, ruler.end_s)
     axes.set_ylim(area.bottom, area.top)
-    low, high = words.time(ruler.low_ms * 1e6), words.time(ruler.high_ms * 1e6)
-    scale = f"heights: {amounts.rate(ruler.rate_per_s)} above, {low} to {high} below"
+    scale = f"dots: {words.time(ruler.low_ms * 1e6)} to {words.time(ruler.high_ms * 1e6)}"
     page.text(column.left, column.top + 38, clip_to(scale, SMALL, column.width), SMALL, colour=page.theme.muted)
-    for model, row in zip(order, rows, strict=True):
-        if model in visits:
-            busy = {c.level.label: c.server_busy for c in summary.cells if (c.scenario, c.model) == (scenario.scenario, model)}
-            _row(axes, page.theme, visits[model], busy, row, ruler)
-    _name_levels(page, axes, visits[next(model for model in order if model in visits)], ruler, column.top + HEAD_PX - 16)
+    for model, timeline in shown.items():
+        row = table.rows[model]
+        _row(axes, page.theme, timeline, row, ruler)
+        stray = unsteadiness(timeline)
+        if stray is not None:
+            said, loud = f"±{stray:.1%}" if stray < 0.0995 else f"±{stray:.0%}", stray > STEADY
+            ink = page.theme.ink if loud else page.theme.muted
+            page.text(column.right, row.top + row.height * 0.5, said, LABEL if loud else SMALL, colour=ink, align="right",
+                      vertical="center", weight="bold" if loud else "normal")  # fmt: skip
+    _name_levels(page, axes, _names(summary, scenario), ruler, area)
 
 
-def _no_series(page: Page, cell: Box, reason: str) -> None:
-    """A hatched row with the reason for being empty."""
-    page.hatch(cell.inset(top=cell.height * 0.3, bottom=cell.height * 0.3))
-    text = clip_to(reason, SMALL, cell.width - 28)
-    page.text(cell.left + 14, cell.top + cell.height / 2, text, SMALL, vertical="center", boxed=True)
-
-
-def _ruler(visits: Iterable[Timeline]) -> Ruler:
-    found = list(visits)
-    points = [point for timeline in found for point in timeline.points]
-    worst = [p.worst_ms for p in points if p.worst_ms > 0] or [1.0]
+def _ruler(trials: Sequence[Timeline]) -> Ruler:
+    """Levels in the order of whoever has most of them, each as long as the longest."""
+    lengths: dict[str, float] = {}
+    warming = 0.0
+    for timeline in sorted(trials, key=lambda t: -len({point.level for point in t.points})):
+        for span in spans(timeline):
+            if span.level == WARM_UP:
+                warming = max(warming, span.end_s - span.start_s)
+            else:
+                lengths[span.level] = max(lengths.get(span.level, 0.0), span.end_s - span.start_s)
+    total = sum(lengths.values())
+    starts = {level: sum(list(lengths.values())[:at]) for at, level in enumerate(lengths)}
+    worst = [point.worst_ms for timeline in trials for point in measured(timeline) if point.worst_ms > 0] or [1.0]
     low, high = 10.0 ** math.floor(math.log10(min(worst))), 10.0 ** math.ceil(math.log10(max(worst)))
-    begins_s = min(t.points[0].at_s for t in found)
-    return Ruler(
-        begins_s=begins_s,
-        seconds=max(spans(t)[-1].end_s for t in found) - begins_s,
-        rate_per_s=max(p.rate_per_s for p in points) or 1.0,
-        low_ms=low,
-        high_ms=high if high > low else low * 10,
-    )
+    return Ruler(starts, -min(warming, WARMING * total), total, low, high if high > low else low * 10)
 
 
-def _row(axes: Axes, theme: Theme, timeline: Timeline, busy: dict[str, float | None], row: Box, ruler: Ruler) -> None:
-    """One visit: throughput and CPU in the upper part of the row, the worst response times in the lower.
+def _row(axes: Axes, theme: Theme, timeline: Timeline, row: Box, ruler: Ruler) -> None:
+    """One trial: throughput as a share of its level's mean in the upper part of the row, the worst times in the lower.
 
     Levels are kept apart by a NaN, at which matplotlib breaks a line: one artist for a row instead of one for each level.
     """
     style = look(timeline.model, theme)
-    floor, tall = row.top + row.height * 0.58, row.height * 0.54
-    foot, low_tall = row.top + row.height * 0.92, row.height * 0.26
-    began, decades = ruler.begins_s, math.log10(ruler.high_ms / ruler.low_ms)
+    floor, tall = row.top + row.height * 0.60, row.height * 0.54
+    foot, low_tall = row.top + row.height * 0.92, row.height * 0.24
+    decades = math.log10(ruler.high_ms / ruler.low_ms)
     steps: list[tuple[float, float]] = []
-    warming: list[tuple[float, float]] = []
-    used: list[tuple[float, float]] = []
     worst: list[tuple[float, float]] = []
-    for span in spans(timeline):
-        edges = [*(p.at_s - began for p in span.points), span.end_s - began]
-        for point, (left, right) in zip(span.points, pairwise(edges), strict=True):
-            height = floor - point.rate_per_s / ruler.rate_per_s * tall
-            (warming if span.level == WARM_UP else steps).extend([(left, height), (right, height)])
+    found = [span for span in spans(timeline) if span.level != WARM_UP and span.mean_per_s > 0]
+    for span in found:
+        off = ruler.starts_s[span.level] - span.start_s
+        steps += _steps(span, off, span.mean_per_s, floor, tall)
+        for left, right, point in _edges(span, off):
             if point.worst_ms > 0:
                 part = max(math.log10(point.worst_ms / ruler.low_ms), 0.0) / decades
                 worst.append(((left + right) / 2, foot - part * low_tall))
-        share = busy.get(span.level)
-        if share is not None:
-            height = floor - min(share, 1.0) * tall
-            used += [(edges[0], height), (edges[-1], height), BREAK]
         steps.append(BREAK)
         worst.append(BREAK)
-    starts = [span.start_s - began for span in spans(timeline)]
-    axes.hlines([floor, foot], 0, ruler.seconds, color=theme.grid, linewidth=1.0, zorder=1)
-    axes.vlines(starts, floor - tall, foot, color=theme.hatch, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
-    for heights, alpha in ((warming, 0.25), (steps, 0.55)):
-        xs, ys = [x for x, _ in heights], [y for _, y in heights]
-        axes.fill_between(xs, floor, ys, color=style.colour, alpha=alpha, linewidth=0, zorder=2)
-    axes.plot([x for x, _ in used], [y for _, y in used], color=theme.ink, linewidth=1.1, zorder=3)
-    xs, ys = [x for x, _ in worst], [y for _, y in worst]
-    axes.plot(xs, ys, color=style.colour, linewidth=1.2, marker=".", markersize=4.5, zorder=3)
+    mean = floor - tall / HIGHEST
+    axes.hlines([mean], 0, ruler.end_s, color=theme.ink, linewidth=0.6, alpha=0.6, zorder=3)
+    axes.hlines([floor, foot], ruler.begin_s, ruler.end_s, color=theme.grid, linewidth=1.0, zorder=1)
+    axes.vlines(list(ruler.starts_s.values()), floor - tall, foot, color=theme.hatch, linewidth=0.8, zorder=1)
+    for heights, alpha in ((_warming(timeline, found, ruler, floor, tall), 0.25), (steps, 0.55)):
+        axes.fill_between([x for x, _ in heights], floor, [y for _, y in heights], color=style.colour, alpha=alpha, linewidth=0)
+    axes.plot(*zip(*worst or [BREAK], strict=True), color=style.colour, linewidth=0.9, marker=".", markersize=3.5, zorder=3)
 
 
-def _name_levels(page: Page, axes: Axes, timeline: Timeline, ruler: Ruler, y: float) -> None:
-    """The levels above the first row, each where it begins; a name that would touch the one before is left out."""
-    edge = -1.0
-    for span in spans(timeline):
-        x, _ = page.pixel(axes, span.start_s - ruler.begins_s, y)
-        kind, _, amount = span.level.partition(" ")
-        name = amount if kind == "closed" else _offered(amount)
-        if x >= edge and span.level != WARM_UP:  # too short for its name, which the key tells
-            page.text(x, y, name, SMALL, weight="bold")
-            edge = x + width_px(name, SMALL, "bold") + 8
+def _edges(span: Span, off: float) -> list[tuple[float, float, TimelinePoint]]:
+    """Where each step begins and ends, and its point."""
+    edges = [*(point.at_s + off for point in span.points), span.end_s + off]
+    return [(left, right, point) for (left, right), point in zip(pairwise(edges), span.points, strict=True)]
+
+
+def _steps(span: Span, off: float, mean_per_s: float, floor: float, tall: float) -> list[tuple[float, float]]:
+    """The outline of the steps, cut at the top of the row."""
+    outline = []
+    for left, right, point in _edges(span, off):
+        height = floor - min(point.rate_per_s / mean_per_s, HIGHEST) / HIGHEST * tall
+        outline += [(left, height), (right, height)]
+    return outline
+
+
+def _warming(timeline: Timeline, found: Sequence[Span], ruler: Ruler, floor: float, tall: float) -> list[tuple[float, float]]:
+    """The end of the warm-up, before 0, beside the fastest level's mean: it is most like that level."""
+    warm = [span for span in spans(timeline) if span.level == WARM_UP]
+    fastest = max((span.mean_per_s for span in found), default=0.0)
+    if not warm or not fastest:
+        return []
+    outline = _steps(warm[0], -warm[0].end_s, fastest, floor, tall)
+    return [(max(x, ruler.begin_s), y) for x, y in outline]
+
+
+def _name_levels(page: Page, axes: Axes, names: Mapping[str, str], ruler: Ruler, area: Box) -> None:
+    """The levels above the first row, each where it begins, on two lines if need be; a name without room is left out."""
+    edges = [-1.0, -1.0]
+    for level, start in ruler.starts_s.items():
+        x, _ = page.pixel(axes, start, area.top)
+        name = clip_to(names.get(level, level), SMALL, area.right + STRAY_PX - x, "bold")
+        storey = next((at for at, edge in enumerate(edges) if x >= edge), None)
+        if storey is not None and name:
+            page.text(x, area.top - 6 - 17 * storey, name, SMALL, weight="bold")
+            edges[storey] = x + width_px(name, SMALL, "bold") + 8
