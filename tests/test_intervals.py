@@ -8,45 +8,61 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from benchmarks.intervals import (
-    ENOUGH_ALONE,
-    TAIL,
-    Spread,
-    bca,
-    counting_sd,
-    mean_estimate,
-    pooled_spread,
-    quantile_ranks,
-    samples_wanted,
-    student,
-    widened,
-)
+from benchmarks.stats.intervals import counting_sd, interval, quantile_ranks, samples_wanted, student
 
-rates = st.floats(0.1, 1e6)
-cells = st.lists(st.lists(rates, min_size=1, max_size=6), min_size=1, max_size=8)
+rates = st.lists(st.floats(0.1, 1e6), min_size=1, max_size=8)
+
+# ---------------------------------------------------------------- one model alone
 
 
-def test_pooled_spread_is_that_of_deviations_from_each_cells_own_mean():
-    e = math.e
-    found = pooled_spread([[e**1, e**3], [e**10, e**10, e**10], [5.0]])
-    assert found is not None
-    assert found.freedom == 3  # 1 + 2 + 0
-    assert found.sd == pytest.approx(math.sqrt(2 / 3))
+def test_the_interval_of_one_model_is_students_on_the_logarithms():
+    values = [100.0, 130, 90, 110]
+    found = interval(values)
+    expected = stats.ttest_1samp(np.log(values), 0).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((math.exp(expected.low), math.exp(expected.high)))
+    assert found.value == pytest.approx(stats.gmean(values))
+    assert found.replicates == values
 
 
-def test_one_visit_each_shows_no_noise_and_gets_no_interval():
-    assert pooled_spread([[1.0], [2.0], []]) is None
-    found = mean_estimate([100.0], None)
-    assert found is not None
-    assert found.value == pytest.approx(100)
-    assert (found.low, found.high) == (None, None)
+def test_one_value_has_no_interval_and_none_is_refused():
+    found = interval([100.0])
+    assert (found.value, found.low, found.high) == (100.0, None, None)
+    with pytest.raises(ValueError, match="at least one"):
+        interval([])
 
 
-def test_a_single_visit_borrows_the_noise_of_the_other_cells():
-    found = mean_estimate([100.0], Spread(0.02, 10))
-    assert found is not None
-    assert found.low is not None
-    assert found.low == pytest.approx(100 * math.exp(-student(10) * 0.02))
+def test_values_without_a_logarithm_have_a_mean_and_no_interval():
+    found = interval([0.0, 4.0])
+    assert (found.value, found.low) == (2.0, None)
+
+
+def test_equal_values_have_the_interval_that_the_resolution_leaves():
+    found = interval([500.0] * 12, resolution=0.01)
+    assert found.high == pytest.approx(500 * math.exp(student(11) * 0.01 / math.sqrt(12)))
+    assert found.low == pytest.approx(500**2 / found.high)
+
+
+@given(rates, st.floats(1e-3, 1e3))
+def test_intervals_hold_their_value_and_scale_with_the_unit(values, factor):
+    one, other = interval(values), interval([value * factor for value in values])
+    assert other.value == pytest.approx(one.value * factor)
+    if one.low is not None:
+        assert one.low <= one.value * (1 + 1e-12)
+        assert one.value <= one.high * (1 + 1e-12)
+        assert other.high == pytest.approx(one.high * factor, rel=1e-6)
+
+
+def test_a_95_percent_interval_covers_95_percent():
+    """Simulated: 3 replicates, 3% noise that is not even normal; a bootstrap of three values would cover 74%."""
+    rng = np.random.default_rng(20)
+    seen = [interval(np.exp(rng.standard_t(6, 3) * 0.03).tolist()) for _ in range(3000)]
+    assert 0.93 <= np.mean([found.low <= 1 <= found.high for found in seen]) <= 0.97
+
+
+def test_student_is_the_two_sided_point_of_the_textbook():
+    assert student(4) == pytest.approx(2.776, abs=5e-4)
+    assert student(28) == pytest.approx(2.048, abs=5e-4)
+    assert student(10, 0.05) == pytest.approx(1.812, abs=5e-4)
 
 
 def test_counting_whole_requests_is_noise_too():
@@ -55,115 +71,7 @@ def test_counting_whole_requests_is_noise_too():
     begins, lasts = rng.uniform(0, 1, 20_000), rng.uniform(20, 21, 20_000)
     counted = np.floor(begins + lasts)
     assert np.std(counted - lasts) / 20.5 == pytest.approx(counting_sd(20), rel=0.05)
-    assert Spread(0.0, 4).at_least(counting_sd(100)).sd == pytest.approx(0.0041, abs=1e-4)
-    assert Spread(0.02, 4).at_least(0.004) == Spread(0.02, 4)
-
-
-def test_student_is_the_two_sided_point_of_the_textbook():
-    assert student(4) == pytest.approx(2.776, abs=5e-4)
-    assert student(28) == pytest.approx(2.048, abs=5e-4)
-
-
-def test_values_without_a_logarithm_have_a_mean_and_no_interval():
-    found = mean_estimate([0.0, 4.0], Spread(0.02, 10))
-    assert found is not None
-    assert (found.value, found.low) == (2.0, None)
-    assert mean_estimate([], Spread(0.02, 10)) is None
-
-
-@given(cells, st.floats(1e-3, 1e3))
-def test_intervals_scale_with_the_unit(values, factor):
-    """A rate per minute has the same relative interval as one per second."""
-    spread, scaled = pooled_spread(values), pooled_spread([[v * factor for v in cell] for cell in values])
-    if spread is None or scaled is None:
-        assert spread is scaled
-        return
-    assert scaled.sd == pytest.approx(spread.sd, rel=1e-6, abs=1e-9)
-    one = mean_estimate(values[0], spread)
-    other = mean_estimate([v * factor for v in values[0]], scaled)
-    assert one is not None
-    assert other is not None
-    assert other.high == pytest.approx(one.high * factor, rel=1e-6)
-
-
-@given(cells)
-def test_an_interval_holds_its_value_and_is_no_narrower_for_fewer_visits(values):
-    spread = pooled_spread(values)
-    for cell in values:
-        found = mean_estimate(cell, spread)
-        assert found is not None
-        if spread is None:
-            continue
-        assert found.low <= found.value <= found.high
-        fewer = mean_estimate([found.value], spread)
-        assert fewer is not None
-        assert fewer.high >= found.high * (1 - 1e-12)
-
-
-# ---------------------------------------------------------------- the bootstrap
-
-
-@pytest.mark.parametrize("count", [10, 13, 30])
-@pytest.mark.parametrize("tail", [TAIL, 0.01])
-def test_the_bootstrap_agrees_with_scipys(count, tail):
-    """Skewed values, so that bias and acceleration matter: plain percentiles would be off by several times the tolerance."""
-    values = stats.lognorm(0.6).ppf((np.arange(count) + 0.5) / count)
-    theirs = stats.bootstrap(
-        (values,), np.mean, method="BCa", n_resamples=40_000, confidence_level=1 - 2 * tail, rng=np.random.default_rng(1)
-    ).confidence_interval
-    low, high = bca(values.tolist(), tail)
-    width = theirs.high - theirs.low
-    assert low == pytest.approx(theirs.low, abs=0.03 * width)
-    assert high == pytest.approx(theirs.high, abs=0.03 * width)
-    assert high - values.mean() > 1.1 * (values.mean() - low)
-
-
-def test_the_bootstrap_is_always_the_same():
-    values = np.random.default_rng(2).normal(0, 1, 12).tolist()
-    assert bca(values) == bca(values)
-
-
-@pytest.mark.parametrize("count", [10, 20, 200])
-def test_the_widened_bootstrap_of_a_symmetric_sample_is_its_t_interval(count):
-    values = stats.norm.ppf((np.arange(count) + 0.5) / count)
-    low, high = bca(values.tolist(), widened(count))
-    expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
-    assert low == pytest.approx(expected.low, rel=0.06)
-    assert high == pytest.approx(expected.high, rel=0.06)
-
-
-def test_from_ten_visits_on_a_cell_is_judged_by_its_own_noise():
-    rng = np.random.default_rng(5)
-    wild = (1000 * np.exp(rng.normal(0, 0.1, ENOUGH_ALONE))).tolist()
-    pooled = Spread(0.01, 80)  # the others are quiet
-    few, enough = mean_estimate(wild[:-1], pooled), mean_estimate(wild, pooled)
-    assert few.high / few.value < 1.01
-    assert enough.high / enough.value > 1.04
-    assert enough.low < enough.value < enough.high
-
-
-def test_equal_visits_have_the_interval_that_counting_leaves():
-    found = mean_estimate([500.0] * 12, Spread(0.0, 30), resolution=0.01)
-    assert found.high == pytest.approx(500 * math.exp(student(11) * 0.01 / math.sqrt(12)))
-    assert found.low == pytest.approx(500**2 / found.high)
-
-
-@pytest.mark.parametrize(
-    ("name", "draw", "truth"),
-    [
-        ("normal", lambda rng: rng.normal(0, 0.03, ENOUGH_ALONE), 0.0),
-        ("long tails", lambda rng: rng.standard_t(6, ENOUGH_ALONE) * 0.03, 0.0),
-        ("skewed", lambda rng: -rng.exponential(0.03, ENOUGH_ALONE), -0.03),  # a few visits are slow
-    ],
-)
-def test_ten_visits_cover_what_they_promise(name, draw, truth):
-    """Simulated, seeded. Unwidened, the bootstrap would cover 91% of the normal ones; t would cover 89% of the skewed."""
-    rng = np.random.default_rng(22)
-    covered = 0
-    for _ in range(1000):
-        found = mean_estimate(np.exp(draw(rng)).tolist(), None)
-        covered += found.low <= math.exp(truth) <= found.high
-    assert (0.935 if name == "normal" else 0.91) <= covered / 1000 <= 0.97
+    assert counting_sd(100) == pytest.approx(0.0041, abs=1e-4)
 
 
 # ---------------------------------------------------------------- percentiles
@@ -200,24 +108,6 @@ def test_p99_is_bounded_above_from_367_samples_on(count, bounded):
 
 def test_nothing_encloses_a_quantile_of_nothing():
     assert quantile_ranks(0, 0.5) == (None, None)
-
-
-def test_a_95_percent_interval_covers_95_percent():
-    """Simulated: 8 models, 3 visits each, 3% noise that is not even normal; how often does the interval hold the truth?
-
-    Seeded, so that the answer is always the same; a bootstrap of three visits would cover 74%.
-    """
-    rng = np.random.default_rng(20)
-    covered = asked = 0
-    for _ in range(500):
-        noise = rng.standard_t(6, (8, 3)) * 0.03 * math.sqrt(4 / 6)
-        visits = 1000 * np.exp(noise)
-        spread = pooled_spread(visits.tolist())
-        for cell in visits.tolist():
-            found = mean_estimate(cell, spread)
-            covered += found.low <= 1000 <= found.high
-            asked += 1
-    assert 0.93 <= covered / asked <= 0.97
 
 
 def test_quantile_ranks_cover_95_percent_of_the_time():

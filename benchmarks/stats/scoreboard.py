@@ -1,0 +1,300 @@
+"""Models against each other over the replicates of a run: ranks, ratios, and which pairs differ, are the same, or stay open.
+
+All models of a replicate ran on the same machine at the same time, so what slowed the machine slowed all of them. The
+least-squares fit of log(value) = model + replicate removes it (a randomized block design: Box, Hunter & Hunter, "Statistics for
+Experimenters", 2nd ed., §4.2): with every model in every replicate, the difference of two model effects is the mean of their
+paired log-ratios; where values are missing, the other models tell how fast that replicate was.
+
+Some models are several times as noisy as others. So each model has a residual variance of its own, moderated by those of the
+others (`moderation`). The variance of a difference is the sum of what its two models contribute, and Satterthwaite's formula
+(Biometrics Bull. 2, 1946) gives its degrees of freedom. Of two models alone this is the paired t test.
+
+A model's **rank** is one more than the number of models that are significantly better (Holm over all pairs). Models without a
+significant difference share a rank.
+"""
+
+import itertools
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.stats.difference import FALSE_CALL, LEAST_ERROR, WIDEST, Difference, calls, holm, significant
+from benchmarks.stats.intervals import student
+from benchmarks.stats.moderation import Moderated, moderate
+from benchmarks.summaries import Estimate, Pair, PairCounts
+
+__all__ = ["Fit", "Pair", "PairCounts", "Place", "Scoreboard", "Values", "compare", "difference", "fit", "holm", "ratio"]
+
+Floats = npt.NDArray[np.float64]
+
+Values = Mapping[str, Mapping[int, float]]  # a model's positive values by the replicate in which each was measured
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A model among the others.
+
+    `rank` is None where nothing shows the noise (one replicate), or no replicate links the model to the others. `ratio` is
+    value / best value, with its own 95% interval: exactly 1 for the best, below 1 for worse where higher is better, above 1
+    where lower is. `value` is the typical absolute value, from the lowest to the highest replicate; divided by the best model's
+    it is the ratio.
+    """
+
+    rank: int | None
+    ratio: Estimate | None
+    value: Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Scoreboard:
+    """All models and all pairs of one quantity.
+
+    `resolution` is the smallest detectable difference of a typical pair at Holm's first step, as a share; `replicate_sd` the
+    pooled standard deviation of a logarithm between replicates. Both are None where nothing shows the noise.
+    """
+
+    places: dict[str, Place]
+    pairs: list[Pair]
+    counts: PairCounts
+    resolution: float | None
+    replicate_sd: float | None
+
+
+def compare(
+    values: Values, margin: float, higher_is_better: bool, resolution: float = 0.0, absent: Sequence[str] = ()
+) -> Scoreboard:
+    """Everybody's place, and what is known of every pair.
+
+    Two models are the same within the `margin`, a share. `resolution` is the standard deviation of a logarithm that the
+    measurement itself brings. `absent` are models that count without a value, as those do whose values are empty: they have no
+    place, and their pairs are open. Raises ValueError for a value that is not positive.
+    """
+    fitted = fit(values, resolution)
+    pairs = _pairs(fitted, values, margin)
+    names = dict.fromkeys([*values, *absent])
+    everyone = [pairs.get((one, other)) or Pair(one, other, None, "open") for one, other in itertools.combinations(names, 2)]
+    called = [pair.call for pair in everyone]
+    counts = PairCounts(len(called), called.count("different"), called.count("same"), called.count("open"))
+    if fitted is None:
+        return Scoreboard({}, everyone, counts, None, None)
+    sd = math.sqrt(fitted.noise.pooled) if fitted.noise else None
+    return Scoreboard(_places(fitted, values, higher_is_better), everyone, counts, _detectable(fitted), sd)
+
+
+def ratio(values: Values, one: str, other: str, resolution: float = 0.0) -> Estimate | None:
+    """The ratio of one model's values to another's with its own 95% interval; None where no replicate links them.
+
+    All models of `values` contribute to the noise.
+    """
+    found = difference(values, one, other, resolution)
+    return found.estimate(_paired(values, one, other)) if found else None
+
+
+def difference(values: Values, one: str, other: str, resolution: float = 0.0) -> Difference | None:
+    """The same as a difference of logarithms, to be tested; without an error where nothing shows the noise."""
+    if not values.get(one) or not values.get(other):
+        return None
+    fitted = fit(values, resolution)
+    if fitted is None:
+        return None
+    at, beside = fitted.models.index(one), fitted.models.index(other)
+    return fitted.difference(at, beside) if fitted.linked[at] == fitted.linked[beside] else None
+
+
+# ---------------------------------------------------------------- the fit
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Model effects, as logarithms of typical values, and the errors of their differences.
+
+    Effects of two models may be compared when they are `linked`: by a replicate that has both, or by a chain of such.
+    """
+
+    models: tuple[str, ...]
+    effects: Floats
+    linked: tuple[int, ...]  # models with the same number are
+    errors: Floats  # of each difference of two effects; NaN where nothing shows the noise
+    freedoms: Floats
+    noise: Moderated | None  # of a single value of each model
+
+    def difference(self, one: int, other: int) -> Difference:
+        """That of two linked models. Of a model and itself it is 0, without error."""
+        step = float(self.effects[one] - self.effects[other])
+        if self.noise is None:
+            return Difference(step, None, 0.0)
+        return Difference(step, max(float(self.errors[one, other]), LEAST_ERROR), float(self.freedoms[one, other]))
+
+    def linked_pairs(self) -> Iterable[tuple[int, int]]:
+        """All pairs of linked models."""
+        at = range(len(self.models))
+        return ((i, j) for i, j in itertools.combinations(at, 2) if self.linked[i] == self.linked[j])
+
+
+def fit(values: Values, resolution: float = 0.0) -> Fit | None:
+    """The least-squares fit of log(value) = model + replicate; None without any value.
+
+    Raises ValueError for a value that is not positive.
+    """
+    models = tuple(model for model in values if values[model])
+    if not models:
+        return None
+    replicates = sorted({replicate for model in models for replicate in values[model]})
+    column = {replicate: len(models) + at for at, replicate in enumerate(replicates)}
+    cells = [(m, column[replicate]) for m, model in enumerate(models) for replicate in values[model]]
+    logs = np.array([_log(model, value) for model in models for value in values[model].values()])
+    design = np.zeros((len(cells), len(models) + len(replicates)))
+    for at, columns in enumerate(cells):
+        design[at, columns] = 1
+    of_model = design[:, : len(models)].T  # models × cells
+    linked = _linked(cells, design.shape[1])
+    # The design lacks full rank: what is added to all models may be taken from all replicates. The pseudo-inverse settles that
+    # somehow; differences of linked models do not depend on how.
+    solve = np.linalg.pinv(design.T @ design) @ design.T
+    found = solve @ logs
+    left = np.eye(len(cells)) - design @ solve
+    noise = _noise(left, left @ logs, of_model, len(cells) - design.shape[1] + len(set(linked)), resolution)
+    errors, freedoms = _errors(solve[: len(models)], of_model, noise)
+    levels = _levels(found, linked, len(models))
+    return Fit(models, found[: len(models)] + levels, linked[: len(models)], errors, freedoms, noise)
+
+
+def _log(model: str, value: float) -> float:
+    if not value > 0:
+        raise ValueError(f"{model}: {value} has no logarithm, values must be positive")
+    return math.log(value)
+
+
+def _noise(left: Floats, residuals: Floats, of_model: Floats, freedom: int, resolution: float) -> Moderated | None:
+    """The variance of a single value of each model.
+
+    `left` (cells × cells) maps logarithms to residuals. A model's sum of squares is a quadratic form of them: its expectation
+    under equal variances and its degrees of freedom (Satterthwaite) come from the traces of its block of `left`.
+    """
+    if freedom <= 0:
+        return None
+    blocks = [left[np.ix_(inside, inside)] for inside in (of_model > 0)]
+    expected = np.array([float(block.trace()) for block in blocks])
+    squared = np.array([float(np.sum(block**2)) for block in blocks])
+    known = expected > 1e-9
+    freedoms = np.where(known, expected**2 / np.where(known, squared, 1.0), 0.0)
+    variances = np.where(known, of_model @ residuals**2 / np.where(known, expected, 1.0), 0.0)
+    # In a complete design the residuals of two models correlate by -1 / (models - 1), their squares by the square of that.
+    correlation = 1 / max(len(blocks) - 1, 1) ** 2
+    return moderate(variances, freedoms, float(freedom), correlation, resolution**2)
+
+
+def _errors(solve: Floats, of_model: Floats, noise: Moderated | None) -> tuple[Floats, Floats]:
+    """The standard errors of all differences of two effects (models × models), and their degrees of freedom."""
+    size = len(of_model)
+    if noise is None:
+        return np.full((size, size), np.nan), np.zeros((size, size))
+    # What each model's noise contributes to the variance of each difference: models × models × models.
+    shares = np.empty((size, size, size))
+    for m, inside in enumerate(of_model > 0):
+        product = solve[:, inside] @ solve[:, inside].T
+        shares[m] = np.add.outer(product.diagonal(), product.diagonal()) - 2 * product
+    parts = np.maximum(shares, 0) * noise.variances[:, None, None]
+    variances = parts.sum(axis=0)
+    own = np.maximum(noise.freedoms, 1e-6)[:, None, None]
+    freedoms = np.maximum(variances**2 / np.maximum(np.sum(parts**2 / own, axis=0), 1e-300), 1.0)
+    # Two moderated variances share one prior: its freedom counts once, in the larger of the two.
+    shared = np.maximum.outer(noise.freedoms, noise.freedoms) + noise.pooled_freedom / max(size - 1, 1)
+    return np.sqrt(variances), np.minimum(np.minimum(freedoms, shared), noise.pooled_freedom)
+
+
+def _linked(edges: Sequence[tuple[int, int]], nodes: int) -> tuple[int, ...]:
+    """For each node the smallest node that a chain of edges leads to."""
+    least = list(range(nodes))
+    changed = True
+    while changed:
+        changed = False
+        for one, other in edges:
+            if least[one] != least[other]:
+                least[one] = least[other] = min(least[one], least[other])
+                changed = True
+    return tuple(least)
+
+
+def _levels(found: Floats, linked: Sequence[int], size: int) -> Floats:
+    """For each model the mean effect of all replicates that are linked to it."""
+    links = np.array(linked)
+    return np.array([float(found[size:][links[size:] == link].mean()) for link in links[:size]])
+
+
+# ---------------------------------------------------------------- places and pairs
+
+
+def _places(fitted: Fit, values: Values, higher_is_better: bool) -> dict[str, Place]:
+    """The places of all models that have a value. The largest group of linked models is ranked."""
+    main = max(fitted.linked, key=fitted.linked.count)
+    inside = [m for m, link in enumerate(fitted.linked) if link == main]
+    sign = 1 if higher_is_better else -1
+    best = max(inside, key=lambda m: sign * float(fitted.effects[m]))
+    worse = _worse(fitted, sign)
+    places = {}
+    for m, model in enumerate(fitted.models):
+        value = _typical(float(fitted.effects[m]), list(values[model].values()))
+        if fitted.linked[m] != main:
+            places[model] = Place(None, None, value)
+            continue
+        rank = 1 + worse.count(m) if fitted.noise else None
+        places[model] = Place(rank, _ratio_to_best(fitted, values, m, best), value)
+    return places
+
+
+def _worse(fitted: Fit, sign: int) -> list[int]:
+    """The significantly worse model of each pair that has one."""
+    pairs = list(fitted.linked_pairs())
+    found = [fitted.difference(one, other) for one, other in pairs]
+    return [
+        other if sign * step.log_ratio > 0 else one
+        for (one, other), step, sure in zip(pairs, found, significant(found), strict=True)
+        if sure
+    ]
+
+
+def _ratio_to_best(fitted: Fit, values: Values, m: int, best: int) -> Estimate:
+    ratios = _paired(values, fitted.models[m], fitted.models[best])
+    if m == best:
+        end = 1.0 if fitted.noise else None
+        return Estimate(1.0, end, end, ratios)
+    return fitted.difference(m, best).estimate(ratios)
+
+
+def _typical(effect: float, replicates: list[float]) -> Estimate:
+    """The typical value with the range of its replicates, which includes it even where replicates are missing."""
+    value = math.exp(effect)
+    return Estimate(value, min(value, *replicates), max(value, *replicates), replicates)
+
+
+def _pairs(fitted: Fit | None, values: Values, margin: float) -> dict[tuple[str, str], Pair]:
+    """All pairs of linked models, in the order of `values`."""
+    if fitted is None:
+        return {}
+    pairs = list(fitted.linked_pairs())
+    found = [fitted.difference(one, other) for one, other in pairs]
+    named = [(fitted.models[one], fitted.models[other]) for one, other in pairs]
+    return {
+        (one, other): Pair(one, other, step.estimate(_paired(values, one, other)), call)
+        for (one, other), step, call in zip(named, found, calls(found, margin), strict=True)
+    }
+
+
+def _paired(values: Values, one: str, other: str) -> list[float]:
+    """The ratios of two models in the replicates that have both."""
+    return [value / values[other][replicate] for replicate, value in values[one].items() if replicate in values[other]]
+
+
+def _detectable(fitted: Fit) -> float | None:
+    """By how large a share the two models of a typical pair must differ to be called different at Holm's first step."""
+    found = [fitted.difference(one, other) for one, other in fitted.linked_pairs()]
+    if not found or fitted.noise is None:
+        return None
+    tail = FALSE_CALL / 2 / len(found)
+    reach = statistics.median(student(one.freedom, tail) * one.error for one in found if one.error is not None)
+    return math.expm1(min(reach, WIDEST))
