@@ -37,12 +37,13 @@ from benchmarks.tails import drowned, pauses, too_few
 QUANTILES: dict[Quantity, float] = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "connect p50": 0.5}
 RESPONSE_TIMES: tuple[Quantity, ...] = ("mean", "p50", "p90", "p99")
 BY_ROUNDS: tuple[Quantity, ...] = ("rate", "cpu")  # what each window has a value of
-COMPLETED_EACH = 5  # in the middle window of a level: with fewer, a window's logarithm says little
+COMPLETED_EACH = 20  # in the middle window of a level: of fewer, whole requests make steps that mislead a robust fit
 REPLICATES_TOGETHER = 3  # so many have the samples that a percentile's interval wants; one alone needs that part of them
 LONGER_THAN_PAUSES = 10  # times the engine's longest pause: such a time is no pause's doing
 RECOVERY_STEP_NS = 100_000_000
 SLOW_SHARE = 0.01  # of a step's completions, that may be slow in a server that has recovered
-BUCKET_SD = 1 / histogram.HALF / 12**0.5  # of the logarithm of a time that is known to a bucket
+BUCKET_SD = 1 / histogram.HALF / 12**0.5  # of the logarithm of a time that is known to a bucket,
+COARSE_SD = 0.03 / 12**0.5  # or to a bucket of a packed record
 
 PEAK = Measure("requests a second", Metric("rate"))  # by which a scenario without measures ranks
 
@@ -133,7 +134,7 @@ class Replicate:
         below = self.resolution(metric.by, model, level_of_peak) if metric.by else 0.0
         own, made = 0.0, self._made.get((model, metric.level or level_of_peak))
         if metric.quantity in QUANTILES:
-            own = BUCKET_SD
+            own = COARSE_SD if made and made.load.response.coarse else BUCKET_SD
         elif metric.quantity in BY_ROUNDS and made:
             counted = _of_label(made.load, metric.label) if metric.quantity == "rate" else made.load
             own = counting_sd(counted.completed) * math.sqrt(made.windows)  # each window has edges of its own
