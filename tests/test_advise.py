@@ -264,6 +264,11 @@ def test_a_starving_pool_that_was_not_even_measured_fails():
     assert one(Measured("pool", limit=32, given={"threads": 32}, failure="2 of 2 trials failed")).stands == "fails"
 
 
+def test_a_pool_whose_windows_asked_few_connections_is_unknown():
+    found = one(answered(limit=300, given={"threads": 300}))
+    assert (found.stands, found.why[:38]) == ("unknown", "it serves 300 connections at once, and")
+
+
 def test_a_pool_that_serves_them_all_nevertheless_qualifies():
     assert one(answered(limit=32, given={"threads": 32})).stands == "qualifies"
 

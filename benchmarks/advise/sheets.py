@@ -41,7 +41,8 @@ def show(advice: Advice, console: Console) -> None:
     if advice.qualify:
         console.print()
         console.print(_table(advice.qualify, _columns(advice)))
-        console.print(Text(MEMORY, style="dim"))
+        if advice.workload.rate_per_s is not None:
+            console.print(Text(MEMORY, style="dim"))
     _list("Fail", advice.fail, console)
     _list("Unknown", advice.unknown, console)
     _said("Why", words.reasons(advice), console)

@@ -18,7 +18,7 @@ from benchmarks import histogram
 from benchmarks.advise.design import Pool, building_s, holding
 from benchmarks.advise.measured import Field, Measured
 from benchmarks.advise.workload import Workload, amount, cores, plural
-from benchmarks.amounts import duration, percent, rate
+from benchmarks.amounts import digits, duration, percent, rate
 from benchmarks.stats.intervals import quantile_ranks, samples_wanted
 from benchmarks.summaries import Capacity, Pair
 from benchmarks.tails import STALL_NS, STALL_SHARE
@@ -31,6 +31,7 @@ SHORT_OF_OFFERED = 0.01
 SIGMAS = 3.0
 NOTICED, NOTICED_MOST_NS = 0.1, 1e7  # a pause of the load engine that matters: of the objective's limit; at most
 FULL, NEARLY_FULL = 1.0, 0.95  # of the server's cores
+MORE_THAN_SERVED = 2.0  # times as many requests in a window as a pool serves connections: else it may have been spared
 WINDOWS_TO_BUILD = 2.5  # a ramp comes before each window
 
 
@@ -167,6 +168,9 @@ def _unknown(workload: Workload, one: Measured, found: Reached | None) -> str:
         return one.failure
     if (disturbed := _disturbed(workload, one, found)) and (short_by(one) or late(workload, found)):
         return disturbed
+    if 0 < one.limit < workload.connections and one.intended < MORE_THAN_SERVED * one.limit * one.windows:
+        each = digits(one.intended / one.windows)
+        return f"it serves {one.limit:,} connections at once, and windows of {each} requests do not show whether others starve"
     busy, window_s = utilisation(workload, one), one.seconds / one.windows
     if busy >= NEARLY_FULL or building_s((one.cpu_ns or 0.0) / 1e9, busy) > WINDOWS_TO_BUILD * window_s:
         return f"its CPU was {percent(busy)} busy: its queue grows for longer than the windows of {duration(window_s * 1e9)}"
