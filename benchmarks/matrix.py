@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from benchmarks.nouns import served_by
+from benchmarks.nouns import is_baseline, served_by
 from benchmarks.summaries import Estimate, Reason, RunSummary, ScenarioSummary, Standing
 
 Code = str
@@ -62,7 +62,7 @@ def columns(summary: RunSummary) -> list[MatrixColumn]:
 
 def models(summary: RunSummary) -> list[str]:
     """Everybody with a standing anywhere, as they come."""
-    return list(dict.fromkeys(standing.model for scenario in summary.scenarios for standing in scenario.standings))
+    return list(dict.fromkeys(standing.model for scenario in summary.scenarios for standing in _models_of(scenario)))
 
 
 def with_variants(ordered: Sequence[str]) -> list[str]:
@@ -76,8 +76,13 @@ def with_variants(ordered: Sequence[str]) -> list[str]:
 def _columns(scenario: ScenarioSummary) -> Iterable[MatrixColumn]:
     for at, measure in enumerate(scenario.measures):
         if at == 0 or measure.short:
-            worths = {s.model: _by_result(s, at, measure.better == "more") for s in scenario.standings}
+            worths = {s.model: _by_result(s, at, measure.better == "more") for s in _models_of(scenario)}
             yield MatrixColumn(scenario.scenario, measure.short, _placed(worths))
+
+
+def _models_of(scenario: ScenarioSummary) -> list[Standing]:
+    """The standings of models: a baseline is none."""
+    return [standing for standing in scenario.standings if not is_baseline(standing.model)]
 
 
 # What a model is worth in a column, before it is known whether others share the first place.

@@ -81,6 +81,11 @@ class Observed:
         self.peak_levels = self._peaks()
 
     @property
+    def shown(self) -> list[str]:
+        """Who has a standing: all models but A/A arms."""
+        return [model for model in self.models if not is_aa_arm(model)]
+
+    @property
     def ranked(self) -> list[str]:
         """Who is ranked: all models but A/A arms and baselines."""
         return [model for model in self.models if not is_aa_arm(model) and not is_baseline(model)]

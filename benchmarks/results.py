@@ -16,8 +16,8 @@ from benchmarks.checks.service import OVERLOADED
 from benchmarks.metrics import PEAK, is_of_response, levels_of, plain_label, unit_of
 from benchmarks.observed import Observed
 from benchmarks.questions import Measure, Metric
-from benchmarks.stats.scoreboard import Place, Scoreboard, compare
-from benchmarks.summaries import CellSummary, MeasureSummary, Reason, Result
+from benchmarks.stats.scoreboard import Place, Scoreboard, compare, ratio
+from benchmarks.summaries import CellSummary, Estimate, MeasureSummary, Reason, Result
 
 Cells = Mapping[str, Mapping[str, CellSummary]]  # of one scenario, by label and model
 
@@ -108,7 +108,18 @@ def compared(measure: Measure, observed: Observed, cells: Cells) -> Compared:
     resolution = observed.resolution(measure.metric, able)
     board = compare(able, margin_of(measure, observed), more, resolution, absent)
     found = {model: _result(one, board.places.get(model)) for model, one in values.items()}
+    for model in observed.shown:
+        if model not in observed.ranked and values[model].comparable:
+            found[model] = replace(found[model], ratio=_beside(model, values[model], able, board, resolution))
     return Compared(measure, values, board, found, resolution)
+
+
+def _beside(
+    model: str, own: Values, able: Mapping[str, Mapping[int, float]], board: Scoreboard, resolution: float
+) -> Estimate | None:
+    """The ratio to the best of a baseline, which changes nobody's place."""
+    best = next((name for name, place in board.places.items() if place.ratio and place.ratio.value == 1.0), None)
+    return ratio({**able, model: own.positive}, model, best, resolution) if best else None
 
 
 def margin_of(measure: Measure, observed: Observed) -> float:

@@ -45,7 +45,7 @@ def standings(observed: Observed, levels: Levels) -> Stood:
     cpu = _cpu_us(observed, told[0])
     made = [
         _standing(observed, model, _own(levels, model), [one.results[model] for one in told], cpu.get(model))
-        for model in observed.ranked
+        for model in observed.shown
     ]
     more = told[0].measure.better == "more"
     return Stood(

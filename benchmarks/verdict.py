@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from benchmarks.amounts import percent, shown, times
+from benchmarks.nouns import is_baseline
 from benchmarks.pair_words import IN_A_WORD, counted, within_margin
 from benchmarks.summaries import Estimate, MeasureSummary, Pair, PairCounts, Standing
 
@@ -23,6 +24,7 @@ def verdict(
 
     `pairs` and `pair_list` are what is known of each two of the models, `aa` the comparison of a model with itself.
     """
+    standings = [standing for standing in standings if not is_baseline(standing.model)]
     said = [
         _winner(standings, measure, pair_list),
         *([counted(pairs, measure.margin) + "."] if pairs.total else []),

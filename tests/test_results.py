@@ -175,6 +175,23 @@ def test_an_a_a_arm_without_numbers_compares_nothing():
     assert with_arm(without=True).scenarios[0].aa is None
 
 
+def test_a_baseline_is_shown_beside_the_best_and_is_in_no_pair():
+    name = "epoll_loop~direct"
+    models = (*BESIDE, name)
+    records = [
+        factories.record("hello", at, [factories.trial(m, "hello", at, pace=1.2 if m == name else 1.0) for m in models])
+        for at in range(factories.REPLICATES)
+    ]
+    made = summarise(factories.run(models=models, scenarios=("hello",)), records, {}).scenarios[0]
+    found = next(one for one in made.standings if one.model == name)
+    assert found.rank is None
+    assert found.ratio.value == pytest.approx(1.2, rel=0.05)
+    assert found.ratio.low < found.ratio.value < found.ratio.high
+    assert made.pairs.total == 3
+    assert name not in made.verdict
+    assert made.standings[0].model == "epoll_loop"
+
+
 # ---------------------------------------------------------------- predictions
 
 
