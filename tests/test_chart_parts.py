@@ -1,38 +1,14 @@
-"""The parts that charts are made of: names pushed apart, colours, numbers in words, ticks, text cut to its width."""
+"""The parts that charts are made of: colours, panels by family, numbers in words, ticks, text cut to its width."""
 
 from dataclasses import replace
-from itertools import pairwise
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from benchmarks.charts import _scales, _words
-from benchmarks.charts._labels import push_apart
+from benchmarks.charts._families import Curve, robust_top
 from benchmarks.charts._page import clip_to, fit_name, width_px, wrapped
 from benchmarks.charts._style import FAMILIES, LIGHT, SPARE_COLOURS, family_rank, look
-from benchmarks.nouns import twin_of
-
-
-@given(
-    st.lists(st.floats(-1e4, 1e4), max_size=12),
-    st.floats(0.1, 50.0),
-)
-def test_push_apart_keeps_distance_order_and_bounds(wanted: list[float], gap: float) -> None:
-    low, high = -700.0, 700.0
-    places = push_apart(wanted, gap, low, high)
-    assert len(places) == len(wanted)
-    ordered = sorted(range(len(wanted)), key=wanted.__getitem__)
-    for a, b in pairwise(ordered):
-        assert places[b] - places[a] >= gap - 1e-6
-    assert all(low - 1e-6 <= place <= high + 1e-6 for place in places)
-
-
-def test_push_apart_leaves_alone_what_does_not_touch_and_centres_what_does() -> None:
-    assert push_apart([50.0, 10.0, 90.0], 20, 0, 100) == [50.0, 10.0, 90.0]
-    assert push_apart([50.0, 50.0], 20, 0, 100) == [40.0, 60.0]
-    assert push_apart([0.0, 0.0, 0.0], 20, 0, 100) == [0.0, 20.0, 40.0]
-    assert push_apart([5.0] * 6, 20, 0, 50) == [0.0, 10.0, 20.0, 30.0, 40.0, 50.0]
+from benchmarks.nouns import variant_of
 
 
 def test_known_models_wear_their_familys_colour() -> None:
@@ -46,12 +22,12 @@ def test_known_models_wear_their_familys_colour() -> None:
     assert len({(member.marker, str(member.dash)) for member in members}) == 3
 
 
-def test_a_twin_looks_like_its_model_but_for_the_marker() -> None:
+def test_a_variant_looks_like_its_model_but_for_the_marker() -> None:
     for name in ("epoll_loop", "my_own_model"):
-        one, other = look(name, LIGHT), look(twin_of(name), LIGHT)
+        one, other = look(name, LIGHT), look(variant_of(name, "32 workers"), LIGHT)
         assert other.marker != one.marker
         assert replace(other, marker=one.marker) == one
-        assert family_rank(name)[:2] == family_rank(twin_of(name))[:2]
+        assert family_rank(name)[:2] == family_rank(variant_of(name, "32 workers"))[:2]
 
 
 def test_a_strangers_colour_depends_on_its_name_alone() -> None:
@@ -110,3 +86,15 @@ def test_a_name_that_must_be_narrow_keeps_both_ends() -> None:
     assert name.startswith("my_")
     assert name.endswith("_2")
     assert fit_name("prefork", 11, 120) == "prefork"
+
+
+def test_a_curve_far_above_all_others_leaves_the_axis():
+    curves = {name: Curve([0, 1], [1.0, top]) for name, top in (("a", 2.0), ("b", 3.0), ("c", 100.0))}
+    assert robust_top(curves) == 3.0
+    assert robust_top({**curves, "d": Curve([0], [90.0])}) == 100.0
+    assert robust_top({}) == 1.0
+
+
+def test_memory_ticks_are_powers_of_two():
+    ticks = _scales.binary_ticks([3 << 20, 500 << 20])
+    assert [_words.size(tick) for tick in ticks] == ["2 MiB", "8 MiB", "32 MiB", "128 MiB", "512 MiB"]
