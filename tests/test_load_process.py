@@ -187,7 +187,7 @@ def test_rounds_of_warm_up_never_overlap():
     open_now, peak = [0], [0]
     with serving(counting(open_now, peak)) as port, RemoteEngine((CPU,)) as engine:
         engine.compile()
-        warmup = engine.warm_up(hello(port), 40, 0.02, 0.1, 0.08)
+        warmup = engine.warm_up(hello(port), 40, 0.02, 1.0, 0.08)
         assert open_now == [0]
-    assert len(warmup.rates_per_s) >= 3
+    assert len(warmup.rates_per_s) >= 2
     assert peak == [40]

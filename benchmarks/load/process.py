@@ -37,7 +37,11 @@ class Probe(msgspec.Struct, tag=True, frozen=True):
 
 
 class WarmUp(msgspec.Struct, tag=True, frozen=True):
-    """Rounds of load, each on new connections, until they are steady. Answered by Warmup."""
+    """Rounds of load, each on new connections, until they are steady or the limit has passed. Answered by Warmup.
+
+    A round begins when each of its connections has been served once, so that its rate is one of requests, however many
+    connections a server has to accept first. Should the limit pass before there are rounds enough to tell, it is doubled.
+    """
 
     target: Target
     connections: int
@@ -112,8 +116,11 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
     trouble: Trouble | None = None
 
 
-_WARM_DRAIN_S = 1.0  # at most, until a round has its answers: what it leaves undone would be the next one's to wait for,
+# Of a round of warm-up, at most:
+_WARM_FIRST_S = 2.0  # until each connection has its first answer,
+_WARM_DRAIN_S = 1.0  # until the last answers: what it leaves undone would be the next one's to wait for,
 _WARM_CLOSE_S = 1.0  # and until the server has closed its ends: what it still holds may be all that it has room for
+
 _DESCRIPTORS_RESERVED = 64  # what is open besides the connections of sessions
 
 
@@ -181,10 +188,11 @@ class Engine:
         begins = time.monotonic()
         rates: list[float] = []
         while not is_steady(rates, plan.steady_within, plan.round_s) and (
-            time.monotonic() - begins < plan.limit_s or len(rates) < ROUNDS
+            (spent := time.monotonic() - begins) < plan.limit_s or (len(rates) < ROUNDS and spent < 2 * plan.limit_s)
         ):
             with self._new(plan.target, plan.connections) as session:
                 session.open()
+                session.run(Drive(seconds=1e-6, drain_s=_WARM_FIRST_S))
                 load = session.run(Drive(seconds=plan.round_s, drain_s=_WARM_DRAIN_S))
                 session.close(_WARM_CLOSE_S)
             rates.append(load.completed / load.seconds)

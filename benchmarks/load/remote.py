@@ -56,7 +56,7 @@ class RemoteEngine:
         return _must(self._ask(Probe(server_cpu)).machine_state)
 
     def warm_up(self, target: Target, connections: int, round_s: float, limit_s: float, steady_within: float) -> Warmup:
-        """Rounds of load on new connections until the rate is steady, or `limit_s` has passed and there were enough to tell."""
+        """Rounds of load on new connections until the rate is steady or `limit_s` has passed; see `process.WarmUp`."""
         return _must(self._ask(WarmUp(target, connections, round_s, limit_s, steady_within)).warmup)
 
     def open(self, session: str, target: Target, connections: int, background: Background | None = None) -> dict[str, int]:
