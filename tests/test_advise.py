@@ -265,12 +265,20 @@ def test_a_starving_pool_that_was_not_even_measured_fails():
 
 
 def test_a_pool_whose_windows_asked_few_connections_is_unknown():
-    found = one(answered(limit=300, given={"threads": 300}))
-    assert (found.stands, found.why[:38]) == ("unknown", "it serves 300 connections at once, and")
+    found = one(answered(limit=540, given={"threads": 540}, idle_s=1.0))
+    assert (found.stands, found.why[:38]) == ("unknown", "it serves 540 connections at once; win")
+
+
+@pytest.mark.parametrize(("limit", "idle_s"), [(256, 0.0), (256, 15.0), (1999, 15.0), (500, 1.0)])
+def test_a_pool_with_more_connections_than_it_can_hold_fails_though_short_windows_asked_few_of_them(limit, idle_s):
+    found = one(answered("pool", limit=limit, idle_s=idle_s))
+    assert (found.stands, found.why[:38]) == ("fails", f"it serves {limit:,} of 2,000 open connections"[:38])
 
 
 def test_a_pool_that_serves_them_all_nevertheless_qualifies():
-    assert one(answered(limit=32, given={"threads": 32})).stands == "qualifies"
+    quick = checked(Workload(0.0, 0.0001, 300, 500.0, parse("p99<=200ms")))
+    measured = answered(limit=220, given={"threads": 220}, idle_s=0.1, connections=300, cpu_ms=0.2)
+    assert one(measured, quick).stands == "qualifies"
 
 
 @pytest.mark.parametrize(
@@ -374,7 +382,7 @@ def test_the_headline_names_the_cheapest_its_ties_and_the_least_memory():
     said = " ".join(words.headline(advice_of_many()))
     assert said.startswith("3 of 6 qualify. epoll_loop takes the least CPU: 1.10 ms a request, 55% of one core")
     assert "poll_loop is not told apart from it" in said
-    assert "poll_loop takes the least memory" in said
+    assert "poll_loop takes the least memory: 18.0 MiB" in said
 
 
 def test_the_page_says_why_and_what_would_change_it():

@@ -18,6 +18,7 @@ class Measured:
 
     model: str
     limit: int = 0  # connections that it serves at once; 0: not said
+    idle_s: float = 0.0  # after which it closes a silent connection; 0: never
     given: dict[str, int] = field(default_factory=dict)  # its threads, its workers
     connections: int = 0  # open in each window
     windows: int = 0
@@ -78,6 +79,7 @@ def _of_model(
     return Measured(
         model,
         limit=server.max_connections if server else 0,
+        idle_s=server.keepalive_idle_s if server else 0.0,
         given=dict(server.given) if server else {},
         connections=min((one.load.connections for one in found), default=0),
         windows=sum(one.windows for one in found),

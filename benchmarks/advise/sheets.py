@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Sequence
 
-from rich import box
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
@@ -17,7 +16,7 @@ from benchmarks.stats.intervals import samples_wanted
 
 WIDEST = 100
 _NONE = "–"
-MEMORY = "memory: resident set of all its processes with all connections open; pages that they share count for each"
+NOTES = "CPU: of a request. memory: resident set with all connections open, of all processes; what they share counts for each."
 
 Column = tuple[str, Callable[[Candidate], str]]  # its heading, its cells
 
@@ -42,7 +41,7 @@ def show(advice: Advice, console: Console) -> None:
         console.print()
         console.print(_table(advice.qualify, _columns(advice)))
         if advice.workload.rate_per_s is not None:
-            console.print(Text(MEMORY, style="dim"))
+            console.print(Text(NOTES, style="dim"))
     _list("Fail", advice.fail, console)
     _list("Unknown", advice.unknown, console)
     _said("Why", words.reasons(advice), console)
@@ -91,9 +90,9 @@ def _list(title: str, candidates: Sequence[Candidate], console: Console) -> None
 
 
 def _table(qualify: Sequence[Candidate], columns: Sequence[Column]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for heading, _ in columns:
-        table.add_column(heading, justify="left" if heading == "qualifies" else "right", no_wrap=True)
+        table.add_column(heading, justify="left" if heading in ("qualifies", "note") else "right", no_wrap=True)
     for candidate in qualify:
         table.add_row(*(Text(cell(candidate)) for _, cell in columns))
     return table
@@ -104,27 +103,26 @@ def _columns(advice: Advice) -> list[Column]:
     if advice.workload.rate_per_s is None:
         return [*found, ("rate", words.carried), ("note", lambda one: one.why)]
     least_ns = advice.qualify[0].measured.cpu_ns or 1.0
-    found += [
-        ("CPU/request", lambda one: duration(one.measured.cpu_ns) if one.measured.cpu_ns else _NONE),
+    return [
+        *found,
+        ("CPU", lambda one: duration(one.measured.cpu_ns) if one.measured.cpu_ns else _NONE),
         ("ratio", lambda one: f"{digits((one.measured.cpu_ns or 0.0) / least_ns)}"),
         (_tail_heading(advice), lambda one: _tail(advice, one)),
         ("memory", lambda one: size(one.measured.rss_bytes) if one.measured.rss_bytes else _NONE),
         ("threads", lambda one: f"{one.measured.threads:,}" if one.measured.threads else _NONE),
     ]
-    if any((one.measured.processes or 1) > 1 for one in advice.qualify):
-        found.append(("processes", lambda one: f"{one.measured.processes:,}" if one.measured.processes else _NONE))
-    return found
 
 
 def _tail_heading(advice: Advice) -> str:
     qs = {one.reached.q for one in advice.qualify if one.reached}
-    return f"{name(qs.pop())} (up to)" if len(qs) == 1 else "tail (up to)"
+    return f"{name(qs.pop())} to at most" if len(qs) == 1 else "tail to at most"
 
 
 def _tail(advice: Advice, one: Candidate) -> str:
-    """ "52.1 ms (55.0 ms)", with the percentile where models differ in it."""
+    """ "52.1 to 55.0 ms": the percentile and the upper end of its range, and which one where models differ in it."""
     if one.reached is None:
         return _NONE
     which = "" if "tail" not in _tail_heading(advice) else f"{name(one.reached.q)} "
-    up_to = duration(one.reached.high_ns) if one.reached.high_ns is not None else "open"
-    return f"{which}{duration(one.reached.value_ns)} ({up_to})"
+    value, high = duration(one.reached.value_ns), duration(one.reached.high_ns) if one.reached.high_ns is not None else "?"
+    number, _, unit = value.partition(" ")
+    return f"{which}{number if high.endswith(f' {unit}') else value} to {high}"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from benchmarks.advise.verdict import WOULD_DO, Advice, Candidate, carried_per_s, late, utilisation
 from benchmarks.advise.workload import amount, cores, plural
-from benchmarks.amounts import digits, duration, percent, rate
+from benchmarks.amounts import digits, duration, percent, rate, size
 
 
 def carried(candidate: Candidate) -> str:
@@ -44,8 +44,8 @@ def headline(advice: Advice) -> list[str]:
     with_it = f" ({listed(tied)} {'is' if len(tied) == 1 else 'are'} not told apart from it)" if tied else ""
     each, busy = duration(best.measured.cpu_ns), percent(utilisation(advice.workload, best.measured))
     said.append(f"{best.model} takes the least CPU: {each} a request, {busy} of {cores(advice.workload.cores)}{with_it}.")
-    if least := advice.least_memory:
-        said.append(f"{least.model} takes the least memory.")
+    if (least := advice.least_memory) and least.measured.rss_bytes:
+        said.append(f"{least.model} takes the least memory: {size(least.measured.rss_bytes)}.")
     return said
 
 
@@ -80,7 +80,8 @@ def changes(advice: Advice) -> list[str]:
     busy = utilisation(workload, advice.qualify[0].measured) if advice.qualify else 0.0
     if workload.rate_per_s is not None and busy:
         full = rate(workload.rate_per_s / busy)
-        found.append(f"The rate: at {full} {advice.qualify[0].model} fills {cores(workload.cores)}; the others do so earlier.")
+        others = "; the others do so earlier" if len(advice.qualify) > 1 else ""
+        found.append(f"The rate: at {full} {advice.qualify[0].model} fills {cores(workload.cores)}{others}.")
     found += _limits(advice)
     if any(one.why.endswith(WOULD_DO) for one in advice.fail):
         found.append(
