@@ -1,7 +1,6 @@
 """What a comparison says on a terminal: a table for each scenario, how sure its calls are, and what became of the gates."""
 
 import itertools
-import math
 from collections.abc import Iterable, Sequence
 from statistics import median
 
@@ -11,10 +10,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.amounts import digits, duration, percent, rate, size, times
-from benchmarks.comparison import UNITS, Comparison, Metric, Row
-from benchmarks.gates import Judged
-from benchmarks.intervals import CONFIDENCE
+from benchmarks.amounts import digits, duration, half_width, percent, rate, size, times
+from benchmarks.comparison import Comparison, Row
+from benchmarks.gates import Judged, verdict
 
 FOLD_FROM = 24  # rows of a scenario, from which on those that show nothing are counted instead of shown
 NARROW = 96  # columns of a terminal, below which there is no room for both values
@@ -22,6 +20,8 @@ NAMED_AT_MOST = 5  # cells under one outcome of a gate
 MODELS_FOR_A_DRIFT = 3  # from which on a change of all of them is remarked,
 DRIFT = 0.02  # if it is at least so large
 _GOOD = ("faster", "less")
+_QUIET = ("same", "open")
+STYLES = {"kept": "bold green", "broken": "bold red", "undecided": "bold yellow"}
 
 
 def show(comparison: Comparison, console: Console, everything: bool = False) -> None:
@@ -29,13 +29,13 @@ def show(comparison: Comparison, console: Console, everything: bool = False) -> 
     for scenario in dict.fromkeys(row.scenario for row in comparison.rows):
         rows = [row for row in comparison.rows if row.scenario == scenario]
         many = len(rows) > FOLD_FROM and not everything
-        shown = [row for row in rows if row.call != "no difference seen"] if many else rows
+        shown = [row for row in rows if row.call not in _QUIET] if many else rows
         console.print(Text.assemble("\n", (scenario, "bold"), f"  ratios are {comparison.other} by {comparison.base}"))
         if shown:
             console.print(
                 _table(comparison, sorted(shown, key=lambda row: _place(row, rows)), console.width < NARROW), highlight=False
             )
-        if folded := [row for row in rows if many and row.call == "no difference seen"]:
+        if folded := [row for row in rows if many and row.call in _QUIET]:
             console.print(Padding(Text(_folded(folded), style="dim"), (0, 0, 0, 1)), highlight=False)
     for line in conclusions(comparison):
         console.print(Text(line), highlight=False)
@@ -48,21 +48,22 @@ def _place(row: Row, rows: Sequence[Row]) -> tuple[int, int]:
 
 
 def _folded(rows: Sequence[Row]) -> str:
-    """What is known of rows without a difference, by the least of them."""
-    spans = max(row.ratio.high / row.ratio.low for row in rows if row.ratio and row.ratio.low and row.ratio.high)
-    known = f"to ±{percent((spans - 1) / 2)}" if spans < 2 else f"to a factor of {digits(math.sqrt(spans), 2)}"
-    return f"no difference seen in {len(rows)} more, known {known} or better; --all shows them"
+    """What is known of rows without a significant difference, by the least of them."""
+    widest = max((half_width(row.ratio) or 0.0 for row in rows if row.ratio), default=0.0)
+    known = f"to ±{percent(widest)}" if widest < 1 else f"to a factor of {digits(1 + widest, 2)}"
+    same = sum(row.call == "same" for row in rows)
+    return f"{same} more are the same, {len(rows) - same} open, known {known} or better; --all shows them"
 
 
 def _table(comparison: Comparison, rows: Sequence[Row], narrow: bool) -> RenderableType:
     """A narrow one has ratios only, and not what they are made of."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
     table.add_column("level", no_wrap=True)
-    table.add_column("metric", min_width=len("throughput,"))
+    table.add_column("metric", min_width=len("memory,"))
     amounts = [] if narrow else [_short(comparison.base), _short(comparison.other)]
     for heading in (*amounts, "ratio"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("", min_width=len("slower, beyond doubt"))
+    table.add_column("", min_width=len("slower"))
     before = ("", "")
     for together in _alike(rows):
         row, here = together[0], (together[0].model, together[0].level)
@@ -77,7 +78,7 @@ def _table(comparison: Comparison, rows: Sequence[Row], narrow: bool) -> Rendera
 
 def _alike(rows: Sequence[Row]) -> Iterable[list[Row]]:
     """Rows in groups: those of one level that lack a number for one reason share a line, all others stand alone."""
-    by_reason = itertools.groupby(rows, key=lambda row: (row.model, row.level, row.why_not if row.ratio is None else id(row)))
+    by_reason = itertools.groupby(rows, key=lambda row: (row.model, row.level, row.why if row.ratio is None else id(row)))
     return (list(together) for _, together in by_reason)
 
 
@@ -93,13 +94,13 @@ def _numbers(row: Row, narrow: bool) -> Iterable[str]:
     yield ratio(row)
 
 
-def amount(metric: Metric, value: float | None) -> str:
+def amount(metric: str, value: float | None) -> str:
     """A value in its metric's unit; a dash for none."""
     if value is None:
         return "–"
-    if UNITS[metric] == "/s":
+    if metric == "rate":
         return rate(value)
-    return size(value) if UNITS[metric] == "bytes" else duration(value)
+    return size(value) if metric == "memory" else duration(value)
 
 
 def ratio(row: Row) -> str:
@@ -118,34 +119,32 @@ def _two(ratio: float) -> str:
 
 
 def _said(row: Row) -> Text:
-    if row.why_not:
-        return Text(row.why_not, style="dim" if row.seen else "yellow")
-    if row.call == "no difference seen":
+    if row.why:
+        return Text(row.why, style="dim" if row.excused else "yellow")
+    if row.call in _QUIET:
         return Text(row.call, style="dim")
-    style = "green" if row.call in _GOOD else "red"
-    return Text.assemble((row.call, f"bold {style}"), ", beyond doubt") if row.beyond_doubt else Text(row.call, style=style)
+    return Text(row.call, style="bold green" if row.call in _GOOD else "bold red")
 
 
 # ---------------------------------------------------------------- how sure it is
 
 
 def conclusions(comparison: Comparison) -> list[str]:
-    """How many calls there are and how many of them chance alone would make; what only one side has."""
-    judged = [row for row in comparison.rows if row.difference]
-    sure = sum(row.beyond_doubt for row in judged)
-    called = sum(row.call != "no difference seen" for row in judged) - sure
+    """How many rows differ, are the same or stay open; what only one side has."""
+    judged = [row for row in comparison.rows if row.judged]
     lines = []
     if judged:
-        false = max(round((1 - CONFIDENCE) * len(judged)), 1)
+        same, left = (sum(row.call == call for row in judged) for call in _QUIET)
         lines.append(
-            f"{len(judged)} ratios with 95% intervals: {sure} differ beyond doubt (the chance that any of those is false is at "
-            f"most 5%), {called} more by their own interval alone; if nothing differed, chance would call about {false}."
+            f"{len(judged)} ratios with 95% intervals: {len(judged) - same - left} differ significantly, {same} are the same, "
+            f"{left} are open (corrected for their number: the chance of any false call of a kind is at most 5%)."
         )
     else:
         lines.append("Nothing could be compared.")
     if not comparison.paired:
         lines.append(
-            "Two runs share no block: what else changed between them, such as the hour, is in every ratio and in no interval."
+            "Two runs share no replicate: what else changed between them, such as the hour, is in every ratio and in no"
+            " interval. To compare two versions, use: servebench gate BASE HEAD"
         )
         lines += _drift(comparison)
     lines += [f"Only {comparison.base} has {_listed(comparison.missing)}."] if comparison.missing else []
@@ -157,7 +156,7 @@ def _drift(comparison: Comparison) -> Iterable[str]:
     """A remark where all models moved alike: that is seldom their doing."""
     ratios: dict[str, list[float]] = {}
     for row in comparison.rows:
-        if row.metric == "throughput" and row.ratio and row.model:
+        if row.metric == "rate" and row.ratio and row.model:
             ratios.setdefault(row.model, []).append(row.ratio.value)
     if len(ratios) < MODELS_FOR_A_DRIFT:
         return
@@ -176,10 +175,9 @@ def show_gates(judged: Sequence[Judged], console: Console) -> None:
     """Print what became of every gate, the worst first."""
     for gate in dict.fromkeys(one.gate for one in judged):
         own = [one for one in judged if one.gate == gate]
-        kept = sum(one.outcome == "kept" for one in own)
-        failed = any(one.outcome in ("broken", "unseen") for one in own)
-        verdict = ("failed", "bold red") if failed else ("not broken", "bold green")
-        console.print(Text.assemble("\n", (gate.text, "bold"), "  ", verdict, f": kept in {kept} of {len(own)} cells"))
+        kept, outcome = sum(one.outcome == "kept" for one in own), verdict(own)
+        told = (outcome, STYLES[outcome])
+        console.print(Text.assemble("\n", (gate.text, "bold"), "  ", told, f": kept in {kept} of {len(own)} cells"))
         for line in gate_lines(own):
             console.print(Text(line), highlight=False)
 
@@ -188,8 +186,7 @@ def gate_lines(judged: Sequence[Judged]) -> Iterable[str]:
     """A gate's cells but for those that keep it, some of each outcome by name."""
     for outcome, told in (
         ("broken", "broken in {}"),
-        ("unseen", "can't be seen, and so fails, in {}"),
-        ("not sure", "not sure in {}: more visits would tell"),
+        ("undecided", "undecided in {}: more replicates would tell, or other levels"),
     ):
         own = [one for one in judged if one.outcome == outcome]
         if not own:

@@ -9,11 +9,11 @@ import msgspec
 from rich.console import Console
 
 from benchmarks import ratios, record
-from benchmarks.commands._shared import FAILED, BadUse, add_results, folder_of
+from benchmarks.commands._shared import BadUse, add_results, folder_of
 from benchmarks.comparison import Comparison, Side, compare
 from benchmarks.environment import differences
-from benchmarks.gates import GateError, Judged, judge, parse, passes
-from benchmarks.nouns import RunFacts, VisitRecord, visited
+from benchmarks.gates import STATUS, GateError, Judged, judge, parse, verdict
+from benchmarks.nouns import ReplicateRecord, RunFacts, measured
 
 WIDEST = 120
 
@@ -30,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="BOUND",
-        help="exit with 1 if a change is beyond this and beyond doubt, such as 'throughput<-5%%' or 'p99>+10%%'; repeatable",
+        help="exit with 1 if a change is significantly beyond this, with 3 if nobody can tell: 'rate<-5%%' or 'p99>+10%%';"
+        " repeatable",
     )
     parser.add_argument("--json", action="store_true", help="for machines")
     add_results(parser)
@@ -56,7 +57,7 @@ def command(options: argparse.Namespace) -> int:
                 console.print(f"  {line}", highlight=False, markup=False)
         ratios.show(comparison, console, options.all)
         ratios.show_gates(judged, console)
-    return 0 if passes(judged) else FAILED
+    return STATUS[verdict(judged)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class _Loaded:
 
     folder: Path
     facts: RunFacts
-    records: list[VisitRecord]
+    records: list[ReplicateRecord]
     environment: dict[str, Any]
 
 
@@ -97,15 +98,15 @@ def _named(name: str, results: Path) -> tuple[_Loaded, str]:
     before, _, model = name.rpartition(":")
     if before:
         loaded = _load(folder_of(before, results))
-        if model not in visited(loaded.facts.options):
-            raise BadUse(f"{before} has no model {model!r}; it has: {', '.join(visited(loaded.facts.options))}")
+        if model not in measured(loaded.facts.options):
+            raise BadUse(f"{before} has no model {model!r}; it has: {', '.join(measured(loaded.facts.options))}")
         return loaded, model
     told = ""
     if _is_run(results / "latest"):
         loaded = _load(results / "latest")
-        if name in visited(loaded.facts.options):
+        if name in measured(loaded.facts.options):
             return loaded, name
-        told = f"; models of the latest run: {', '.join(visited(loaded.facts.options))}"
+        told = f"; models of the latest run: {', '.join(measured(loaded.facts.options))}"
     runs = ", ".join(sorted(path.parent.name for path in results.glob("*/run.json"))) or "none yet"
     raise BadUse(f"{name!r} is neither a run nor a model of the latest one; runs: {runs}{told}")
 
@@ -128,5 +129,6 @@ def _only(text: str, comparison: Comparison) -> Comparison:
 
 
 def _as_json(comparison: Comparison, different: list[str], judged: list[Judged]) -> str:
-    told = {"environments": different, "comparison": comparison, "gates": judged, "passed": passes(judged)}
+    told = {"environments": different, "comparison": comparison, "gates": judged, "verdict": verdict(judged),
+            "passed": verdict(judged) == "kept"}  # fmt: skip
     return msgspec.json.format(msgspec.json.encode(told), indent=2).decode()
