@@ -137,14 +137,11 @@ def _between(numbers: Sequence[float]) -> str:
 def _windows(records: Iterable[ReplicateRecord]) -> str:
     """The rounds of a level and their windows, from the shortest to the longest that a level usually had."""
     trials = (trial for record in records if record.together for trial in record.trials)
-    made = [one for trial in trials for one in trial.measurements if one.interleaved and one.windows > 1]
+    made = [one for trial in trials for one in trial.measurements if one.interleaved and len(one.rounds.seconds) > 1]
     if not made:
         return ""
     rounds = sorted(one.windows for one in made)
-    # Of a packed record only the mean is known, with the one long window in it.
-    short_s = sorted(
-        statistics.median(one.rounds.seconds) if one.rounds.seconds else one.load.seconds / one.windows for one in made
-    )
+    short_s = sorted(statistics.median(one.rounds.seconds) for one in made)
     return f"{_between(rounds)} rounds at each level, windows of {_between([1e3 * short_s[0], 1e3 * short_s[-1]])} ms"
 
 

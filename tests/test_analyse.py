@@ -10,6 +10,7 @@ import pytest
 from benchmarks.analyse import conditions, summarise, timeline
 from benchmarks.checks.service import jain
 from benchmarks.nouns import MachineState, ReplicateRecord, Series, Trial
+from benchmarks.packing import packed
 from benchmarks.summaries import CellSummary, Estimate, Pair, PairCounts, Result, RunSummary, ScenarioSummary, Standing
 from benchmarks.verdict import listed, some, verdict
 
@@ -307,31 +308,15 @@ def test_a_shared_core_makes_nothing_comparable():
     assert "compare none of this" in made.scenarios[0].verdict
 
 
-def test_records_without_rounds_have_the_numbers_of_all_windows():
-    packed = [
-        replace(
-            record,
-            packed=True,
-            trials=[
-                replace(trial, measurements=[replace(one, rounds=replace(one.rounds, **EMPTY)) for one in trial.measurements])
-                for trial in record.trials
-            ],
-        )
-        for record in factories.records()
-    ]
-    made = summarise(factories.run(), packed, {})
-    rates = [cell(of, "epoll_loop", "hello", "closed 16").rate_per_s.value for of in (made, factories.summary())]
-    assert rates[0] == pytest.approx(rates[1], rel=0.03)
-    assert made.scenarios[0].window_sd is None
-    assert "11 rounds at each level, windows of 91 ms" in conditions(factories.run(), {}, packed)
-
-
-EMPTY: dict[str, list[int]] = {
-    name: []
-    for name in (
-        "number", "at_s", "seconds", "completed", "answered_ns", "answered", "occupied_ns", "cpu_ns", "neighbours_ns",
-    )
-}  # fmt: skip
+def test_packed_records_make_the_same_summary_but_for_the_last_digits_of_percentiles():
+    run = factories.run()
+    made = summarise(run, [packed(one, run) for one in factories.records()], {"cpu_model": "Imagined CPU at 3 GHz"})
+    whole = factories.summary()
+    assert [one.standings[0].results[0] for one in made.scenarios] == [one.standings[0].results[0] for one in whole.scenarios]
+    assert [one.pairs for one in made.scenarios] == [one.pairs for one in whole.scenarios]
+    percentiles = [cell(of, "epoll_loop", "hello", "open 20000/s").response[1].value_ns for of in (made, whole)]
+    assert percentiles[0] == pytest.approx(percentiles[1], rel=0.11)
+    assert made.conditions == whole.conditions
 
 
 def test_a_time_line_goes_through_all_levels_at_their_pace():

@@ -9,7 +9,7 @@ import pytest
 from benchmarks import histogram
 from benchmarks.cells import cells_of_level
 from benchmarks.knees import knee
-from benchmarks.nouns import Rounds
+from benchmarks.merging import single
 from benchmarks.observed import Observed
 from benchmarks.questions import Level
 from benchmarks.summaries import Finding
@@ -30,7 +30,7 @@ def cell(share, mean_ns, replicates=3, served=1.0, **changes):
             made.load, intended=count, completed=round(count * served), unfinished=0, censored=histogram.from_values([]),
             gaps=[], response=histogram.from_values([round(mean)] * count),
         )  # fmt: skip
-        made = replace(made, load=replace(load, **changes), rounds=Rounds())
+        made = single(level, replace(load, **changes), made.server)
         trial = factories.trial("epoll_loop", "hello", replicate, [made])
         records.append(factories.record("hello", replicate, [trial]))
     (found,) = cells_of_level(Observed(factories.run(models=("epoll_loop",)), "hello", records), level)
