@@ -123,10 +123,10 @@ def _fit(group: _Group, resolution: float) -> tuple[Floats, Floats]:
         least = max(_scale(state.residuals[measured], freedom), resolution, LEAST_SCALE)
         state, weights = _reweighted(group, state, _scales(group, state, least), _biweight)
         # A round in which no window has any weight, as with two models of which one stalled, says nothing of the machine.
-        sound = (weights > WEIGHTLESS).any(axis=0)
+        trust = np.maximum(weights.max(axis=0), WEIGHTLESS)
     else:
-        sound = np.ones(len(state.of_rounds), np.bool_)
-    return state.of_models + float(state.of_rounds[sound].mean()), state.residuals[measured]
+        trust = np.ones(len(state.of_rounds))
+    return state.of_models + float(np.average(state.of_rounds, weights=trust)), state.residuals[measured]
 
 
 def _scale(residuals: Floats, freedom: int) -> float:
