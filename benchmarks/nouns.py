@@ -304,7 +304,8 @@ class Measurement:
     """One level of one trial: all its windows together.
 
     In `load` counts, times and histograms are summed over the windows; `connections` and `offered_per_s` are of each. Its
-    `series`, `gaps`, `per_connection` and `passed_over` are those of the longest window, `long_s` seconds of it.
+    `series`, `per_connection` and `passed_over` are those of the longest window, `long_s` seconds of it; its `gaps` are those of
+    all windows, one after the other.
     """
 
     level: Level
@@ -403,7 +404,7 @@ class ReplicateRecord:
     outside: Outside | None
     trials: list[Trial]
     together: bool = True  # False: one server alive at a time
-    packed: bool = False  # whether histograms are coarse and the values of rounds are left out
+    packed: bool = False  # whether histograms are coarse
 
 
 @dataclass(frozen=True, slots=True)

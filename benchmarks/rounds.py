@@ -2,7 +2,8 @@
 
 A model's connections are opened before its first window of a level and closed after its last, so that in between it is silent
 and its neighbours have the core to themselves; what they use all the same is recorded with each window. Connections are opened
-anew for a window where the server would close them between two of its turns, and after a window that left requests unanswered.
+anew for a window where the server would close them between two of its turns, and after a window that left requests unanswered;
+each time they are, the server's bill begins anew, as it may have other processes then.
 """
 
 import math
@@ -45,13 +46,13 @@ class _Taking:
 
     making: Making
     taken: list[Taken] = field(default_factory=list)
-    bills: list[ServerCost] = field(default_factory=list)  # of each pass
+    bills: list[ServerCost] = field(default_factory=list)  # one for each time that connections were opened
     acks: int | None = 0
-    opened: int = 0
     is_open: bool = False
     fresh: bool = False  # whether nothing was asked yet on the connections that are open
     before: sample.Counters | None = None
     billed: int = 0  # windows that are in the bills
+    held: sample.Holdings | None = None  # by the server, with its first connections open
 
     @property
     def member(self) -> Member:
@@ -120,9 +121,7 @@ class Levels:
         load = plan.load_of(level, making.peak_per_s)
         paced = replace(plan.pace(self.scenario, level, self.options, load), window_s=seconds, rounds=1)
         taking = _Taking(making)
-        self._begin(taking, level)
         self._window(taking, level, paced, f"probe {len(making.probes)}", 0)
-        self._end(taking, level)
         return self._merged(taking, level, interleaved=False)
 
     # ------------------------------------------------------------ one level
@@ -168,9 +167,10 @@ class Levels:
         return [[anchor, *others[at : at + size - 1]] for at in range(0, len(others), size - 1)]
 
     def _rounds(self, level: Level, group: Sequence[_Taking], paced: plan.Pace, offset: int) -> None:
-        for taking in group:
-            self._guarded(taking, self._begin, level)
         turn_s = len(group) * (paced.window_s + paced.ramp_s + plan.OVERHEAD_S)
+        for taking in group:
+            if not self._reopens(taking, paced, turn_s):
+                self._guarded(taking, self._open, level)
         done = max((len(taking.taken) for taking in group), default=0)
         for number in range(offset + done, offset + done + paced.rounds):
             self.tell(f"{level.label}, round {number % _GROUP + 1}")
@@ -179,7 +179,13 @@ class Levels:
             for taking in self.shuffle.sample(list(group), len(group)):
                 self._guarded(taking, self._window, level, window, f"{level.label} {number}", number, turn_s)
         for taking in group:
-            self._guarded(taking, self._end, level)
+            if taking.is_open:
+                self._guarded(taking, self._close, level, level.background is not None)
+
+    def _reopens(self, taking: _Taking, paced: plan.Pace, turn_s: float) -> bool:
+        """Whether a model's connections are opened for each window: the server would close them before its next one."""
+        idle_s = taking.member.facts.keepalive_idle_s if taking.making.failure is None else 0.0
+        return paced.apart or 0 < idle_s < 2 * turn_s
 
     def _guarded(self, taking: _Taking, work: Callable[..., None], *arguments: object) -> None:
         """Do it unless the trial has failed; what goes wrong is the trial's failure, and the others go on."""
@@ -201,49 +207,35 @@ class Levels:
         return min(level.connections, member.facts.max_connections) if level.loop == "open" else level.connections
 
     def _open(self, taking: _Taking, level: Level) -> None:
+        """Open a model's connections, let it fork whoever is forked for them, and begin a bill."""
         member, answer = taking.member, taking.making.answer
         assert answer is not None
         port, connections = member.facts.port, self._connections(level, member)
         target = asking.target(self.scenario, port, answer, level.keepalive)
         company = asking.background(level.background, port, member.facts.max_connections - connections)
         self.engine.open(member.name, target, connections, company)
-        taking.opened += 1
         taking.is_open = taking.fresh = True
-
-    def _close(self, taking: _Taking, level: Level, undrained: bool) -> None:
-        """Close the connections; where requests were unanswered, wait until the server has dealt with them."""
-        self.engine.close_session(taking.member.name)
-        taking.is_open = False
-        if not undrained:
-            return
-        member = taking.member
-        member.check(level.label)
-        if not settled(HOST, member.facts.port, self.scenario):
-            raise Trouble(f"after {level.label} a new connection was not answered any more")
-        sample.still(sample.tree(member.facts.pid))
-
-    def _begin(self, taking: _Taking, level: Level) -> None:
-        """Before a model's first window: connections, whoever is forked for them, counters."""
-        member = taking.member
-        self._open(taking, level)
         member.pids = sample.rested_tree(member.facts.pid)
         sample.forget_longest(member.account)
         taking.before = sample.counters(member.pids, member.account)
 
-    def _end(self, taking: _Taking, level: Level) -> None:
-        """After its last one: counters, what it holds, and the connections are closed."""
-        member = taking.member
-        if not taking.is_open:
-            self._open(taking, level)  # what it holds is read while its connections are open
-            taking.opened -= 1
-        member.pids = sample.tree(member.facts.pid)
-        after = sample.counters(member.pids, member.account)
-        held = sample.holdings(member.pids, alone=self.at.alone)
-        assert taking.before is not None
-        taking.bills.append(sample.bill(taking.before, after, held, [one.load for one in taking.taken[taking.billed :]]))
-        taking.billed = len(taking.taken)
+    def _close(self, taking: _Taking, level: Level, undrained: bool = False) -> None:
+        """Make the bill and close the connections; if requests were unanswered, wait until the server has dealt with them."""
+        member, pid = taking.member, taking.member.facts.pid
         member.check(level.label)
-        self._close(taking, level, undrained=bool(level.background and level.background.kind != "idle"))
+        member.pids = sample.tree(pid)
+        after = sample.counters(member.pids, member.account)
+        taking.held = taking.held or sample.holdings(member.pids, alone=self.at.alone)
+        assert taking.before is not None
+        loads = [one.load for one in taking.taken[taking.billed :]]
+        taking.bills.append(sample.bill(taking.before, after, taking.held, loads))
+        taking.billed = len(taking.taken)
+        self.engine.close_session(member.name)
+        taking.is_open = False
+        if undrained:
+            if not settled(HOST, member.facts.port, self.scenario):
+                raise Trouble(f"after {level.label} a new connection was not answered any more")
+            sample.still(sample.tree(pid))
 
     # ------------------------------------------------------------ one window
 
@@ -272,8 +264,8 @@ class Levels:
         taking.acks = taking.acks + after - acks if None not in (taking.acks, acks, after) else None  # type: ignore[operator]
         member.check(level.label)
         undrained = bool(load.unfinished or load.errors)
-        if undrained or paced.apart or 0 < member.facts.keepalive_idle_s < 2 * turn_s:
-            self._close(taking, level, undrained)
+        if undrained or self._reopens(taking, paced, turn_s):
+            self._close(taking, level, undrained or level.background is not None)
 
     def _finish(self, level: Level, takings: Sequence[_Taking]) -> None:
         """The level's measurement of every trial that came through."""
@@ -289,7 +281,7 @@ class Levels:
             _joined(taking.bills),
             delayed_acks=taking.acks,
             interleaved=interleaved,
-            opened=taking.opened,
+            opened=len(taking.bills),
         )
 
 
