@@ -9,7 +9,7 @@ import factories
 import msgspec
 import pytest
 
-from benchmarks import catalogue, cli, journal, record
+from benchmarks import catalogue, cli, histogram, journal, packing, record
 from benchmarks.journal import Journal
 from benchmarks.nouns import SCHEMA
 from benchmarks.summaries import RunSummary
@@ -22,7 +22,7 @@ def run(tmp_path):
     record.write(folder / "environment.json", {"schema": SCHEMA, "cpu_count": 2})
     record.write(folder / "journal.json", Journal().begun().ended())
     for made in factories.records()[:4]:
-        record.write(record.visit_path(folder, made), made)
+        record.write(record.record_path(folder, made), made)
     return folder
 
 
@@ -36,12 +36,12 @@ def test_a_run_comes_back_as_it_was_written(run):
 
 def test_packed_records_are_read_as_they_are_and_a_damaged_one_is_told(run):
     before = record.read_run(run)
-    paths = sorted((run / "visits").iterdir())
+    paths = sorted((run / "records").iterdir())
     subprocess.run(["gzip", "-9", "-n", *paths[1:]], check=True)
     subprocess.run(["gzip", "-k", paths[0]], check=True)  # there as both: it counts once
     assert record.read_run(run) == before
-    assert [path.suffix for path in record.visit_files(run)] == [".json", ".gz", ".gz", ".gz"]
-    packed = record.visit_files(run)[1]
+    assert [path.suffix for path in record.record_files(run)] == [".json", ".gz", ".gz", ".gz"]
+    packed = record.record_files(run)[1]
     for harm in (lambda data: data[:-20], lambda data: b"{}" + data, lambda data: data[:200] + b"x" * 50 + data[250:]):
         whole = packed.read_bytes()
         packed.write_bytes(harm(whole))
@@ -49,6 +49,28 @@ def test_packed_records_are_read_as_they_are_and_a_damaged_one_is_told(run):
         assert damaged.path == packed
         assert "is damaged" in damaged.why
         packed.write_bytes(whole)
+
+
+def test_a_run_is_packed_into_one_file_and_read_as_before(run):
+    before = record.read_run(run)[1]
+    path = packing.pack(run)
+    assert [one.name for one in run.iterdir() if one.is_file()].count(path.name) == 1
+    assert not (run / "records").exists()
+    after = record.read_run(run)[1]
+    assert [(one.scenario, one.replicate, one.packed) for one in after] == [
+        (one.scenario, one.replicate, True) for one in before
+    ]
+    for first, second in zip(before, after, strict=True):
+        for one, other in zip(first.trials, second.trials, strict=True):
+            for old, new in zip(one.measurements, other.measurements, strict=True):
+                assert histogram.total(new.load.response) == histogram.total(old.load.response)
+                assert new.load.response.sum_ns == old.load.response.sum_ns
+                assert new.rounds.completed == old.rounds.completed
+                if old.load.response.index:
+                    exact, kept = (histogram.quantile_ns(made.load.response, 0.9) for made in (old, new))
+                    assert exact <= kept <= 1.11 * exact
+    path.write_bytes(path.read_bytes()[:-100])
+    assert [one.path for one in record.read(run).damaged] == [path]
 
 
 def test_a_summary_comes_back_as_it_was_written(tmp_path):
@@ -86,9 +108,9 @@ def test_a_name_that_no_file_can_have_is_told_in_a_line(tmp_path, capsys):
     assert capsys.readouterr().err.endswith(": File name too long\n")
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"schema": 2}'])
-def test_a_damaged_visit_is_named(run, damage):
-    path = next((run / "visits").glob("*.json"))
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"schema": 3}'])
+def test_a_damaged_record_is_named(run, damage):
+    path = next((run / "records").glob("*.json"))
     path.write_bytes(damage)
     with pytest.raises(record.RecordError, match=path.name):
         record.read_run(run)
@@ -96,25 +118,13 @@ def test_a_damaged_visit_is_named(run, damage):
 
 def test_another_schema_is_refused_with_both_numbers(run):
     record.write(run / "run.json", replace(factories.run(), schema=99))
-    with pytest.raises(record.RecordError, match="schema 99; this servebench reads schema 3"):
+    with pytest.raises(record.RecordError, match="schema 99; this servebench reads schema 4. Read it with the servebench that made it, or measure anew: servebench run"):
         record.read_run(run)
 
 
 def test_what_is_no_run_is_said_to_be_none(tmp_path):
     with pytest.raises(record.RecordError, match=r"no run\.json"):
         record.read_run(tmp_path)
-
-
-def test_a_variants_record_has_a_name_without_blanks_and_is_found_again(run):
-    made = factories.records()[0]
-    for model in ("prefork~32 workers", "epoll_loop~direct python3.13t with GIL"):
-        varied = replace(made, plan=replace(made.plan, model=model, scenario="cpu-20ms"))
-        record.write(record.visit_path(run, varied), varied)
-    names = {path.name for path in (run / "visits").iterdir()}
-    assert {"prefork~32_workers-cpu-20ms-0.json", "epoll_loop~direct_python3.13t_with_GIL-cpu-20ms-0.json"} <= names
-    files = record.read(run)
-    assert files.damaged == []
-    assert {one.plan.model for one in files.records} >= {"prefork~32 workers"}
 
 
 def test_latest_points_at_the_newest_run(tmp_path):
@@ -126,7 +136,7 @@ def test_latest_points_at_the_newest_run(tmp_path):
 
 def kinds(run):
     """A file of each kind that holds what was measured."""
-    return [run / "run.json", run / "environment.json", run / "journal.json", sorted((run / "visits").glob("*.json"))[0]]
+    return [run / "run.json", run / "environment.json", run / "journal.json", sorted((run / "records").glob("*.json"))[0]]
 
 
 def flipped(data, chance):
@@ -190,14 +200,14 @@ def test_a_file_without_a_seal_is_read(run):
 def test_a_number_edited_under_its_seal_is_noticed(run):
     path = kinds(run)[3]
     told = msgspec.json.decode(path.read_bytes())
-    told["windows"][0]["load"]["completed"] += 1
+    told["trials"][0]["measurements"][0]["load"]["completed"] += 1
     path.write_bytes(msgspec.json.encode(told))
     assert "seal" in record.read(run).damaged[0].why
 
 
-def test_a_visit_under_another_name_is_noticed(run):
+def test_a_record_under_another_name_is_noticed(run):
     path = kinds(run)[3]
-    path.rename(path.with_name("elsewhere-hello-0.json"))
+    path.rename(path.with_name("elsewhere-0.json"))
     assert "misnamed" in record.read(run).damaged[0].why
 
 
@@ -205,7 +215,7 @@ def test_repair_keeps_what_is_damaged_and_clears_what_was_never_finished(run):
     path = kinds(run)[3]
     for number in range(2):
         path.write_bytes(b"{" * (number + 1))
-        (run / "visits" / "x.json.draft").write_bytes(b"{")
+        (run / "records" / "x.json.draft").write_bytes(b"{")
         (run / "summary.json.draft").write_bytes(b"{")
         said = record.repair(run, record.read(run))
         assert sum("never finished" in line for line in said) == 2
@@ -244,9 +254,9 @@ def test_the_history_of_a_run_is_told():
     assert [finding.check for finding in journal.findings(begun.ended(), [])] == []
     assert [finding.check for finding in journal.findings(begun, [])] == ["unfinished"]
     resumed = begun.begun().ended()
-    assert [(finding.check, finding.severity) for finding in journal.findings(resumed, [])] == [("resumed", "note")]
+    assert [(finding.check, finding.severity) for finding in journal.findings(resumed, [])] == [("resumed", "info")]
     elsewhere = begun.begun(["governor powersave and performance"]).ended()
-    told = journal.findings(elsewhere, ["a-hello-0.json"])
-    assert [(finding.check, finding.severity) for finding in told] == [("unreadable visits", "mark"), ("resumed", "mark")]
-    assert "governor powersave and performance" in told[1].seen
+    told = journal.findings(elsewhere, ["hello-0.json"])
+    assert [(finding.check, finding.severity) for finding in told] == [("unreadable records", "warning"), ("resumed", "warning")]
+    assert "governor powersave and performance" in told[1].observed
     assert journal.findings(Journal(), []) == []
