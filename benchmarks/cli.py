@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from benchmarks import catalogue, record
-from benchmarks.commands import advise, check, compare, doctor, listing, new, report, run
+from benchmarks.commands import advise, check, compare, doctor, gate, listing, new, report, run
 from benchmarks.commands._shared import BAD_USE, FAILED, INTERRUPTED, BadUse, trouble
 from benchmarks.load import command as load
 
@@ -70,6 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     comparing = add("compare", "compare two runs, or two models of one, cell by cell; with bounds, a gate for CI")
     compare.add_arguments(comparing)
     comparing.set_defaults(command=compare.command)
+    gating = add("gate", "compare two versions, or two models, interleaved in one run, and fail where the second is worse")
+    gate.add_arguments(gating)
+    gating.set_defaults(command=gate.command)
     advising = add("advise", "say which execution model suits a workload, by the evidence of a run")
     advise.add_arguments(advising)
     advising.set_defaults(command=advise.command)

@@ -63,8 +63,8 @@ class Column:
 class Row:
     """One quantity of one cell, on both sides; `ratio` is the second's to the first's.
 
-    `why` says why there is no ratio or no call; `excused` that then nothing is unknown that should be known, and `worse` that
-    the second side has no number because it does worse than the first, which has one.
+    `why` says why there is no ratio or no call; `excused` that then nothing is unknown that should be known. `worse` and
+    `better` say that only one side has a number, since the other failed or was overloaded: which is worse.
     """
 
     scenario: str
@@ -80,6 +80,7 @@ class Row:
     why: str = ""
     excused: bool = False
     worse: bool = False
+    better: bool = False
     margin: float = SAME
 
     @property
@@ -274,7 +275,7 @@ def _refused(empty: Row, sides: tuple[Values | None, Values | None], names: tupl
     if doubts == [OVERLOADED, OVERLOADED]:  # nothing is lost: neither can carry it
         return replace(empty, why=f"both {OVERLOADED}", excused=True)
     if doubts[0] == OVERLOADED and not doubts[1]:
-        return replace(empty, why=f"{names[0]} {OVERLOADED}, {names[1]} not", excused=True)
+        return replace(empty, why=f"{names[0]} {OVERLOADED}, {names[1]} not", excused=True, better=True)
     if doubts[0] == doubts[1]:  # few requests are a matter of the rate that was asked for, and nobody's failure
         return replace(empty, why=doubts[0], excused=doubts[0] == FEW)
     if doubts == ["not measured", ""]:  # a level that only the new run has

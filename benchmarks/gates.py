@@ -72,7 +72,7 @@ def judge(gates: Sequence[Gate], comparison: Comparison) -> list[Judged]:
 
 def held(pairs: Sequence[tuple[Gate, Row]]) -> list[Judged]:
     """Each gate held against its row, corrected for their number. Rows that are excused from having a number are left out."""
-    told = [(gate, row) for gate, row in pairs if not row.excused]
+    told = [(gate, row) for gate, row in pairs if row.better or not row.excused]
     seen = [(gate, row) for gate, row in told if row.judged]
     corrected = holm([_p_value(gate, row) for gate, row in seen])
     sure = {(id(gate), id(row)) for (gate, row), p in zip(seen, corrected, strict=True) if p < FALSE_CALL}
@@ -86,8 +86,8 @@ def verdict(judged: Sequence[Judged]) -> Outcome:
 
 
 def _judged(gate: Gate, row: Row, sure: bool) -> Judged:
-    if row.worse:
-        return Judged(gate, row, "broken", row.why)
+    if row.worse or row.better:
+        return Judged(gate, row, "broken" if row.worse else "kept", row.why)
     if row.ratio is None or row.ratio.low is None or row.ratio.high is None:
         return Judged(gate, row, "undecided", row.why)
     if sure:
