@@ -16,7 +16,7 @@ significant difference share a rank.
 import itertools
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,24 +65,32 @@ class Scoreboard:
 
 
 def compare(
-    values: Values, margin: float, higher_is_better: bool, resolution: float = 0.0, absent: Sequence[str] = ()
+    values: Values,
+    margin: float,
+    higher_is_better: bool,
+    resolution: float = 0.0,
+    absent: Sequence[str] = (),
+    unranked: Collection[str] = (),
 ) -> Scoreboard:
     """Everybody's place, and what is known of every pair.
 
     Two models are the same within the `margin`, a share. `resolution` is the standard deviation of a logarithm that the
     measurement itself brings. `absent` are models that count without a value, as those do whose values are empty: they have no
-    place, and their pairs are open. Raises ValueError for a value that is not positive.
+    place, and their pairs are open. `unranked` models contribute to the noise alone, as the A/A arm does. Raises ValueError for
+    a value that is not positive.
     """
     fitted = fit(values, resolution)
-    pairs = _pairs(fitted, values, margin)
-    names = dict.fromkeys([*values, *absent])
+    steps = _steps(fitted, unranked) if fitted else {}
+    pairs = _pairs(fitted, steps, values, margin) if fitted else {}
+    names = [name for name in dict.fromkeys([*values, *absent]) if name not in unranked]
     everyone = [pairs.get((one, other)) or Pair(one, other, None, "open") for one, other in itertools.combinations(names, 2)]
     called = [pair.call for pair in everyone]
     counts = PairCounts(len(called), called.count("different"), called.count("same"), called.count("open"))
     if fitted is None:
         return Scoreboard({}, everyone, counts, None, None)
     sd = math.sqrt(fitted.noise.pooled) if fitted.noise else None
-    return Scoreboard(_places(fitted, values, higher_is_better), everyone, counts, _detectable(fitted), sd)
+    detectable = _detectable(list(steps.values())) if fitted.noise else None
+    return Scoreboard(_places(fitted, steps, values, higher_is_better, unranked), everyone, counts, detectable, sd)
 
 
 def ratio(values: Values, one: str, other: str, resolution: float = 0.0) -> Estimate | None:
@@ -128,11 +136,6 @@ class Fit:
         if self.noise is None:
             return Difference(step, None, 0.0)
         return Difference(step, max(float(self.errors[one, other]), LEAST_ERROR), float(self.freedoms[one, other]))
-
-    def linked_pairs(self) -> Iterable[tuple[int, int]]:
-        """All pairs of linked models."""
-        at = range(len(self.models))
-        return ((i, j) for i, j in itertools.combinations(at, 2) if self.linked[i] == self.linked[j])
 
 
 def fit(values: Values, resolution: float = 0.0) -> Fit | None:
@@ -229,31 +232,42 @@ def _levels(found: Floats, linked: Sequence[int], size: int) -> Floats:
 # ---------------------------------------------------------------- places and pairs
 
 
-def _places(fitted: Fit, values: Values, higher_is_better: bool) -> dict[str, Place]:
+Steps = Mapping[tuple[int, int], Difference]  # of pairs of linked models, by their numbers in the fit
+
+
+def _steps(fitted: Fit, unranked: Collection[str]) -> Steps:
+    """The differences of all pairs of linked models that are ranked, in the order of the fit."""
+    inside = [m for m, model in enumerate(fitted.models) if model not in unranked]
+    pairs = [pair for pair in itertools.combinations(inside, 2) if fitted.linked[pair[0]] == fitted.linked[pair[1]]]
+    return {pair: fitted.difference(*pair) for pair in pairs}
+
+
+def _places(fitted: Fit, steps: Steps, values: Values, higher_is_better: bool, unranked: Collection[str]) -> dict[str, Place]:
     """The places of all models that have a value. The largest group of linked models is ranked."""
-    main = max(fitted.linked, key=fitted.linked.count)
-    inside = [m for m, link in enumerate(fitted.linked) if link == main]
+    asked = [m for m, model in enumerate(fitted.models) if model not in unranked]
+    if not asked:
+        return {}
+    links = [fitted.linked[m] for m in asked]
+    main = max(links, key=links.count)
     sign = 1 if higher_is_better else -1
-    best = max(inside, key=lambda m: sign * float(fitted.effects[m]))
-    worse = _worse(fitted, sign)
+    best = max((m for m in asked if fitted.linked[m] == main), key=lambda m: sign * float(fitted.effects[m]))
+    worse = _worse(steps, sign)
     places = {}
-    for m, model in enumerate(fitted.models):
-        value = _typical(float(fitted.effects[m]), list(values[model].values()))
+    for m in asked:
+        value = _typical(float(fitted.effects[m]), list(values[fitted.models[m]].values()))
         if fitted.linked[m] != main:
-            places[model] = Place(None, None, value)
+            places[fitted.models[m]] = Place(None, None, value)
             continue
         rank = 1 + worse.count(m) if fitted.noise else None
-        places[model] = Place(rank, _ratio_to_best(fitted, values, m, best), value)
+        places[fitted.models[m]] = Place(rank, _ratio_to_best(fitted, values, m, best), value)
     return places
 
 
-def _worse(fitted: Fit, sign: int) -> list[int]:
+def _worse(steps: Steps, sign: int) -> list[int]:
     """The significantly worse model of each pair that has one."""
-    pairs = list(fitted.linked_pairs())
-    found = [fitted.difference(one, other) for one, other in pairs]
     return [
         other if sign * step.log_ratio > 0 else one
-        for (one, other), step, sure in zip(pairs, found, significant(found), strict=True)
+        for ((one, other), step), sure in zip(steps.items(), significant(list(steps.values())), strict=True)
         if sure
     ]
 
@@ -272,16 +286,12 @@ def _typical(effect: float, replicates: list[float]) -> Estimate:
     return Estimate(value, min(value, *replicates), max(value, *replicates), replicates)
 
 
-def _pairs(fitted: Fit | None, values: Values, margin: float) -> dict[tuple[str, str], Pair]:
-    """All pairs of linked models, in the order of `values`."""
-    if fitted is None:
-        return {}
-    pairs = list(fitted.linked_pairs())
-    found = [fitted.difference(one, other) for one, other in pairs]
-    named = [(fitted.models[one], fitted.models[other]) for one, other in pairs]
+def _pairs(fitted: Fit, steps: Steps, values: Values, margin: float) -> dict[tuple[str, str], Pair]:
+    """All pairs of linked models by their names."""
+    named = [(fitted.models[one], fitted.models[other]) for one, other in steps]
     return {
         (one, other): Pair(one, other, step.estimate(_paired(values, one, other)), call)
-        for (one, other), step, call in zip(named, found, calls(found, margin), strict=True)
+        for (one, other), step, call in zip(named, steps.values(), calls(list(steps.values()), margin), strict=True)
     }
 
 
@@ -290,11 +300,11 @@ def _paired(values: Values, one: str, other: str) -> list[float]:
     return [value / values[other][replicate] for replicate, value in values[one].items() if replicate in values[other]]
 
 
-def _detectable(fitted: Fit) -> float | None:
+def _detectable(steps: Sequence[Difference]) -> float | None:
     """By how large a share the two models of a typical pair must differ to be called different at Holm's first step."""
-    found = [fitted.difference(one, other) for one, other in fitted.linked_pairs()]
-    if not found or fitted.noise is None:
+    errors = [(step.freedom, step.error) for step in steps if step.error is not None]
+    if not errors:
         return None
-    tail = FALSE_CALL / 2 / len(found)
-    reach = statistics.median(student(one.freedom, tail) * one.error for one in found if one.error is not None)
+    tail = FALSE_CALL / 2 / len(errors)
+    reach = statistics.median(student(freedom, tail) * error for freedom, error in errors)
     return math.expm1(min(reach, WIDEST))
