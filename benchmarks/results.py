@@ -14,6 +14,7 @@ from benchmarks.absolutes import typical
 from benchmarks.checks.background import TOO_FEW
 from benchmarks.checks.service import OVERLOADED
 from benchmarks.metrics import PEAK, is_of_response, levels_of, plain_label, unit_of
+from benchmarks.nouns import is_aa_arm
 from benchmarks.observed import Observed
 from benchmarks.questions import Measure, Metric
 from benchmarks.stats.scoreboard import Place, Scoreboard, compare, ratio
@@ -106,7 +107,8 @@ def compared(measure: Measure, observed: Observed, cells: Cells) -> Compared:
     absent = [model for model in observed.ranked if model not in able]
     more = measure.better == "more"
     resolution = observed.resolution(measure.metric, able)
-    board = compare(able, margin_of(measure, observed), more, resolution, absent)
+    arms = {model: one.positive for model, one in values.items() if is_aa_arm(model) and one.comparable and one.positive}
+    board = compare({**able, **arms}, margin_of(measure, observed), more, resolution, absent, unranked=list(arms))
     found = {model: _result(one, board.places.get(model)) for model, one in values.items()}
     for model in observed.shown:
         if model not in observed.ranked and values[model].comparable:
