@@ -17,7 +17,7 @@ from typing import Literal
 from benchmarks import histogram
 from benchmarks.advise.design import Pool, building_s, holding
 from benchmarks.advise.measured import Field, Measured
-from benchmarks.advise.workload import Workload, amount, cores, plural
+from benchmarks.advise.workload import Workload, amount, plural
 from benchmarks.amounts import digits, duration, percent, rate
 from benchmarks.stats.intervals import quantile_ranks, samples_wanted
 from benchmarks.summaries import Capacity, Pair
@@ -30,7 +30,7 @@ USUAL_Q = 0.99  # shown where no objective is given
 SHORT_OF_OFFERED = 0.01
 SIGMAS = 3.0
 NOTICED, NOTICED_MOST_NS = 0.1, 1e7  # a pause of the load engine that matters: of the objective's limit; at most
-FULL, NEARLY_FULL = 1.0, 0.95  # of the server's cores
+NEARLY_FULL = 0.95  # of the server's cores
 MORE_THAN_SERVED = 2.0  # times as many requests in a window as a pool serves connections: else it may have been spared
 WINDOWS_TO_BUILD = 2.5  # a ramp comes before each window
 
@@ -130,17 +130,15 @@ def _fails(workload: Workload, one: Measured, found: Reached | None) -> str:
         return _starved(workload, one)
     if one.connections < workload.connections:
         return f"{one.connections:,} of {plural(workload.connections, 'connection')} were held"
-    if not one.completed:
-        return f"none of {plural(one.intended, 'request')} was answered"
-    if busy >= FULL:
-        return f"its CPU time at {amount(workload)} is {busy:.0%} of {cores(workload.cores)}"
     if one.errors:
         kind, number = max(one.errors.items(), key=lambda item: item[1])
         return f"{number:,} of {one.intended:,} requests failed ({kind})"
     if one.invalid or _disturbed(workload, one, found):
         return ""
+    if not one.completed:
+        return f"none of {plural(one.intended, 'request')} was answered"
     if short:
-        full = f", its CPU {percent(busy)} busy" if busy >= NEARLY_FULL else ""
+        full = f", its CPU {busy:.0%} busy" if busy >= NEARLY_FULL else ""
         return f"{percent(one.served)} of {amount(workload)} were served{full}"
     return too_late
 
@@ -184,7 +182,7 @@ def _unknown(workload: Workload, one: Measured, found: Reached | None) -> str:
         return f"it serves {one.limit:,} connections at once; windows of {each} requests do not show whether the others starve"
     busy, window_s = utilisation(workload, one), one.seconds / one.windows
     if busy >= NEARLY_FULL or building_s((one.cpu_ns or 0.0) / 1e9, busy) > WINDOWS_TO_BUILD * window_s:
-        return f"its CPU was {percent(busy)} busy: its queue grows for longer than the windows of {duration(window_s * 1e9)}"
+        return f"its CPU was {busy:.0%} busy: its queue grows for longer than the windows of {duration(window_s * 1e9)}"
     if found is None:
         return f"{plural(one.intended, 'request')} are too few for any percentile"
     if workload.objective is None:
