@@ -73,6 +73,7 @@ class Levels:
     ) -> None:
         self.at, self.options, self.scenario = conditions, conditions.options, conditions.scenario
         self.engine, self.members, self.shuffle, self.tell = engine, members, shuffle, tell
+        self.group: Sequence[_Taking] = ()  # who is measured in rounds now
 
     def measure(self, trials: Sequence[Making]) -> None:
         """Every level; the failures of trials are kept in them.
@@ -119,7 +120,7 @@ class Levels:
     def probe(self, making: Making, level: Level, seconds: float) -> Measurement:
         """One window of a search. Raises Trouble and EngineDied."""
         load = plan.load_of(level, making.peak_per_s)
-        paced = replace(plan.pace(self.scenario, level, self.options, load), window_s=seconds, rounds=1)
+        paced = replace(plan.pace(self.scenario, level, self.options, load), window_s=seconds, rounds=1, apart=True)
         taking = _Taking(making)
         self._window(taking, level, paced, f"probe {len(making.probes)}", 0)
         return self._merged(taking, level, interleaved=False)
@@ -167,6 +168,7 @@ class Levels:
         return [[anchor, *others[at : at + size - 1]] for at in range(0, len(others), size - 1)]
 
     def _rounds(self, level: Level, group: Sequence[_Taking], paced: plan.Pace, offset: int) -> None:
+        self.group = group
         turn_s = len(group) * (paced.window_s + paced.ramp_s + plan.OVERHEAD_S)
         for taking in group:
             if not self._reopens(taking, paced, turn_s):
@@ -195,9 +197,18 @@ class Levels:
             work(taking, *arguments)
         except (Trouble, EngineDied) as trouble:
             taking.making.fails("load", trouble)
-            self.engine.restart_if_ended()
-            if taking.is_open and isinstance(trouble, Trouble):
-                self.engine.close_session(taking.member.name)
+            self._let_go(taking)
+
+    def _let_go(self, taking: _Taking) -> None:
+        """Close the connections of a trial that failed. An engine that has died took those of all models with it: theirs are
+        opened again for their next window."""
+        if self.engine.restart_if_ended():
+            for one in self.group:
+                if one.is_open:
+                    self._make_bill(one)
+                    one.is_open = False
+        elif taking.is_open:
+            self.engine.close_session(taking.member.name)
             taking.is_open = False
 
     # ------------------------------------------------------------ connections
@@ -221,21 +232,26 @@ class Levels:
 
     def _close(self, taking: _Taking, level: Level, undrained: bool = False) -> None:
         """Make the bill and close the connections; if requests were unanswered, wait until the server has dealt with them."""
-        member, pid = taking.member, taking.member.facts.pid
+        member = taking.member
         member.check(level.label)
-        member.pids = sample.tree(pid)
+        self._make_bill(taking)
+        self.engine.close_session(member.name)
+        taking.is_open = False
+        if undrained:
+            if not settled(HOST, member.facts.port, self.scenario):
+                raise Trouble(f"after {level.label} a new connection was not answered any more")
+            sample.still(sample.tree(member.facts.pid))
+
+    def _make_bill(self, taking: _Taking) -> None:
+        """The server's bill for all windows since the connections were opened."""
+        member = taking.member
+        member.pids = sample.tree(member.facts.pid)
         after = sample.counters(member.pids, member.account)
         taking.held = taking.held or sample.holdings(member.pids, alone=self.at.alone)
         assert taking.before is not None
         loads = [one.load for one in taking.taken[taking.billed :]]
         taking.bills.append(sample.bill(taking.before, after, taking.held, loads))
         taking.billed = len(taking.taken)
-        self.engine.close_session(member.name)
-        taking.is_open = False
-        if undrained:
-            if not settled(HOST, member.facts.port, self.scenario):
-                raise Trouble(f"after {level.label} a new connection was not answered any more")
-            sample.still(sample.tree(pid))
 
     # ------------------------------------------------------------ one window
 

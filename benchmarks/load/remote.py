@@ -34,12 +34,15 @@ class RemoteEngine:
             start_new_session=True,  # a Ctrl-C is the harness's to handle
         )
 
-    def restart_if_ended(self) -> None:
-        """Start a new process if this one has died, so that one failure is not the end of a run. Its sessions are gone."""
-        if self._process.poll() is not None:
+    def restart_if_ended(self) -> bool:
+        """Start a new process if this one has died, so that one failure is not the end of a run. True if so: its sessions are
+        gone."""
+        ended = self._process.poll() is not None
+        if ended:
             self.close()
             self._start()
             self.compile()
+        return ended
 
     def __enter__(self) -> "RemoteEngine":
         return self
