@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     gating = add("gate", "compare two versions, or two models, interleaved in one run, and fail where the second is worse")
     gate.add_arguments(gating)
     gating.set_defaults(command=gate.command)
-    advising = add("advise", "say which execution model suits a workload, by the evidence of a run")
+    advising = add("advise", "measure a workload on all models: who meets its objective, and who is cheapest")
     advise.add_arguments(advising)
     advising.set_defaults(command=advise.command)
     examining = add("doctor", "say what on this machine will hurt a measurement, and what to do about it")

@@ -85,6 +85,7 @@ class Server:
         command = [python or sys.executable, "-m", *what, "--port", "0", *settings]
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  # closed in stop()
         self._stopping = False
+        self.facts = ServerFacts(0, 0, 0, [python or "python", *command[1:]], 0.0, None, None)  # until it is ready
         self._begins, self._command, self._environment = time.monotonic(), [python or "python", *command[1:]], environment
         parent = os.getpid()
 
@@ -152,7 +153,7 @@ class Server:
 
     def stop(self) -> ServerFacts:
         """SIGTERM, and SIGKILL for the whole session if it does not drain in time. Returns the facts, completed."""
-        if self._stderr.closed:
+        if self._stderr.closed:  # it was stopped before, or never got ready
             return self.facts
         begins = time.monotonic()
         stopped: float | None = None

@@ -6,6 +6,9 @@ Everything is plain data, as in `nouns`: it is kept in run.json with the run.
 
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import parse_qsl
+
+TURNS_PER_S = 15e6  # of `/work`, about
 
 Loop = Literal["closed", "open"]
 Arrivals = Literal["constant", "poisson", "onoff"]
@@ -34,13 +37,19 @@ class Request:
     def wait_s(self) -> float:
         """How long its handler waits by its own words, whatever the model; 0 where it says nothing of waiting."""
         route, _, milliseconds = self.path.removeprefix("/").partition("/")
-        return int(milliseconds) / 1e3 if route in ("wait", "block") and milliseconds.isdecimal() else 0.0
+        return int(milliseconds) / 1e3 if route in ("wait", "block") and milliseconds.isdecimal() else self._asks("wait_us") / 1e6
 
     @property
     def work_s(self) -> float:
         """How long its handler computes, about, by its own words; 0 where it says nothing of computing."""
         route, _, units = self.path.removeprefix("/").partition("/")
-        return int(units) / 1e3 if route == "cpu" and units.isdecimal() else 0.0
+        return int(units) / 1e3 if route == "cpu" and units.isdecimal() else self._asks("turns") / TURNS_PER_S
+
+    def _asks(self, what: str) -> int:
+        """What the query of `/work` says, or the mean that it says; else 0."""
+        route, _, query = self.path.partition("?")
+        given = dict(parse_qsl(query)) if route == "/work" else {}
+        return int(given.get(what) or given.get(f"mean_{what}") or 0)
 
     @property
     def payload(self) -> bytes:
@@ -190,6 +199,7 @@ class Scenario:
     open_shares: tuple[float, ...] = ()  # of the model's own peak
     open_rates_per_s: tuple[float, ...] = ()  # the same for all
     open_connections: int = 64
+    all_open: bool = False  # open levels have all of these at every model, those too that it does not serve at once
     wait_s: float = 0.0  # time a request spends waiting whatever the model: the lower bound of any answer
     question: str = ""  # the title of its charts; the caption of the catalogue if empty
     mix: tuple[Request, ...] = ()  # instead of the one request, which is then the one to warm up with

@@ -214,8 +214,9 @@ class Levels:
     # ------------------------------------------------------------ connections
 
     def _connections(self, level: Level, member: Member) -> int:
-        """How many a model is given: in the open loop no more than it serves at once."""
-        return min(level.connections, member.facts.max_connections) if level.loop == "open" else level.connections
+        """How many a model is given: in the open loop no more than it serves at once, unless the scenario wants all open."""
+        clamped = level.loop == "open" and not self.scenario.all_open
+        return min(level.connections, member.facts.max_connections) if clamped else level.connections
 
     def _open(self, taking: _Taking, level: Level) -> None:
         """Open a model's connections, let it fork whoever is forked for them, and begin a bill."""

@@ -54,6 +54,7 @@ def scenario(workload: Workload, turns_per_ms: float, budget_s: float) -> Scenar
         request=Request(path(workload, turns_per_ms)),
         closed=(),
         open_connections=workload.connections,
+        all_open=True,
         wait_s=workload.wait_s,
         question=told(workload),
         window_s=window_s(workload, budget_s),
