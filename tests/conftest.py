@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 MEASURING = (
-    "check", "doctor", "faults", "launch", "load", "load_arrivals", "load_companions", "load_exchanges", "load_facts",
-    "load_process", "new", "resume", "run", "selfbench", "visit",
+    "advise", "check", "doctor", "faults", "gate", "launch", "load", "load_arrivals", "load_background", "load_exchanges",
+    "load_facts", "load_probes", "load_process", "load_windows", "new", "replicate", "resume", "run", "selfbench",
 )  # fmt: skip
 SERVING = (
     "clients", "conformance", "durability", "items", "model_faults", "models", "peers", "proxies", "seeds", "system_calls",

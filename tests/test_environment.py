@@ -13,7 +13,7 @@ from benchmarks.nouns import Variant
 from benchmarks.questions import Request
 
 HERE = {
-    "schema": 2,
+    "schema": 4,
     "machine": "x86_64",
     "cpu_model": "An old processor",
     "system": "Linux 6.1",
@@ -34,7 +34,7 @@ RUN = factories.run()
 
 def test_what_does_not_matter_is_no_difference():
     later = {**HERE, "load_average": [9.0, 9.0, 9.0], "facts": {**HERE["facts"], "swap_used_bytes": 4096}}
-    again = factories.run(name="again", seed=2, visits={"hello": 50}, models=("prefork",), requeue_budget_s=1.0)
+    again = factories.run(name="again", seed=2, replicates=50, models=("prefork",), aa="prefork")
     again = replace(again, started_at="2027-01-01T00:00:00+00:00", command="servebench run --name again")
     again = replace(again, versions={**again.versions, "matplotlib": "4.0"})
     assert differences(HERE, later, RUN, again) == []
@@ -67,7 +67,7 @@ def test_another_machine_is_told_in_words(changes, words):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"closed_s": 1.0, "open_s": 1.0}, ["windows of 0.4 and 1 s", "open windows of 0.45 and 1 s"]),
+        ({"level_s": 2.0}, ["levels of 1 and 2 s"]),
         ({"server_cpus": (0, 2)}, ["server on CPU 0 and 0, 2"]),
         ({"driver_cpus": (3,)}, ["load from CPU 1 and 3"]),
         ({"poll": "sleep"}, ["polling: busy and sleep"]),

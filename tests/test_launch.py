@@ -25,7 +25,7 @@ CPUS = sorted(os.sched_getaffinity(0))
 HELLO = catalogue.scenario("hello")
 SCENARIOS = {entry.name: catalogue.scenario(entry.name) for entry in catalogue.scenarios()}
 ASKED = list({(one.request, one.mix, one.prepare): name for name, one in reversed(SCENARIOS.items())}.values())
-LOAD = factories.record("epoll_loop", "hello", 0).windows[0].load
+LOAD = factories.trial("epoll_loop", "hello").measurements[0].load
 
 
 @pytest.fixture(scope="module", params=MODELS)
@@ -146,19 +146,19 @@ def test_garbage_collections_are_read_from_the_accounts_of_all_processes(model, 
         assert before.collections[pids[0]] == sample.Collections((3, 2, 1), 9_000, 0)
         (tmp_path / str(pids[0])).write_bytes(struct.pack("=5Q", 5, 2, 1, 9_700, 400))
         (tmp_path / "1").write_bytes(struct.pack("=5Q", 1, 1, 1, 30, 20))  # of a process that was born and has died
-        cost = sample.bill(before, sample.counters(pids, tmp_path), sample.holdings(pids), LOAD)
+        cost = sample.bill(before, sample.counters(pids, tmp_path), sample.holdings(pids), [LOAD])
     assert (cost.collections, cost.pause_ns, cost.longest_pause_ns) == ((3, 1, 1), 730, 400)
 
 
 def test_a_process_with_anothers_number_is_not_taken_for_it():
     before = sample.Counters(0, 0, 0, {7: sample.Collections((9, 9, 9), 900, 100)})
     after = sample.Counters(0, 0, 0, {7: sample.Collections((1, 0, 0), 50, 50)})
-    cost = sample.bill(before, after, sample.holdings(()), LOAD)
+    cost = sample.bill(before, after, sample.holdings(()), [LOAD])
     assert (cost.collections, cost.pause_ns, cost.longest_pause_ns) == ((1, 0, 0), 50, 50)
 
 
 def test_nobody_counts_collections_without_an_account():
-    cost = sample.bill(sample.counters(()), sample.counters(()), sample.holdings(()), LOAD)
+    cost = sample.bill(sample.counters(()), sample.counters(()), sample.holdings(()), [LOAD])
     assert (cost.collections, cost.pause_ns) == ((), 0)
 
 
@@ -181,7 +181,7 @@ def test_the_bill_has_processes_that_came_and_went():
     before = sample.Counters(0, 0, 0, buried_ns=1_000, clocks_ns={1: 50_000, 2: 7_000})
     after = sample.Counters(0, 0, 0, buried_ns=1_000 + 9_000 + 4_000, clocks_ns={1: 80_000, 3: 6_000})
     load = replace(LOAD, server_cpu_ns=30_000, server_user_ns=10_000, completed=50, all_requests=100)
-    bill = sample.bill(before, after, sample.Holdings(0, 0, 0, 0, 0), load)
+    bill = sample.bill(before, after, sample.Holdings(0, 0, 0, 0, 0), [load])
     assert bill.cpu_user_ns + bill.cpu_system_ns == 30_000 + (2_000 + 4_000 + 6_000) // 2
 
 
