@@ -29,9 +29,9 @@ install: $(VENV)/.runs ## make the environment alone, the load engine compiled
 selfbench: $(VENV)/.runs ## measure the measuring: the engine against others and the truth, the models against nginx (10 minutes)
 	@$(BIN)/python -m benchmarks.selfbench $(ARGS)
 
-reference: $(VENV)/.runs ## make results/reference anew (standard profile, fixed seed: an hour and a half), its records packed
+reference: $(VENV)/.runs ## make results/reference anew (standard profile, fixed seed: an hour), packed into one file
 	@rm -rf results/reference && $(BIN)/servebench run --profile standard --name reference --seed 2026 $(ARGS)
-	@find results/reference/visits -name '*.json' -exec gzip -9 -n {} +
+	@$(BIN)/python -m benchmarks.packing results/reference
 
 rules: $(VENV)/.tests ## hold all models, and the peers that are installed, to every rule; the table in results/rules (15 minutes)
 	@$(BIN)/servebench check --peers --jobs 3 --write results/rules $(ARGS)

@@ -37,7 +37,9 @@ class Request:
     def wait_s(self) -> float:
         """How long its handler waits by its own words, whatever the model; 0 where it says nothing of waiting."""
         route, _, milliseconds = self.path.removeprefix("/").partition("/")
-        return int(milliseconds) / 1e3 if route in ("wait", "block") and milliseconds.isdecimal() else self._asks("wait_us") / 1e6
+        if route in ("wait", "block") and milliseconds.isdecimal():
+            return int(milliseconds) / 1e3
+        return self._asks("wait_us") / 1e6
 
     @property
     def work_s(self) -> float:
