@@ -109,6 +109,16 @@ class Server:
         except OSError as error:
             self._stderr.close()
             raise LaunchError(f"{command[0]} can't be run: {error.strerror}", "") from None
+        self.facts = ServerFacts(  # as far as they are known before it is ready
+            pid=self._process.pid,
+            port=0,
+            max_connections=0,
+            command=[python or "python", *command[1:]],
+            ready_s=0.0,
+            stop_s=None,
+            exit_status=None,
+            environment=dict(environment or {}),
+        )
         if wait:
             self.wait_ready()
 
@@ -119,17 +129,14 @@ class Server:
         except BaseException:
             self._kill()
             raise
-        self.facts = ServerFacts(
+        self.facts = replace(
+            self.facts,
             pid=ready.pid,
             port=ready.port,
             max_connections=ready.max_connections,
-            command=self._command,
             ready_s=time.monotonic() - self._begins,
-            stop_s=None,
-            exit_status=None,
             keepalive_requests=ready.keepalive_requests,
             keepalive_idle_s=ready.keepalive_idle_s,
-            environment=dict(self._environment or {}),
             given=ready.given,
         )
 

@@ -107,18 +107,18 @@ class Replicate:
     @contextmanager
     def _alive(self, names: Sequence[str], scenario: Scenario) -> Iterator[list[Member]]:
         """These models' servers, started in shuffled order and stopped together at the end."""
+        members: list[Member] = []
         with tempfile.TemporaryDirectory(prefix="servebench-") as folder, ExitStack() as servers:
-            members = [self._member(name, scenario, Path(folder)) for name in self.shuffle.sample(list(names), len(names))]
-            started = [member for member in members if member.server is not None]
-            for member in started:
-                assert member.server is not None
-                servers.callback(member.server.stop)
-            for member in started:
-                self._await_ready(member)
             try:
+                for name in self.shuffle.sample(list(names), len(names)):
+                    members.append(self._member(name, scenario, Path(folder)))
+                    if (server := members[-1].server) is not None:
+                        servers.callback(server.stop)
+                for member in members:
+                    self._await_ready(member)
                 yield members
             finally:
-                for member in started:
+                for member in members:
                     if member.server is not None:
                         member.server.begin_stop()
 
@@ -156,7 +156,8 @@ class Replicate:
         return member
 
     def _await_ready(self, member: Member) -> None:
-        assert member.server is not None
+        if member.server is None:
+            return
         try:
             member.server.wait_ready()
             member.pids = sample.tree(member.facts.pid)

@@ -293,3 +293,35 @@ def test_a_harness_with_thousands_of_descriptors_starts_servers():
         for descriptor in crowd:
             os.close(descriptor)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_servers_are_started_and_stopped_together():
+    servers = [Server(model, CPUS[:1], wait=False) for model in ("epoll_loop", "prefork", "thread_per_connection")]
+    try:
+        for server in servers:
+            server.wait_ready()
+        assert len({server.facts.port for server in servers}) == 3
+        for server in servers:
+            server.begin_stop()
+    finally:
+        told = [server.stop() for server in servers]
+    assert [facts.exit_status for facts in told] == [0, 0, 0]
+
+
+def test_a_server_that_was_not_waited_for_is_stopped_all_the_same(broken):
+    broken("import time; time.sleep(60)")
+    server = Server("any", CPUS[:1], wait=False)
+    assert server.stop().exit_status == -signal.SIGTERM
+    assert server.stop().port == 0
+
+
+def test_one_that_does_not_get_ready_is_told_when_it_is_waited_for(broken):
+    broken("raise SystemExit('no such thing')")
+    server = Server("any", CPUS[:1], wait=False)
+    with pytest.raises(LaunchError, match="before it was ready"):
+        server.wait_ready()
+    server.stop()  # whoever stops all need not know
+
+
+def test_beside_others_nobody_knows_what_memory_is_a_servers_own():
+    assert sample.holdings((os.getpid(),), alone=False).uss_bytes is None
