@@ -2,8 +2,8 @@
 
 Each chart is a file in `benchmarks.charts` with a QUESTION, a pure function `draw` from a summary, the scenarios of the page
 and a theme to a Figure, and a function `has`, whether a scenario has anything to show in it: nothing is drawn of nothing. Here
-they are listed and saved: SVG with its text as text, PNG at 1600 × 900, on light paper and (name-dark) on dark. A file depends
-on the summary alone: no date, no random names inside.
+they are listed and saved: SVG with its text as text on light paper and (name-dark) on dark, PNG at 1600 × 900 on light. A file
+depends on the summary alone: no date, no random names inside.
 
 A chart that shows all its scenarios on one page is called by its name; else a page is called by its topic as well, which is
 what a scenario's name begins with: `tail-wait` shows wait, wait-100ms and wait-lognormal.
@@ -67,7 +67,7 @@ def draw(summary: RunSummary, directory: Path) -> list[Path]:
         for name, shown in pages(chart, summary):
             for theme in THEMES:
                 stem = name if theme is LIGHT else f"{name}-{theme.name}"
-                written += save(chart.draw(summary, shown, theme), directory / stem)
+                written += save(chart.draw(summary, shown, theme), directory / stem, png=theme is LIGHT)
     return written
 
 
@@ -91,10 +91,11 @@ def _topic(scenario: ScenarioSummary) -> str:
     return scenario.scenario.partition("-")[0]
 
 
-def save(figure: Figure, stem: Path) -> list[Path]:
-    """Writes a figure as `stem.svg` and `stem.png` and returns both paths."""
-    svg, png = stem.with_name(stem.name + ".svg"), stem.with_name(stem.name + ".png")
+def save(figure: Figure, stem: Path, *, png: bool = True) -> list[Path]:
+    """Writes a figure as `stem.svg` and, if wanted, as `stem.png`; returns the paths."""
+    paths = [stem.with_name(stem.name + ".svg"), *([stem.with_name(stem.name + ".png")] if png else [])]
     with matplotlib.rc_context(SAVING):
-        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": "servebench"})
-        figure.savefig(png, format="png", dpi=DPI, metadata={"Software": "servebench"})
-    return [svg, png]
+        figure.savefig(paths[0], format="svg", metadata={"Date": None, "Creator": "servebench"})
+        if png:
+            figure.savefig(paths[1], format="png", dpi=DPI, metadata={"Software": "servebench"})
+    return paths

@@ -17,9 +17,20 @@ from matplotlib.transforms import Bbox
 from PIL import Image
 
 from benchmarks import plot
-from benchmarks.charts import _cells, tail, timeline
+from benchmarks.charts import _cells, cpu, matrix, tail
 from benchmarks.charts._style import DARK, LIGHT
-from benchmarks.summaries import Capacity, CellSummary, Estimate, Finding, Quantile, RunSummary, ScenarioSummary, Standing
+from benchmarks.summaries import (
+    Capacity,
+    CellSummary,
+    Estimate,
+    Finding,
+    Pair,
+    PairCounts,
+    Quantile,
+    RunSummary,
+    ScenarioSummary,
+    Standing,
+)
 
 # ---------------------------------------------------------------- the odd runs
 
@@ -44,8 +55,8 @@ def imagined_capacity(standing: Standing, at: int) -> Capacity | None:
         3: Capacity("p99<=20ms", None, peak * 1.2, None, f"met at {peak * 1.2:.0f}/s, the highest that was tried"),
         4: Capacity("p99<=20ms", None, None, None, "can't tell at 900/s: engine saturated: busy 93% of the window"),
     }
-    visits = [peak * share for share in (0.8, 0.82, 0.84)]
-    told = Capacity("p99<=20ms", Estimate(visits[1], visits[1] * 0.96, visits[1] * 1.04, visits), visits[0], visits[2])
+    found = [peak * share for share in (0.8, 0.82, 0.84)]
+    told = Capacity("p99<=20ms", Estimate(found[1], found[1] * 0.96, found[1] * 1.04, found), found[0], found[2])
     return kinds.get(at, told)
 
 
@@ -55,31 +66,21 @@ def with_models(summary: RunSummary, names: dict[str, str]) -> RunSummary:
         summary,
         cells=[replace(c, model=names[c.model]) for c in summary.cells if c.model in names],
         scenarios=[
-            replace(s, standings=[replace(x, model=names[x.model]) for x in s.standings if x.model in names])
+            replace(
+                s,
+                standings=[replace(x, model=names[x.model]) for x in s.standings if x.model in names],
+                pair_list=[
+                    replace(p, one=names[p.one], other=names[p.other]) for p in s.pair_list if {p.one, p.other} <= set(names)
+                ],
+            )
             for s in summary.scenarios
         ],
         timelines=[replace(t, model=names[t.model]) for t in summary.timelines if t.model in names],
     )
 
 
-def joined(first: RunSummary, second: RunSummary) -> RunSummary:
-    """Both runs' models in one run."""
-    pairs = zip(first.scenarios, second.scenarios, strict=True)
-    return replace(
-        first,
-        cells=first.cells + second.cells,
-        scenarios=[replace(a, standings=a.standings + b.standings) for a, b in pairs],
-        timelines=first.timelines + second.timelines,
-    )
-
-
 def same(*names: str) -> dict[str, str]:
     return {name: name for name in names}
-
-
-def eleven() -> RunSummary:
-    more = {"epoll_loop": "poll_loop", "prefork": "prefork_epoll", "asyncio_streams": "my_own_model"}
-    return joined(whole(), with_models(whole(), more))
 
 
 def long_names() -> RunSummary:
@@ -89,7 +90,7 @@ def long_names() -> RunSummary:
 def failed_cell(cell: CellSummary) -> CellSummary:
     return replace(
         cell, rate_per_s=None, response=[], response_curve=[], cpu_user_us=None, cpu_system_us=None, uss_bytes=None,
-        rss_bytes=None, threads=None, server_busy=None, rank=None, relative=None, findings=[],
+        rss_bytes=None, threads=None, server_busy=None, rank=None, ratio=None, findings=[],
     )  # fmt: skip
 
 
@@ -99,7 +100,12 @@ def all_failed() -> RunSummary:
         whole(),
         cells=[failed_cell(c) for c in whole().cells],
         scenarios=[
-            replace(s, standings=[Standing(x.model, None, None, "", None, None, ["failed"], why, "") for x in s.standings])
+            replace(
+                s,
+                standings=[Standing(x.model, None, None, None, "", None, None, ["failed"], why, "") for x in s.standings],
+                pair_list=[replace(p, ratio=None, call="open") for p in s.pair_list],
+                pairs=PairCounts(s.pairs.total, 0, 0, s.pairs.total),
+            )
             for s in whole().scenarios
         ],
         timelines=[],
@@ -111,37 +117,21 @@ def one_level() -> RunSummary:
     return replace(whole(), cells=cells)
 
 
-def no_open_loop() -> RunSummary:
-    return replace(whole(), cells=[c for c in whole().cells if c.level.loop == "closed"])
-
-
 def unsure(estimate: Estimate | None) -> Estimate | None:
-    return estimate and replace(estimate, low=None, high=None, visits=estimate.visits[:1])
+    return estimate and replace(estimate, low=None, high=None, replicates=estimate.replicates[:1])
 
 
-def one_visit() -> RunSummary:
-    """A single visit shows no noise: no intervals anywhere."""
+def one_replicate() -> RunSummary:
+    """A single replicate shows no noise: no intervals and no ranges anywhere."""
     cells = [
         replace(c, rate_per_s=unsure(c.rate_per_s), cpu_user_us=unsure(c.cpu_user_us), cpu_system_us=unsure(c.cpu_system_us))
         for c in whole().cells
     ]
     scenarios = [
-        replace(s, standings=[replace(x, peak_per_s=unsure(x.peak_per_s), relative=unsure(x.relative)) for x in s.standings])
+        replace(s, standings=[replace(x, peak_per_s=unsure(x.peak_per_s), ratio=unsure(x.ratio)) for x in s.standings])
         for s in whole().scenarios
     ]
     return replace(whole(), cells=cells, scenarios=scenarios)
-
-
-def struck() -> RunSummary:
-    """The best of hello is not believed."""
-    first, *rest = whole().scenarios
-    standings = [
-        replace(x, rank=None, struck="the load engine was busy 93% of the window", relative=Estimate(1.7, 1.6, 1.9, [1.7]))
-        if x.model == "epoll_loop"
-        else x
-        for x in first.standings
-    ]
-    return replace(whole(), scenarios=[replace(first, standings=standings), *rest])
 
 
 def scenarios(count: int) -> RunSummary:
@@ -150,9 +140,9 @@ def scenarios(count: int) -> RunSummary:
     timelines = []
     for i in range(count):
         source = whole().scenarios[i % 3].scenario
-        made.append(replace(whole().scenarios[i % 3], scenario=f"scenario_{i}"))
-        cells += [replace(c, scenario=f"scenario_{i}") for c in whole().cells if c.scenario == source]
-        timelines += [replace(t, scenario=f"scenario_{i}") for t in whole().timelines if t.scenario == source]
+        made.append(replace(whole().scenarios[i % 3], scenario=f"topic{i // 4}-{i}"))
+        cells += [replace(c, scenario=f"topic{i // 4}-{i}") for c in whole().cells if c.scenario == source]
+        timelines += [replace(t, scenario=f"topic{i // 4}-{i}") for t in whole().timelines if t.scenario == source]
     return replace(whole(), scenarios=made, cells=cells, timelines=timelines)
 
 
@@ -167,7 +157,7 @@ def insufficient() -> RunSummary:
 
 
 def measured() -> RunSummary:
-    """Scenarios that rank by other things than the peak, models that cannot hold what was asked, variants."""
+    """Scenarios that rank by other things than the rate, models that cannot hold what was asked, variants."""
     return crowded.summary(("mixed", "crowd", "overload", "recovery"), crowded.FEW)
 
 
@@ -179,7 +169,9 @@ def crowd() -> RunSummary:
         source = made.scenarios[at % 4]
         name = f"{source.scenario}-scenario-{at}"
         copies = [replace(s, model=f"{s.model}_{copy}") for copy in range(4) for s in source.standings]
-        scenarios.append(replace(source, scenario=name, standings=copies))
+        pairs = [Pair(one.model, other.model, None, "open") for one, other in combinations(copies, 2)]
+        counts = PairCounts(len(pairs), 0, 0, len(pairs))
+        scenarios.append(replace(source, scenario=name, standings=copies, pair_list=pairs, pairs=counts))
         own = [cell for cell in made.cells if cell.scenario == source.scenario]
         cells += [replace(cell, scenario=name, model=f"{cell.model}_{copy}") for copy in range(4) for cell in own]
     return replace(made, scenarios=scenarios, cells=cells, timelines=[])
@@ -190,19 +182,11 @@ RUNS: dict[str, Callable[[], RunSummary]] = {
     "crowd": crowd,
     "whole": whole,
     "one model": lambda: with_models(whole(), same("epoll_loop")),
-    "two models": lambda: with_models(whole(), same("epoll_loop", "prefork")),
-    "eleven models": eleven,
     "long names": long_names,
-    "one scenario": lambda: _cells.only(whole(), whole().scenarios[:1]),
-    "four scenarios": lambda: scenarios(4),
-    "ten scenarios": lambda: scenarios(10),
     "all failed": all_failed,
     "one level": one_level,
-    "no open loop": no_open_loop,
-    "one visit": one_visit,
-    "struck": struck,
+    "one replicate": one_replicate,
     "insufficient": insufficient,
-    "not comparable": lambda: replace(whole(), comparable=False),
     "nothing": lambda: replace(whole(), scenarios=[], cells=[], timelines=[]),
     "dollars": lambda: with_models(whole(), {"epoll_loop": "a$b_{c}$", "prefork": "50% <&> $"}),
 }
@@ -235,12 +219,23 @@ def touching(found: list[tuple[str, Bbox]]) -> list[tuple[str, str]]:
     ]
 
 
+def chart(name: str) -> plot.Chart:
+    return next(chart for chart in plot.CHARTS if chart.name == name)
+
+
+def drawn(name: str, summary: RunSummary) -> Figure:
+    """The first page of a chart."""
+    _, shown = next(plot.pages(chart(name), summary))
+    return chart(name).draw(summary, shown, LIGHT)
+
+
 @pytest.mark.parametrize("run", RUNS)
 @pytest.mark.parametrize("chart", plot.CHARTS, ids=lambda chart: chart.name)
 def test_draws_within_the_page_and_without_overlapping_text(chart: plot.Chart, run: str) -> None:
-    pages = list(plot.pages(chart, RUNS[run]()))
-    for _, page in pages[:1] if run in ("crowd", "four scenarios", "ten scenarios") else pages:  # all of their pages are alike
-        figure = chart.draw(page, LIGHT)
+    summary = RUNS[run]()
+    pages = list(plot.pages(chart, summary))
+    for _, shown in pages[:1] if run == "crowd" else pages:  # all of their pages are alike
+        figure = chart.draw(summary, shown, LIGHT)
         assert figure.texts[0].get_text() == chart.question
         found = boxes(figure)
         for text, box in found:
@@ -252,40 +247,79 @@ def test_draws_within_the_page_and_without_overlapping_text(chart: plot.Chart, r
 
 
 def test_the_check_above_would_see_an_overlap() -> None:
-    figure = plot.CHARTS[0].draw(whole(), LIGHT)
+    figure = drawn("matrix", whole())
     figure.text(0.05, 0.925, "written across the title")
-    assert (plot.CHARTS[0].question, "written across the title") in touching(boxes(figure))
+    assert (matrix.QUESTION, "written across the title") in touching(boxes(figure))
 
 
-@pytest.mark.parametrize("chart", plot.CHARTS, ids=lambda chart: chart.name)
-def test_dark_pages_say_the_same(chart: plot.Chart) -> None:
-    assert said(chart.draw(whole(), DARK)) == said(chart.draw(whole(), LIGHT))
+@pytest.mark.parametrize("name", [chart.name for chart in plot.CHARTS])
+def test_dark_pages_say_the_same(name: str) -> None:
+    _, shown = next(plot.pages(chart(name), whole()))
+    assert said(chart(name).draw(whole(), shown, DARK)) == said(chart(name).draw(whole(), shown, LIGHT))
 
 
-@pytest.mark.parametrize("chart", plot.CHARTS, ids=lambda chart: chart.name)
-def test_nothing_is_rotated_or_in_scientific_notation(chart: plot.Chart) -> None:
-    for text in written(chart.draw(whole(), LIGHT)):
+@pytest.mark.parametrize("name", [chart.name for chart in plot.CHARTS])
+def test_nothing_is_rotated_or_in_scientific_notation_and_conditions_are_the_small_print(name: str) -> None:
+    figure = drawn(name, replace(whole(), comparable=False))
+    for text in written(figure):
         assert text.get_rotation() == 0
         assert "e+" not in text.get_text()
         assert "e5" not in text.get_text()
+    assert "Imagined CPU" in said(figure)
+    assert "Not comparable" in said(figure)
 
 
-@pytest.mark.parametrize("chart", plot.CHARTS, ids=lambda chart: chart.name)
-def test_conditions_are_the_small_print(chart: plot.Chart) -> None:
-    assert "Imagined CPU" in said(chart.draw(whole(), LIGHT))
-    assert "Not comparable" in said(chart.draw(replace(whole(), comparable=False), LIGHT))
+@pytest.mark.parametrize("name", ["overview", "throughput", "tail", "cpu", "capacity", "timeline", "matrix"])
+def test_failures_are_named_not_left_out(name: str) -> None:
+    assert "no ready line within 10 s" in said(drawn(name, whole()))
 
 
-def test_failures_marks_and_strikes_are_named_not_left_out() -> None:
-    for chart in plot.CHARTS:
-        text = said(chart.draw(whole(), LIGHT))
-        if chart.name != "memory":  # which shows hello alone, where nothing failed
-            assert "no ready line within 10 s" in text, chart.name
-    overview, throughput = plot.CHARTS[1], plot.CHARTS[2]
-    assert "more connections than slots" in said(overview.draw(whole(), LIGHT))
-    assert "not ranked" in said(throughput.draw(whole(), LIGHT))
-    assert "not ranked: the load engine was busy" in said(overview.draw(struck(), LIGHT))
-    assert "the server ended with status 2" in said(overview.draw(all_failed(), LIGHT))
+def test_invalid_models_and_warnings_are_named() -> None:
+    assert "engine saturated" in said(drawn("overview", whole()))
+    assert "not ranked: engine saturated" in said(drawn("throughput", whole()))
+    assert "the server ended with status 2" in said(drawn("overview", all_failed()))
+    assert "I invalid" in said(drawn("matrix", whole()))
+
+
+def test_nothing_is_drawn_of_nothing() -> None:
+    def charts(summary: RunSummary) -> set[str]:
+        return {chart.name for chart in plot.CHARTS if list(plot.pages(chart, summary))}
+
+    assert charts(RUNS["nothing"]()) == set()
+    assert charts(all_failed()) == {"matrix", "overview", "pairs"}
+    assert not charts(one_level()) & {"throughput", "response", "tail", "memory"}
+    assert not charts(insufficient()) & {"response", "tail"}
+    assert charts(factories.summary()) == {chart.name for chart in plot.CHARTS} - {"capacity"}
+
+
+# ---------------------------------------------------------------- one order of models
+
+
+def order_of_names(name: str, summary: RunSummary) -> list[str]:
+    """The models as a chart has them from top to bottom, or from left to right and top to bottom in panels of families."""
+    names = [text for text in drawn(name, summary).texts if text.get_text() in factories.MODELS]
+    return [text.get_text() for text in names]
+
+
+@pytest.mark.parametrize("name", ["matrix", "overview", "cpu", "capacity", "timeline"])
+def test_rows_have_the_same_order_in_all_charts_and_that_is_said(name: str) -> None:
+    assert order_of_names(name, whole()) == _cells.models(whole())
+    assert _cells.ORDER in said(drawn(name, whole()))
+
+
+def test_the_best_on_average_comes_first_whichever_way_is_better() -> None:
+    more = factories.scenario_summary("rates", [factories.standing("a", 1), factories.standing("b", 2, ratio=0.5)])
+    measures = [replace(more.measures[0], better="less", unit="time")]
+    less = factories.scenario_summary(
+        "times", [factories.standing("b", 1), factories.standing("a", 2, ratio=4.0)], measures=measures
+    )
+    assert _cells.models(factories.run_summary([more])) == ["a", "b"]
+    assert _cells.models(factories.run_summary([more, less])) == ["b", "a"]
+
+
+def test_variants_stand_below_their_model() -> None:
+    order = _cells.models(measured())
+    assert order.index("prefork~32 workers") == order.index("prefork") + 1
 
 
 # ---------------------------------------------------------------- the answers are computed
@@ -293,98 +327,132 @@ def test_failures_marks_and_strikes_are_named_not_left_out() -> None:
 
 def answer(name: str, summary: RunSummary) -> str:
     """The subtitle of a chart: the lines between its title and its picture, in the order in which they were written."""
-    chart = next(chart for chart in plot.CHARTS if chart.name == name)
-    figure = chart.draw(summary, LIGHT)
+    figure = drawn(name, summary)
     lines = [text.get_text() for text in figure.texts[1:] if text.get_fontsize() == 14.0 and text.get_weight() == "normal"]
     return " ".join(lines)
 
 
-def renamed() -> RunSummary:
-    return with_models(whole(), {name: f"other_{i}" for i, name in enumerate(factories.MODELS)})
-
-
-@pytest.mark.parametrize("name", [chart.name for chart in plot.CHARTS])
+@pytest.mark.parametrize("name", [chart.name for chart in plot.CHARTS if chart.name != "pairs"])
 def test_answers_change_with_the_data(name: str) -> None:
-    before, after = answer(name, whole()), answer(name, renamed())
+    renamed = with_models(whole(), {name: f"other_{i}" for i, name in enumerate(factories.MODELS)})
+    before, after = answer(name, whole()), answer(name, renamed)
     assert before != after
     assert not any(model in after for model in factories.MODELS)
 
 
-@pytest.mark.parametrize("name", ["overview", "throughput"])
-def test_subtitles_name_the_best_of_each_scenario(name: str) -> None:
-    for scenario in whole().scenarios:
-        alone = _cells.only(whole(), [scenario])
-        best = max((s for s in scenario.standings if s.rank == 1 and s.peak_per_s), key=lambda s: s.peak_per_s.value)
-        assert best.model in answer(name, alone)
+@pytest.mark.parametrize("name", ["overview", "throughput", "matrix"])
+def test_subtitles_name_the_best_of_a_scenario(name: str) -> None:
+    assert "epoll_loop" in answer(name, replace(whole(), scenarios=whole().scenarios[:1]))
 
 
-def test_the_lead_is_the_ratio_to_the_next() -> None:
-    hello = whole().scenarios[0]
-    winner, second = _cells.winners(hello)[0], _cells.runners_up(hello)[0]
-    twice = replace(second, relative=Estimate(0.5, 0.49, 0.51, [0.5]))
-    standings = [twice if s is second else s for s in hello.standings]
-    text = answer("overview", _cells.only(replace(whole(), scenarios=[replace(hello, standings=standings)]), [hello]))
-    assert winner.model in text
-    changed = replace(whole(), scenarios=[replace(hello, standings=standings)])
-    assert f"2.00× {second.model}" in answer("overview", _cells.only(changed, changed.scenarios))
+def two(ratio: float, rank: int, better: str = "more") -> RunSummary:
+    first, second = factories.standing("first"), factories.standing("second", rank, ratio=ratio)
+    made = factories.scenario_summary("hello", [first, second])
+    measures = [replace(made.measures[0], better=better, unit="rate" if better == "more" else "time")]
+    calls = {1: "same", 2: "different"}
+    pair = Pair("first", "second", factories.estimate(1 / ratio), calls[rank])
+    return factories.run_summary([replace(made, measures=measures, pair_list=[pair])])
+
+
+def test_the_lead_is_the_ratio_to_the_next_whichever_way_is_better() -> None:
+    assert "first is best (50.0k/s), 2.00× second" in answer("overview", two(0.5, 2))
+    assert "second takes 2.00× that" in answer("overview", two(2.0, 2, "less"))
 
 
 def test_ties_are_called_ties() -> None:
-    hello = whole().scenarios[0]
-    tied = replace(hello, standings=[replace(s, rank=1) if s.rank else s for s in hello.standings])
-    run = replace(whole(), scenarios=[tied])
-    assert "tie" in answer("overview", run)
-    assert "cannot be told apart" in answer("throughput", run)
+    assert "first and second tie for the best" in answer("overview", two(0.99, 1))
 
 
-def test_insufficient_percentiles_are_absent_with_a_remark() -> None:
-    chart = next(chart for chart in plot.CHARTS if chart.name == "response")
-    assert "wants" in said(chart.draw(insufficient(), LIGHT))
-    chart = next(chart for chart in plot.CHARTS if chart.name == "tail")
-    figure = chart.draw(insufficient(), LIGHT)
-    assert "no open-loop level at half the peak has percentiles" in said(figure)
-    assert not any(line.get_xdata().size > 1 for axes in figure.axes for line in axes.lines)
+def test_pairs_are_counted() -> None:
+    run = two(0.99, 1)
+    counted = replace(run.scenarios[0], pairs=PairCounts(120, 103, 12, 5))
+    text = answer("pairs", replace(run, scenarios=[counted]))
+    assert text == "103 of 120 pairs differ, 12 are the same within 3%, 5 are open."
+    many = replace(run, scenarios=[replace(counted, scenario=f"s{i}") for i in range(8)])
+    assert "Of 960 pairs in 8 scenarios 86% differ, 10% are the same and 4.2% are open" in answer("pairs", many)
 
 
-def test_the_tail_carries_the_machines_own_line() -> None:
-    assert tail.MACHINE in said(tail.draw(whole(), LIGHT))
-    calm = replace(whole(), cells=[replace(c, hiccup=[]) for c in whole().cells])
-    assert tail.MACHINE not in said(tail.draw(calm, LIGHT))
+# ---------------------------------------------------------------- the matrix
 
 
-def chart(name: str) -> plot.Chart:
-    return next(chart for chart in plot.CHARTS if chart.name == name)
+def test_cells_are_coloured_by_value_and_outlined_by_call() -> None:
+    shades = [matrix.shade(closeness, LIGHT) for closeness in (1.0, 0.97, 0.7, 0.3, 0.1)]
+    assert len(set(shades)) == 5
+    for call, outline in (("same", "same"), ("open", "tied")):
+        run = two(0.97, 1)
+        called = replace(run.scenarios[0], pair_list=[replace(run.scenarios[0].pair_list[0], call=call)])
+        (column,) = matrix.columns_of(run, called)
+        assert (column.outline("first"), column.outline("second")) == ("same", outline)
+    (column,) = matrix.columns_of(two(0.5, 2), two(0.5, 2).scenarios[0])
+    assert column.outline("second") == ""
 
 
-def test_the_time_line_shows_the_median_visit_and_finds_the_unsteady_one() -> None:
-    source = next(t for t in whole().timelines if t.scenario == "hello")
-    visits = [
-        replace(source, number=n, points=[replace(p, rate_per_s=p.rate_per_s * factor) for p in source.points])
-        for n, factor in enumerate((1.0, 3.0, 0.5))
+def test_the_best_value_stands_below_its_column_and_footnotes_are_whole() -> None:
+    text = said(drawn("matrix", whole()))
+    best = max(x.peak_per_s.value for x in whole().scenarios[0].standings if x.rank == 1 and x.peak_per_s)
+    assert f"{best / 1000:.1f}k/s" in text
+    for run in (whole(), crowd()):
+        columns = [column for scenario in run.scenarios for column in matrix.columns_of(run, scenario)]
+        assert matrix.footnotes_of(columns)
+        for note in matrix.footnotes_of(columns):
+            assert note in said(drawn("matrix", run))
+
+
+# ---------------------------------------------------------------- what the bars of cpu are
+
+
+def test_one_long_bar_does_not_make_the_others_vanish() -> None:
+    bill = cpu.Bill(whole().cells[0], factories.estimate(5.0), factories.estimate(5.0))
+    dear = replace(bill, user=factories.estimate(4_000.0, width=30.0))
+    assert cpu.limit_us([bill] * 5) == 10.0
+    assert cpu.limit_us([*[bill] * 5, dear]) == 40.0
+
+
+def test_cpu_names_user_and_kernel_and_has_readable_units() -> None:
+    cells = [
+        replace(c, cpu_user_us=c.cpu_user_us and factories.estimate(1_040.0)) for c in whole().cells if c.scenario == "hello"
     ]
-    assert timeline.typical(visits, "hello")[source.model].number == 0
-    steady = replace(source, points=[replace(p, rate_per_s=1000.0) for p in source.points])
-    jumpy = [replace(p, rate_per_s=1000.0 + 500 * (-1) ** i) for i, p in enumerate(source.points)]
-    assert timeline.unsteadiness(steady) == pytest.approx(0.0)
-    assert timeline.unsteadiness(replace(source, points=jumpy)) == pytest.approx(0.5)
+    text = said(drawn("cpu", replace(whole(), cells=cells)))
+    assert "own code" in text
+    assert "kernel" in text
+    assert "1.04 ms" in text
+    assert "1,04" not in text
+
+
+# ---------------------------------------------------------------- lines
+
+
+def test_the_tail_carries_the_machines_own_line_where_it_can_be_seen() -> None:
+    hiccup = [factories.quantile(0.9, 40_000.0), factories.quantile(0.99, 60_000.0)]
+    noisy = replace(whole(), cells=[replace(c, hiccup=hiccup) for c in whole().cells])
+    assert tail.MACHINE in said(drawn("tail", noisy))
+    calm = replace(whole(), cells=[replace(c, hiccup=[]) for c in whole().cells])
+    assert tail.MACHINE not in said(drawn("tail", calm))
 
 
 def test_memory_that_is_doubtful_is_not_called_missing() -> None:
-    doubt = Finding("weather changed", "mark", "a loop's turn took twice as long", "another machine, for a while", "run again")
+    doubt = Finding("machine state changed", "warning", "a loop's turn took twice as long", "another machine", "run again")
     doubtful = replace(whole(), cells=[replace(cell, findings=[doubt]) for cell in whole().cells])
     assert "read with care" in answer("memory", doubtful)
-    assert "o memory was recorded" in answer("memory", replace(whole(), cells=[]))
+
+
+def test_memory_is_unshared_where_that_is_known_and_on_a_logarithmic_axis() -> None:
+    for uss_bytes, title in ((None, "memory in"), (20_000_000, "unshared memory in")):
+        run = replace(whole(), cells=[replace(cell, uss_bytes=uss_bytes) for cell in whole().cells])
+        figure = drawn("memory", run)
+        assert any(text.get_text().startswith(title) for text in figure.texts)
+        assert all(axes.get_yscale() == "log" for axes in figure.axes)
 
 
 # ---------------------------------------------------------------- files
 
 
-def test_draw_writes_every_chart_twice_light_and_dark(tmp_path: Path) -> None:
-    paths = plot.draw(_cells.only(whole(), whole().scenarios[:1]), tmp_path / "charts")
+def test_draw_writes_every_chart_on_light_and_on_dark_paper(tmp_path: Path) -> None:
+    summary = factories.run_summary(two(0.5, 2).scenarios, [factories.cell("first"), factories.cell("second")])
+    paths = plot.draw(summary, tmp_path / "charts")
     names = {path.name for path in paths}
-    for chart in plot.CHARTS:
-        for dark in ("", "-dark"):
-            assert {f"{chart.name}{dark}.svg", f"{chart.name}{dark}.png"} <= names
+    for name in ("matrix", "overview", "pairs", "cpu"):
+        assert {f"{name}.svg", f"{name}.png", f"{name}-dark.svg"} <= names
     assert sorted(paths) == sorted((tmp_path / "charts").iterdir())
     for path in paths:
         if path.suffix == ".png":
@@ -393,26 +461,35 @@ def test_draw_writes_every_chart_twice_light_and_dark(tmp_path: Path) -> None:
 
 
 def test_svg_holds_its_text_as_text_and_is_the_same_each_time(tmp_path: Path) -> None:
-    overview = plot.CHARTS[0]
-    first, _ = plot.save(overview.draw(whole(), LIGHT), tmp_path / "a")
-    second, _ = plot.save(overview.draw(whole(), LIGHT), tmp_path / "b")
+    first, _ = plot.save(drawn("overview", two(0.5, 2)), tmp_path / "a")
+    second, _ = plot.save(drawn("overview", two(0.5, 2)), tmp_path / "b")
     assert first.read_bytes() == second.read_bytes()
     texts = [element.text for element in ElementTree.parse(first).iter("{http://www.w3.org/2000/svg}text")]
-    assert overview.question in texts
-    assert "epoll_loop" in texts
+    assert chart("overview").question in texts
+    assert "second" in texts
 
 
 def test_dark_paper_is_dark(tmp_path: Path) -> None:
-    _, light = plot.save(plot.CHARTS[0].draw(whole(), LIGHT), tmp_path / "a")
-    _, dark = plot.save(plot.CHARTS[0].draw(whole(), DARK), tmp_path / "b")
-    with Image.open(light) as a, Image.open(dark) as b:
+    run = two(0.5, 2)
+    light, dark = (matrix.draw(run, run.scenarios, theme) for theme in (LIGHT, DARK))
+    with Image.open(plot.save(light, tmp_path / "a")[1]) as a, Image.open(plot.save(dark, tmp_path / "b")[1]) as b:
         assert min(a.convert("RGB").getpixel((3, 3))) > 240
         assert max(b.convert("RGB").getpixel((3, 3))) < 40
 
 
-def test_many_scenarios_take_several_pages_and_lose_none() -> None:
+@pytest.mark.parametrize("chart", plot.CHARTS, ids=lambda chart: chart.name)
+def test_many_scenarios_take_pages_by_topic_and_lose_none(chart: plot.Chart) -> None:
     run = scenarios(10)
-    for chart in plot.CHARTS:
-        pages = list(plot.pages(chart, run))
-        assert len({name for name, _ in pages}) == len(pages)
-        assert [s for _, page in pages for s in page.scenarios] == run.scenarios
+    pages = list(plot.pages(chart, run))
+    assert len({name for name, _ in pages}) == len(pages)
+    shown = [scenario.scenario for _, page in pages for scenario in page]
+    assert shown == [scenario.scenario for scenario in run.scenarios if chart.has(run, scenario)]
+    for name, page in pages:
+        assert name == chart.name or name.removeprefix(f"{chart.name}-") in (page[0].scenario, page[0].scenario.split("-")[0])
+
+
+def test_a_page_is_called_by_its_topic_or_by_its_scenario() -> None:
+    assert [name for name, _ in plot.pages(chart("tail"), whole())] == ["tail"]
+    names = [name for name, _ in plot.pages(chart("tail"), scenarios(5))]
+    assert names == ["tail-topic0", "tail-topic0-2", "tail-topic1"]
+    assert "response-hello" in [name for name, _ in plot.pages(chart("response"), whole())]

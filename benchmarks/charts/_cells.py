@@ -132,7 +132,7 @@ def what_ranks(scenario: ScenarioSummary) -> str:
 
 def margin(scenario: ScenarioSummary) -> str:
     """Within which share two models are the same: "3%"."""
-    return amounts.percent(scenario.measures[0].margin) if scenario.measures and scenario.measures[0].margin else "3%"
+    return f"{100 * scenario.measures[0].margin:g}%" if scenario.measures else "0%"
 
 
 def closeness(scenario: ScenarioSummary, standing: Standing) -> Estimate | None:

@@ -11,12 +11,12 @@ from functools import cache
 from typing import Any, Literal
 
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from matplotlib.textpath import text_to_path
-from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from benchmarks.charts import _words as words
 from benchmarks.charts._style import Theme
@@ -128,30 +128,37 @@ class Page:
             y += 1.42 * size * PX
         return y
 
-    def axes(self, box: Box) -> Axes:
-        """Empty axes over a box: a floor to stand on, no frame, no ticks yet."""
+    def axes(self, box: Box, *, floor: bool = True) -> Axes:
+        """Empty axes over a box: a floor to stand on unless it wants none, no frame, no ticks yet.
+
+        Neither of its axis objects is ever drawn: most of the time that a page takes would be theirs.
+        """
         place = (box.left / WIDTH, 1 - box.bottom / HEIGHT, box.width / WIDTH, box.height / HEIGHT)
         axes = self.figure.add_axes(place, facecolor="none")
-        for side in ("left", "right", "top"):
-            axes.spines[side].set_visible(False)
+        for side, spine in axes.spines.items():
+            spine.set_visible(floor and side == "bottom")
         axes.spines["bottom"].set_color(self.theme.hatch)
-        axes.set_axisbelow(True)
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_locator(NullLocator())
+            axis.set_visible(False)
         return axes
 
     def ticks(self, axes: Axes, which: Literal["x", "y"], at: Sequence[float], names: Sequence[str], grid: bool = True) -> None:
-        """Plain ticks at the given values, those left out that would touch their neighbour. Set limits and scale first."""
-        axis = axes.xaxis if which == "x" else axes.yaxis
+        """Plain ticks at the given values, names left out that would touch their neighbour. Set limits and scale first."""
         low, high = axes.get_xlim() if which == "x" else axes.get_ylim()
         inside = [(v, n) for v, n in zip(at, names, strict=True) if low <= v <= high]
         kept = _apart(axes, which, inside)
-        axis.set_major_locator(FixedLocator([v for v, _ in kept]))
-        axis.set_major_formatter(FixedFormatter([n for _, n in kept]))
-        axis.set_minor_locator(NullLocator())
-        axis.set_tick_params(length=0, pad=6, labelsize=SMALL, labelcolor=self.theme.muted, labelfontfamily=FONT)
+        left, bottom = axes.transAxes.transform((0.0, 0.0))
+        for value, name in kept:
+            x, y = axes.transData.transform((value, value))
+            if name and which == "x":
+                self.text(x, HEIGHT - bottom + 17, name, SMALL, colour=self.theme.muted, align="center")
+            elif name:
+                self.text(left - 7, HEIGHT - y, name, SMALL, colour=self.theme.muted, align="right", vertical="center")
         if grid:
-            axis.grid(True, color=self.theme.grid, linewidth=1.0)
+            ends: list[Any] = [[(v, 0.0), (v, 1.0)] if which == "x" else [(0.0, v), (1.0, v)] for v, _ in kept]
+            across = axes.get_xaxis_transform() if which == "x" else axes.get_yaxis_transform()
+            lines = LineCollection(ends, colors=self.theme.grid, linewidths=1.0, zorder=0.5, transform=across)
+            axes.add_collection(lines, autolim=False)
 
     def pixel(self, axes: Axes, x: float, y: float) -> tuple[float, float]:
         """Where a point of the axes lies on the page. Limits and scales must be final."""

@@ -127,8 +127,7 @@ def _head(page: Page, summary: RunSummary, scenario: ScenarioSummary, box: Box) 
 def _column(page: Page, scenario: ScenarioSummary, found: dict[str, Bill], table: rows.Table, column: Box) -> None:
     bars = Box(column.left, table.top, column.width - 2 * COUNTS_PX - TOTAL_PX - 8, table.bottom - table.top)
     longest = limit_us(list(found.values()))
-    axes = page.axes(bars)
-    axes.spines["bottom"].set_visible(False)
+    axes = page.axes(bars, floor=False)
     axes.set_xlim(0, longest)
     axes.set_ylim(bars.bottom, bars.top)
     for model, row in table.rows.items():

@@ -124,7 +124,7 @@ def footnotes_of(columns: Sequence[Column]) -> list[str]:
         whys = [place.why for column in columns for place in column.places.values() if place.code == code and place.why]
         example = f" ({'e.g. ' if len(set(whys)) > 1 else ''}{whys[0]})" if whys else ""
         if where:
-            notes.append(f"{code}  {said}: {'; '.join(where)}{example}")
+            notes.append(f"{code} {said}: {'; '.join(where)}{example}")
     return notes
 
 
@@ -185,8 +185,8 @@ def _turned(page: Page, columns: Sequence[Column], order: Sequence[str], box: Bo
 
 
 def _folded(name: str, size: float, width: float, most: int) -> list[str]:
-    """A name in lines that fit, broken at spaces and after hyphens and underscores."""
-    pieces = name.replace("-", "-\n").replace("_", "_\n").replace(" ", " \n").split("\n")
+    """A name in lines that fit, broken at spaces, after hyphens and underscores and before a variant's "~"."""
+    pieces = name.replace("-", "-\n").replace("_", "_\n").replace(" ", " \n").replace("~", "\n~").split("\n")
     lines = [pieces[0]]
     for piece in pieces[1:]:
         if width_px((lines[-1] + piece).rstrip(), size, "bold") <= width:

@@ -102,8 +102,7 @@ def _column(page: Page, scenario: ScenarioSummary, table: rows.Table, column: Bo
     shares = {s.model: share for s in scenario.standings if not s.failed and (share := cells.closeness(scenario, s))}
     text_px = 178.0 if column.width >= ROOMY_PX else 66.0 if column.width >= NARROW_PX else 48.0
     bars = Box(column.left, table.top, column.width - text_px, table.bottom - table.top)
-    axes = page.axes(bars)
-    axes.spines["bottom"].set_visible(False)
+    axes = page.axes(bars, floor=False)
     axes.set_xlim(0, max([1.0, *(min(cells.ends(share)[1], 1.15) for share in shares.values())]))
     axes.set_ylim(bars.bottom, bars.top)  # data y is the page's y, so that bars and words share one ruler
     page.ticks(axes, "x", [1.0], [""])
@@ -113,19 +112,20 @@ def _column(page: Page, scenario: ScenarioSummary, table: rows.Table, column: Bo
         if standing is None:
             rows.absent(page, cell, "not part of this scenario")
         elif model not in shares:
-            rows.absent(page, cell, _reason(standing, roomy=column.width >= NARROW_PX))
+            rows.absent(page, cell, _reason(standing, column.width))
         else:
             _bar(page, axes, standing, shares[model], cell)
             _figures(page, axes, scenario, standing, shares[model], cell)
 
 
-def _reason(standing: Standing, *, roomy: bool) -> str:
+def _reason(standing: Standing, width: float) -> str:
+    """Why there is no number, in as many words as there is room for."""
     result = standing.results[0] if standing.results and not standing.failed else None
     why = standing.failed or standing.invalid or (result.why if result else "") or "no trial was usable"
     short = "failed" if standing.failed else "invalid" if standing.invalid else (result.reason if result else "") or "failed"
-    if roomy and short not in why and short in ("overloaded", "invalid"):
-        return f"{short}: {why.partition(' (')[0]}"
-    return why if roomy else short
+    whole = f"{short}: {why}" if short in ("overloaded", "invalid") else why
+    fitting = (said for said in (whole, whole.partition(" (")[0], why) if width_px(said, SMALL) <= width - 28)
+    return next(fitting, whole if width >= NARROW_PX else short)
 
 
 def _bar(page: Page, axes: Axes, standing: Standing, share: Estimate, cell: Box) -> None:

@@ -137,9 +137,18 @@ def answer(summary: RunSummary, shown: Sequence[ScenarioSummary]) -> str:
 
 
 def unsteadiness(timeline: Timeline) -> float | None:
-    """How far a step typically strays from the mean of its level, as a share of it: the median level's mean deviation."""
-    told = [span for span in spans(replace(timeline, points=measured(timeline))) if len(span.points) >= 3 and span.mean_per_s]
-    strays = [fmean(abs(p.rate_per_s - span.mean_per_s) for p in span.points) / span.mean_per_s for span in told]
+    """How far a step typically strays from the mean of its level, as a share of it: the median over the levels.
+
+    Arrivals of an open level are random: what their number alone would stray, 0.8 by the root of a step's count, is taken off.
+    """
+    strays = []
+    for span in spans(replace(timeline, points=measured(timeline))):
+        if len(span.points) < 3 or not span.mean_per_s:
+            continue
+        stray = fmean(abs(point.rate_per_s - span.mean_per_s) for point in span.points) / span.mean_per_s
+        each = span.mean_per_s * (span.end_s - span.start_s) / len(span.points)
+        chance = 0.8 / math.sqrt(each) if span.level.startswith("open") else 0.0
+        strays.append(math.sqrt(max(stray**2 - chance**2, 0.0)))
     return median(strays) if strays else None
 
 
@@ -166,12 +175,12 @@ def _column(page: Page, summary: RunSummary, scenario: ScenarioSummary, table: r
         return
     ruler = _ruler(list(shown.values()))
     area = Box(column.left, table.top - 8, column.width - STRAY_PX, table.bottom - table.top + 8)
-    axes = page.axes(area)
-    axes.spines["bottom"].set_visible(False)
+    axes = page.axes(area, floor=False)
     axes.set_xlim(ruler.begin_s, ruler.end_s)
     axes.set_ylim(area.bottom, area.top)
     scale = f"dots: {words.time(ruler.low_ms * 1e6)} to {words.time(ruler.high_ms * 1e6)}"
     page.text(column.left, column.top + 38, clip_to(scale, SMALL, column.width), SMALL, colour=page.theme.muted)
+    _floors(axes, page.theme, [table.rows[model] for model in shown], ruler)
     for model, timeline in shown.items():
         row = table.rows[model]
         _row(axes, page.theme, timeline, row, ruler)
@@ -207,8 +216,7 @@ def _row(axes: Axes, theme: Theme, timeline: Timeline, row: Box, ruler: Ruler) -
     Levels are kept apart by a NaN, at which matplotlib breaks a line: one artist for a row instead of one for each level.
     """
     style = look(timeline.model, theme)
-    floor, tall = row.top + row.height * 0.60, row.height * 0.54
-    foot, low_tall = row.top + row.height * 0.92, row.height * 0.24
+    floor, tall, foot, low_tall = _heights(row)
     decades = math.log10(ruler.high_ms / ruler.low_ms)
     steps: list[tuple[float, float]] = []
     worst: list[tuple[float, float]] = []
@@ -222,13 +230,26 @@ def _row(axes: Axes, theme: Theme, timeline: Timeline, row: Box, ruler: Ruler) -
                 worst.append(((left + right) / 2, foot - part * low_tall))
         steps.append(BREAK)
         worst.append(BREAK)
-    mean = floor - tall / HIGHEST
-    axes.hlines([mean], 0, ruler.end_s, color=theme.ink, linewidth=0.6, alpha=0.6, zorder=3)
-    axes.hlines([floor, foot], ruler.begin_s, ruler.end_s, color=theme.grid, linewidth=1.0, zorder=1)
-    axes.vlines(list(ruler.starts_s.values()), floor - tall, foot, color=theme.hatch, linewidth=0.8, zorder=1)
     for heights, alpha in ((_warming(timeline, found, ruler, floor, tall), 0.25), (steps, 0.55)):
         axes.fill_between([x for x, _ in heights], floor, [y for _, y in heights], color=style.colour, alpha=alpha, linewidth=0)
     axes.plot(*zip(*worst or [BREAK], strict=True), color=style.colour, linewidth=0.9, marker=".", markersize=3.5, zorder=3)
+
+
+def _heights(row: Box) -> tuple[float, float, float, float]:
+    """Where throughput stands and how high it may rise, and the same of the worst times."""
+    return row.top + row.height * 0.60, row.height * 0.54, row.top + row.height * 0.92, row.height * 0.24
+
+
+def _floors(axes: Axes, theme: Theme, rows_: Sequence[Box], ruler: Ruler) -> None:
+    """What all rows stand on, the lines of their means, and where levels begin."""
+    heights = [_heights(row) for row in rows_]
+    axes.hlines([floor - tall / HIGHEST for floor, tall, _, _ in heights], 0, ruler.end_s, color=theme.ink, linewidth=0.6,
+                alpha=0.6, zorder=3)  # fmt: skip
+    ground = [y for floor, _, foot, _ in heights for y in (floor, foot)]
+    axes.hlines(ground, ruler.begin_s, ruler.end_s, color=theme.grid, linewidth=1.0, zorder=1)
+    tops = [(start, floor - tall, foot) for floor, tall, foot, _ in heights for start in ruler.starts_s.values()]
+    starts, upper, lower = zip(*tops, strict=True)
+    axes.vlines(starts, upper, lower, color=theme.hatch, linewidth=0.8, zorder=1)
 
 
 def _edges(span: Span, off: float) -> list[tuple[float, float, TimelinePoint]]:
