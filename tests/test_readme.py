@@ -1,15 +1,24 @@
-"""What README promises: its model is whole, short, and works; its tables and links are true."""
+"""What README and docs/ promise: the model that is shown works; tables, links and commands are true."""
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import urllib.request
 
-from benchmarks import catalogue
+import pytest
+
+from benchmarks import catalogue, cli
+from benchmarks.checks.background import TOO_FEW
+from benchmarks.checks.service import ABOVE_LIMIT, OVERLOADED, OVERLOADED_AT_TIMES
+from benchmarks.conformance.rules import PARTS
 
 README = (catalogue.ROOT / "README.md").read_text()
+LIMITS, CHECKS = ((catalogue.ROOT / "docs" / f"{name}.md").read_text() for name in ("limits", "checks"))
+PAGES = [*sorted(catalogue.ROOT.glob("*.md")), *sorted((catalogue.ROOT / "docs").glob("*.md"))]
+EVERY_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
 def test_the_model_it_shows_is_one_file_that_runs(tmp_path):
@@ -35,33 +44,69 @@ def test_every_model_is_in_its_table_with_its_caption():
         assert f"| `{entry.name}` | {entry.caption} |" in README
 
 
-def test_every_link_to_a_file_leads_to_one():
-    for target in re.findall(r"\]\(([^)#:]+)\)", README):
-        assert (catalogue.ROOT / target).exists(), target
+def test_every_scenario_is_in_its_table_with_what_it_is_ranked_by():
+    table = [line for line in README.partition("## The questions")[2].splitlines() if line.startswith("| `")]
+    found = []
+    for names, _, ranked_by in (line.strip("|").split("|") for line in table):
+        first, *variants = re.findall(r"`([^`]+)`", names)
+        found += [first, *(first.partition("-")[0] + variant for variant in variants)]
+        assert ranked_by.strip().startswith(catalogue.scenario(first).measures[0].title)
+    assert sorted(found) == sorted(entry.name for entry in catalogue.scenarios())
 
 
-def test_every_make_target_it_names_exists():
+def test_it_counts_the_rules_as_they_are():
+    count = sum(map(len, PARTS.values()))
+    assert f"{count} rules" in README
+    assert f"{count} rules" in LIMITS
+
+
+@EVERY_PAGE
+def test_every_link_to_a_file_leads_to_one(page):
+    for target in re.findall(r"\]\(([^)#:]+)[^):]*\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+@EVERY_PAGE
+def test_every_make_target_exists(page):
     makefile = (catalogue.ROOT / "Makefile").read_text()
-    for target in set(re.findall(r"(?:`|^    )make ([a-z]+)", README, re.MULTILINE)):
+    for target in set(re.findall(r"(?:`|^    )make ([a-z]+)", page.read_text(), re.MULTILINE)):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
-def test_its_table_of_rules_is_that_of_the_committed_results():
-    made = (catalogue.ROOT / "results" / "rules" / "README.md").read_text()
-    table = [line for line in made.partition("## ")[0].splitlines() if line.startswith("|")]
-    assert len(table) > len(catalogue.models())
-    assert "\n".join(table) in README
+@EVERY_PAGE
+def test_every_command_is_one_that_can_be_given(page, capsys):
+    given = re.findall(r"^    \.venv/bin/servebench (.*)", page.read_text(), re.MULTILINE)
+    given += [f"run {options}" for options in re.findall(r'^    make bench ARGS="([^"…]*)"', page.read_text(), re.MULTILINE)]
+    for words in given:
+        arguments = shlex.split(words, comments=True)
+        if arguments[0] == "serve":  # its options are the server's
+            continue
+        try:
+            cli._parser().parse_args(arguments)
+        except SystemExit:
+            pytest.fail(f"{words}: {capsys.readouterr().err}")
 
 
-def test_its_defaults_of_limits_are_those_of_the_servers():
+def test_every_check_is_in_the_table_of_checks():
+    sources = [*(catalogue.ROOT / "benchmarks" / "checks").glob("*.py"), catalogue.ROOT / "benchmarks" / "validity.py"]
+    named = {name for path in sources for name in re.findall(r'Finding\(\s*"([^"]+)"', path.read_text())}
+    named |= {TOO_FEW, ABOVE_LIMIT, OVERLOADED, OVERLOADED_AT_TIMES}
+    assert len(named) > 25
+    assert [name for name in sorted(named) if f"| **{name}** |" not in CHECKS] == []
+
+
+def test_defaults_of_limits_are_those_of_the_servers():
     said = subprocess.run(
         [sys.executable, "-m", "servers", "--help"], capture_output=True, text=True, cwd=catalogue.ROOT, check=True
     ).stdout
     options = " ".join(said.split())
-    for option, default in (
-        ("--line-bytes", "8192"), ("--header-bytes", "16384"), ("--fields", "100"), ("--body-bytes", "16777216"),
-        ("--head-timeout", "10.0"), ("--body-timeout", "15.0"), ("--keepalive-idle", "15.0"), ("--send-timeout", "15.0"),
-        ("--linger", "1.0"), ("--drain", "10.0"),
+    for option, default, told in (
+        ("--line-bytes", "8192", "8 KiB"), ("--header-bytes", "16384", "16 KiB"), ("--fields", "100", "100"),
+        ("--body-bytes", "16777216", "16 MiB"), ("--head-timeout", "10.0", "10 s"), ("--body-timeout", "15.0", "15 s"),
+        ("--keepalive-idle", "15.0", "15 s"), ("--send-timeout", "15.0", "15 s"),
     ):  # fmt: skip
-        assert f"`{option}`" in README
+        assert f"| `{option}` | {told}" in LIMITS
+        assert re.search(rf"{option} [A-Z] [^()]*\({default}\)", options), option
+    assert "| `--linger`, `--drain` | 1 s, 10 s |" in LIMITS
+    for option, default in (("--linger", "1.0"), ("--drain", "10.0")):
         assert re.search(rf"{option} [A-Z] [^()]*\({default}\)", options), option
