@@ -7,6 +7,7 @@ failure.
 
 import resource
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,3 +71,13 @@ class _EachItsOwn(dict[str, str]):
     def setdefault(self, _scenario: str, digest: str = "") -> str:
         """Nothing is kept."""
         return digest
+
+
+def made(run: RunFacts, load: RemoteEngine, seconds: float, fewest: int = 2) -> list[ReplicateRecord]:
+    """As many replicates as fit into so many seconds, by the longest so far; at least `fewest`."""
+    begins, longest_s, records, number = time.monotonic(), 0.0, list[ReplicateRecord](), 0
+    while number < fewest or time.monotonic() - begins + longest_s < seconds:
+        started = time.monotonic()
+        records += replicate(run, number, load)
+        longest_s, number = max(longest_s, time.monotonic() - started), number + 1
+    return records

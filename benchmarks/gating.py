@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import get_args
 
 from benchmarks import plan
-from benchmarks.amounts import half_width, percent
+from benchmarks.amounts import half_width
 from benchmarks.comparison import Column, Name, Row, Told, called, column, paired_row
 from benchmarks.gates import Gate, Judged, held
 from benchmarks.metrics import PEAK, levels_of
@@ -53,7 +53,7 @@ def _first(scenario: Scenario, worse: float) -> tuple[Gate, Column]:
     """The bound on what the scenario ranks by, in the form of the others."""
     measure = scenario.measures[0] if scenario.measures else PEAK
     more, quantity = measure.better == "more", measure.metric.quantity
-    text = f"{quantity}{'<-' if more else '>+'}{percent(worse)}"
+    text = f"{quantity}{'<-' if more else '>+'}{100 * worse:g}%"
     bound = Gate(text, quantity, more, 1 - worse if more else 1 + worse)
     return bound, Column(quantity, measure.metric, measure.margin, more)
 

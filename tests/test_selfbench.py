@@ -5,16 +5,22 @@ import socket
 import time
 from dataclasses import replace
 
+import factories
 import numpy as np
 import pytest
 from rich.console import Console
 
-from benchmarks import histogram
+from benchmarks import histogram, record
+from benchmarks.comparison import Row, Told
+from benchmarks.launch import Server
 from benchmarks.load.engine import Session, compile_all
 from benchmarks.load.targets import Drive
+from benchmarks.nouns import Trial
+from benchmarks.questions import Level
 from benchmarks.selfbench import __main__ as command
-from benchmarks.selfbench import fidelity, field, stall, tools, versions
+from benchmarks.selfbench import aa, fidelity, field, planted, stall, tools, versions
 from benchmarks.selfbench.truth import HEAVY, PACK, RESPONSE, pack_of, truth
+from benchmarks.stats.difference import Difference
 from tests.live import PATIENCE_S
 
 SERVER_CPU, DRIVER_CPU = min(os.sched_getaffinity(0)), max(os.sched_getaffinity(0))
@@ -367,6 +373,89 @@ def test_requests_near_a_pause_of_the_engine_are_set_aside():
     assert found.whole_us[0.5] == pytest.approx((10.0, 5.0))
     with pytest.raises(ValueError, match="does not fit the requests from port 7"):
         fidelity.matched(traced, rows[:2])
+
+
+# ---------------------------------------------------------------- equals, and what was planted
+
+
+def test_copies_are_compared_in_disjoint_pairs():
+    names = [f"epoll_loop~copy {number}" for number in range(6)]
+
+    def trial(name: str, number: int) -> Trial:
+        return factories.trial(name, "hello", number, [factories.measurement(name, "hello", Level("closed", 16), number)])
+
+    records = [factories.record("hello", number, [trial(name, number) for name in names]) for number in range(3)]
+    rows = aa.compared(Told(factories.run(models=tuple(names), scenarios=("hello",)), "hello", records), names)
+    assert [row.model for row in rows] == names[::2]
+    assert all(row.judged for row in rows)
+    calls = aa.counted(rows)
+    assert calls.asked == 3
+    assert calls.called <= 1
+
+
+def test_from_3_to_18_of_200_equals_are_called_different_by_chance():
+    assert aa.expected(200) == (3, 18)
+    low, high = aa.expected(20)
+    assert (low, high) == (0, 4)
+    assert aa.expected(0) == (0, 0)
+
+
+def test_a_run_without_an_aa_arm_cannot_be_asked(tmp_path, capsys):
+    record.write(tmp_path / "run" / "run.json", factories.run())
+    record.write(
+        tmp_path / "run" / "records" / "hello-0.json", factories.record("hello", 0, [factories.trial("prefork", "hello")])
+    )
+    console = Console(width=120)
+    assert not aa.measure(console, 0, 0, str(tmp_path / "run"))
+    assert not aa.measure(console, 0, 0, str(tmp_path / "nowhere"))
+    said = capsys.readouterr().out
+    assert "has no A/A arm; make a run with --aa MODEL" in said
+    assert "there is no run" in said
+
+
+@pytest.mark.parametrize(
+    ("known", "turns"),
+    [
+        ({12: 0.02}, 18),
+        ({12: 0.02, 18: 0.0255}, 21),
+        ({10: -0.001}, 20),
+        ({20: 0.0299, 19: 0.02}, 21),  # it has been tried, and is a little too little
+    ],
+)
+def test_turns_are_calibrated_in_proportion(known, turns):
+    assert planted.next_turns(known) == turns
+
+
+def test_a_copy_of_the_servers_turns_before_each_send_and_serves(tmp_path):
+    cpu = min(os.sched_getaffinity(0))
+    with planted.copied(tmp_path / "copy", 7, 2) as folder:
+        text = (folder / "servers" / planted.FILE).read_text()
+        assert text.count("for _ in range(7):\n        pass\n") == 2
+        with Server("epoll_loop", [cpu], folder=folder) as server, connect(server.facts.port) as client:
+            client.sendall(GET)
+            assert client.recv(65536).startswith(b"HTTP/1.1 200 OK")
+    assert not folder.exists()
+
+
+def test_a_server_that_sends_in_another_way_is_not_planted_in(tmp_path, monkeypatch):
+    monkeypatch.setattr(planted, "BEFORE", "    nobody writes this\n")
+    with pytest.raises(planted.Unplanted, match="does not send as it did"), planted.copied(tmp_path / "copy", 7, 1):
+        pass
+    assert not (tmp_path / "copy").exists()
+
+
+def test_a_pair_is_slower_by_significance_and_the_same_within_the_margin():
+    def pair(ratio: float, error: float) -> planted.Pair:
+        step = Difference(float(np.log(ratio)), error, 9)
+        row = Row("hello", "closed 16", "epoll_loop", "rate", True, 1.0, ratio, step.estimate(), step)
+        return planted.Pair(row, row)
+
+    slower = pair(0.97, 0.005)
+    assert (slower.slower, slower.same) == (True, False)
+    assert slower.more == pytest.approx(0.031, abs=0.001)
+    assert (pair(1.001, 0.005).slower, pair(1.001, 0.005).same) == (False, True)
+    assert not pair(0.97, 0.03).slower
+    assert not pair(1.03, 0.005).slower
 
 
 # ---------------------------------------------------------------- the command
