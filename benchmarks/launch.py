@@ -148,6 +148,8 @@ class Server:
 
     def stderr(self) -> str:
         """The end of what it has said on stderr."""
+        if self._stderr.closed:
+            return self.facts.stderr
         size = self._stderr.seek(0, os.SEEK_END)
         self._stderr.seek(max(size - _STDERR_BYTES, 0))
         return self._stderr.read().decode(errors="replace").strip()
