@@ -46,7 +46,7 @@ class Version:
 
 def version(name: str) -> Version:
     """What a name stands for: a folder that holds a checkout, else a model, else a revision. Raises NoVersion."""
-    if (Path(name) / _SERVERS / "__main__.py").is_file():
+    if name and (Path(name) / _SERVERS / "__main__.py").is_file():
         return Version(name, "folder", folder=Path(name).resolve())
     if name in (entry.name for entry in catalogue.models()):
         return Version(name, "model")
