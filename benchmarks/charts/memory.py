@@ -14,6 +14,7 @@ from benchmarks.charts import _scales as scales
 from benchmarks.charts import _words as words
 from benchmarks.charts._page import Page
 from benchmarks.charts._style import Theme
+from benchmarks.metrics import is_plain
 from benchmarks.summaries import CellSummary, RunSummary, ScenarioSummary
 
 QUESTION = "What does a connection cost?"
@@ -44,9 +45,15 @@ KEY = (
 
 
 def has(summary: RunSummary, scenario: ScenarioSummary) -> bool:
-    """Whether it is the scenario that holds most connections, at enough levels."""
-    fullest = max(summary.scenarios, key=lambda one: _reach(summary, one), default=None)
-    return scenario is fullest and _reach(summary, scenario)[0]
+    """Whether it is the scenario that holds most connections, at enough levels; unshared memory counts more than shared."""
+    held: dict[str, set[int]] = {}
+    unshared: dict[str, int] = {}
+    for cell in summary.cells:
+        if cell.level.loop == "closed" and is_plain(cell.level) and (cell.uss_bytes or cell.rss_bytes):
+            held.setdefault(cell.scenario, set()).add(cell.level.connections)
+            unshared[cell.scenario] = unshared.get(cell.scenario, 0) + (cell.uss_bytes is not None)
+    enough = [one.scenario for one in summary.scenarios if len(held.get(one.scenario, ())) >= LEAST]
+    return scenario.scenario == max(enough, key=lambda name: (max(held[name]), unshared[name]), default="")
 
 
 def draw(summary: RunSummary, shown: Sequence[ScenarioSummary], theme: Theme) -> Figure:
@@ -104,13 +111,6 @@ def _memory(found: Sequence[CellSummary]) -> Measure:
 def _lines(summary: RunSummary, scenario: ScenarioSummary) -> dict[str, list[CellSummary]]:
     found = {model: cells.closed(summary, scenario.scenario, model) for model in cells.models(summary)}
     return {model: own for model, own in found.items() if own}
-
-
-def _reach(summary: RunSummary, scenario: ScenarioSummary) -> tuple[bool, int, int]:
-    """Whether there are enough levels with a memory figure, whether most of it is unshared, and the most connections."""
-    found = [c for own in _lines(summary, scenario).values() for c in own if c.uss_bytes is not None or c.rss_bytes is not None]
-    connections = {cell.level.connections for cell in found}
-    return len(connections) >= LEAST, max(connections, default=0), sum(cell.uss_bytes is not None for cell in found)
 
 
 def _strip(scenario: ScenarioSummary, measure: Measure, lines: dict[str, list[CellSummary]]) -> families.Strip:
