@@ -121,7 +121,7 @@ def answer(summary: RunSummary, shown: Sequence[ScenarioSummary]) -> str:
         strays = sorted((stray, model) for model, t in trials.items() if (stray := unsteadiness(t)) is not None)
         clauses = []
         if strays and strays[-1][0] <= STEADY:
-            clauses.append(f"all steady within ±{amounts.percent(STEADY)}" if len(strays) > 1 else "steady")
+            clauses.append(f"all steady within ±{STEADY:.0%}" if len(strays) > 1 else "steady")
         elif len(strays) > 2 and strays[0][0] > STEADY:
             clauses.append(f"all stray, by ±{amounts.percent(strays[0][0])} to ±{amounts.percent(strays[-1][0])}")
         elif strays:
@@ -186,7 +186,7 @@ def _column(page: Page, summary: RunSummary, scenario: ScenarioSummary, table: r
         _row(axes, page.theme, timeline, row, ruler)
         stray = unsteadiness(timeline)
         if stray is not None:
-            said, loud = f"±{stray:.1%}" if stray < 0.0995 else f"±{stray:.0%}", stray > STEADY
+            said, loud = f"±{max(stray, 0.001):.1%}" if stray < 0.0995 else f"±{stray:.0%}", stray > STEADY
             ink = page.theme.ink if loud else page.theme.muted
             page.text(column.right, row.top + row.height * 0.5, said, LABEL if loud else SMALL, colour=ink, align="right",
                       vertical="center", weight="bold" if loud else "normal")  # fmt: skip
