@@ -40,11 +40,14 @@ class Enough:
 
 def widest(summary: RunSummary) -> dict[str, float]:
     """The widest half-width of a ratio in each scenario, as a share; infinite where it is not known yet, 0 where nothing is
-    compared. Models that failed or are invalid do not count, as more replicates do not mend them."""
+    compared. Models that failed or are invalid do not count, as more replicates do not mend them; the A/A arm counts where
+    there is no other pair."""
     found = {}
     for scenario in summary.scenarios:
-        able = [one for one in scenario.standings if one.ratio is not None and not one.invalid]
-        widths = [math.inf if (width := half_width(one.ratio)) is None else width for one in able if one.ratio]
+        ratios = [one.ratio for one in scenario.standings if one.ratio is not None and not one.invalid]
+        if len(ratios) == 1 and scenario.aa is not None:
+            ratios.append(scenario.aa)
+        widths = [math.inf if (width := half_width(ratio)) is None else width for ratio in ratios]
         found[scenario.scenario] = max(widths, default=0.0)
     return found
 

@@ -304,8 +304,8 @@ class Measurement:
     """One level of one trial: all its windows together.
 
     In `load` counts, times and histograms are summed over the windows; `connections` and `offered_per_s` are of each. Its
-    `series`, `per_connection` and `passed_over` are those of the longest window, `long_s` seconds of it; its `gaps` are those of
-    all windows, one after the other.
+    `series`, `per_connection` and `passed_over` are those of the longest window, `long_s` seconds of it; its `gaps` are those
+    of all windows, one after the other.
     """
 
     level: Level

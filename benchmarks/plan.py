@@ -38,7 +38,8 @@ WAITS_LIMIT_S = 1.0  # which is no longer than that for them
 WORKS = 20  # of the longest request's lengths in a window
 APART_S = 2.0  # the window of a level that is not measured in rounds, at least
 FEWEST_ROUNDS, SHORT_S = 2, 0.8  # of windows shorter than this, at the level that ranks; else one round is enough
-OTHERS = 0.25  # of the time of the level that ranks, for each of the others
+OTHERS = 0.15  # of the time of the level that ranks, for each of the others
+PEAK_S = 0.2  # in the closed levels of a scenario that asks for shares of their best rate
 RAMP_S = 0.01  # before each window, uncounted,
 RAMP_LIMIT_S = 1.0  # and longer for a queue to build; a level that needs more is not measured in rounds
 RAMP_PER_CONNECTION_S = 0.00015  # where connections were just opened
@@ -47,18 +48,20 @@ USUAL_LOAD = 0.5  # of a server whose load nobody knows
 FILLING_S = 1.0  # with slow clients: until the kernel's buffers between them and the server are full
 DRAIN_S = 0.3  # after each window, at most
 WARM_LOAD_S = 0.04
-WARM_LIMIT_S = 0.5
+WARM_LIMIT_S = 0.3
 WARM_FEWEST = 3  # loads
 STEADY_WITHIN = 0.08
 
-START_S = 0.33  # of a server: until it is ready; what follows was measured on two cores
+START_S = 0.22  # of a server: until it is ready; what follows was measured on two cores
 STOP_S = 0.1
 VERIFY_S = 0.02
 OVERHEAD_S = 0.006  # of a window
 LEVEL_S = 0.08  # of a level, for each model: connections, rest, counters
+WARM_CONNECTION_S = 0.0005  # of each connection of a warm-up: opened, answered once, closed by both
 OPENED_S = 0.00012  # to open a connection and to close it
 BACKGROUND_S = 0.0004  # to open a background connection, have it served once, and close it
 EXAMINE_S = 0.8  # of a model, once: it is held to the rules before anything is measured
+ALONE_S = 0.2  # of a model that is measured alone: it stops before the next one starts
 SCENARIO_S = 0.3  # of a scenario in each replicate: two probes of the machine, the record
 
 
@@ -123,10 +126,13 @@ def pace(scenario: Scenario, level: Level, options: RunOptions, load: float = US
     filling_s = FILLING_S if level.background is not None and level.background.kind != "idle" else 0.0
     ramp_s = _ramp_s(scenario, level, load)
     if level.beyond or ramp_s > RAMP_LIMIT_S:
-        falling = 2.0 if level.then_share is not None else 1.0
+        falling = 1.5 if level.then_share is not None else 1.0
         return Pace(1, max(falling * APART_S, whole_s, scenario.window_s), min(ramp_s, APART_S), apart=True)
     window_s = max(_window_s(scenario, level), 2 * ramp_s if level.loop == "open" and not scenario.window_s else 0.0)
-    rounds = max(round(whole_s / window_s), FEWEST_ROUNDS if ranked and window_s < SHORT_S else 1)
+    fewest = FEWEST_ROUNDS if ranked and window_s < SHORT_S else 1
+    if level.loop == "closed" and (scenario.open_shares or scenario.burst_shares or options.objective):
+        fewest = max(fewest, math.ceil(PEAK_S / window_s))  # what shares are of must be known
+    rounds = max(round(whole_s / window_s), fewest)
     return Pace(rounds, window_s, ramp_s, False, max(window_s, options.long_s if ranked else 0.0), filling_s)
 
 
@@ -194,12 +200,17 @@ def scenario_s(name: str, scenario: Scenario, options: RunOptions, replicate: in
     count = len(measured(options, name))
     alone = bool(is_alone(scenario, options))
     own = alone or bool(scenario.settings or scenario.environment)
-    warm_s = 0.0 if scenario.cohorts else WARM_FEWEST * (max(WARM_LOAD_S, 4 * scenario.wait_s) + 0.01)
+    loads = 0 if scenario.cohorts else WARM_FEWEST if own else 1  # and as many once for those that share servers
+    warm_s = loads * (max(WARM_LOAD_S, 4 * scenario.wait_s) + WARM_CONNECTION_S * _most_connections(scenario, options) + 0.02)
     each_s = VERIFY_S + warm_s + sum(level_s(scenario, level, options, replicate) for level in levels(scenario, options))
-    each_s += (START_S + STOP_S) * own * (1 + bool(scenario.cohorts)) + (1.0 if alone else 0.0)
+    each_s += (START_S + STOP_S) * own * (1 + bool(scenario.cohorts)) + (ALONE_S if alone else 0.0)
     if options.objective:
         each_s += _search_s(scenario, options)
     return SCENARIO_S + count * each_s
+
+
+def _most_connections(scenario: Scenario, options: RunOptions) -> int:
+    return max((level.connections for level in levels(scenario, options)), default=1)
 
 
 def level_s(scenario: Scenario, level: Level, options: RunOptions, replicate: int = 1) -> float:
@@ -215,7 +226,7 @@ def level_s(scenario: Scenario, level: Level, options: RunOptions, replicate: in
 def replicate_s(options: RunOptions, scenarios: Mapping[str, Scenario], replicate: int = 1) -> float:
     """How long one replicate takes, about."""
     together = any(not _own_servers(scenario, options) for scenario in scenarios.values())
-    started_s = len(measured(options)) * (START_S + STOP_S) if together else 0.0
+    started_s = len(measured(options)) * (START_S + STOP_S + WARM_FEWEST * WARM_LOAD_S) if together else 0.0
     return started_s + sum(scenario_s(name, scenario, options, replicate) for name, scenario in scenarios.items())
 
 

@@ -220,7 +220,9 @@ class Replicate:
             if not scenario.cohorts:
                 stage = "warm-up"
                 self.tell(name, f"warming up {member.name}")
-                making.warmup = self._warm_up(scenario, member)
+                warmup = self._warm_up(scenario, member)
+                making.warmup = None if member.warm else warmup
+                member.warm = True
             member.check(stage)
         except (VerifyError, Trouble, EngineDied) as trouble:
             making.fails(stage, trouble)
@@ -228,13 +230,14 @@ class Replicate:
 
     def _warm_up(self, scenario: Scenario, member: Member) -> Warmup:
         """Loads on as many connections as the largest level has, all of them new each time: what the first end of a stream
-        changes in a server is in it."""
+        changes in a server is in it. A server that an earlier scenario has warmed up gets one load of the new requests."""
         most = max((level.connections for level in plan.levels(scenario, self.options)), default=1)
         connections = min(most, member.facts.max_connections, _WARM_MOST)
         # A load must hold several answers of each connection, so it grows with the wait.
         load_s = max(plan.WARM_LOAD_S, 4 * scenario.wait_s)
         target = asking.warming(scenario, member.facts.port)
-        return self.engine.warm_up(target, connections, load_s, plan.WARM_LIMIT_S, plan.STEADY_WITHIN)
+        limit_s = 0.0 if member.warm else plan.WARM_LIMIT_S
+        return self.engine.warm_up(target, connections, load_s, limit_s, plan.STEADY_WITHIN)
 
     def _levels(self, name: str, scenario: Scenario, trials: Sequence[Making], members: Sequence[Member]) -> None:
         """Every level of a scenario, then the search if the run has an objective."""

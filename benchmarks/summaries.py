@@ -35,7 +35,7 @@ QuantileStatus = Literal["ok", "at least", "insufficient"]
 
 @dataclass(frozen=True, slots=True)
 class Quantile:
-    """One percentile of the requests of all replicates. `value_ns` is None when `status` is "insufficient"; `why` then says why.
+    """One percentile of the requests of all replicates. `value_ns` is None if `status` is "insufficient"; `why` then says why.
 
     `low_ns` and `high_ns` are its 95% interval, None on a side that the requests do not bound: always above an "at least".
     """

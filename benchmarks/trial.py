@@ -22,6 +22,7 @@ class Member:
     failure: Failure | None = None
     broken_rules: list[str] = field(default_factory=list)
     pids: tuple[int, ...] = ()  # its processes, as they were seen last
+    warm: bool = False  # whether a scenario before this one brought it to its steady pace
 
     @property
     def facts(self) -> ServerFacts:

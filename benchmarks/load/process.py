@@ -187,9 +187,7 @@ class Engine:
     def _warm_up(self, plan: WarmUp) -> Warmup:
         begins = time.monotonic()
         rates: list[float] = []
-        while not is_steady(rates, plan.steady_within, plan.round_s) and (
-            (spent := time.monotonic() - begins) < plan.limit_s or (len(rates) < ROUNDS and spent < 2 * plan.limit_s)
-        ):
+        while not rates or (not is_steady(rates, plan.steady_within, plan.round_s) and _goes_on(plan, begins, len(rates))):
             with self._new(plan.target, plan.connections) as session:
                 session.open()
                 session.run(Drive(seconds=1e-6, drain_s=_WARM_FIRST_S))
@@ -198,6 +196,12 @@ class Engine:
             rates.append(load.completed / load.seconds)
         steady = is_steady(rates, plan.steady_within, plan.round_s)
         return Warmup(time.monotonic() - begins, rates, steady, plan.round_s)
+
+
+def _goes_on(plan: WarmUp, begins: float, rounds: int) -> bool:
+    """Whether there is time for another round of a warm-up; for the fewest that can be judged there is twice as much."""
+    spent_s = time.monotonic() - begins
+    return spent_s < plan.limit_s or (rounds < ROUNDS and spent_s < 2 * plan.limit_s)
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 One core does the same work whatever the model, so throughput should be equal and the differences lie in who waits how long: a
 loop serves in turn (first come, first served), threads share the core in slices of the interpreter's switch interval.
-`cpu-20ms` has longer work, `cpu-fine` and `cpu-20ms-fine` a switch interval of 0.5 ms instead of CPython's 5 ms, and
+`cpu-20ms` has longer work, `cpu-20ms-fine` a switch interval of 0.5 ms instead of CPython's 5 ms, too, and
 `cpu-digest` work that leaves the interpreter alone: hashlib, through Offload.
 
 Theory: with work of one length, first come first served waits (S/2) rho / (1 - rho) in the mean: 0.5 S at half load. Processor
@@ -74,7 +74,6 @@ SCENARIOS = {
         (in_turn((*LOOPS, *LOOPS_FORKED), "loops"), shared(THREADS, "threads"), shared(PROCESSES, "processes")),
         "20 ms of work",
     ),
-    "fine": computing("/cpu/2", (shared(THREADS, "threads, slices of 0.5 ms"),), "2 ms, fine slices", settings=FINE),
     "20ms-fine": computing(
         "/cpu/20",
         (shared(THREADS, "threads, slices of 0.5 ms"),),

@@ -1,7 +1,7 @@
 """What is left of the differences behind a real database? Read, conditional read, write, create, delete, list.
 
 The resource is kept in SQLite (write-ahead log, one writer at a time, `synchronous=full`) or, with `--database postgresql://…`,
-in PostgreSQL. `rest-pool1` and `rest-pool16` have other numbers of connections to it than four, `rest-nopool` opens one for
+in PostgreSQL. `rest-pool1` has one connection to it instead of four, `rest-nopool` opens one for
 each request: what does pooling buy?
 
 Theory: a write that is acknowledged has been synchronised to the disk, which takes far longer than any model's own share, so
@@ -82,6 +82,5 @@ def pooled(settings: tuple[str, ...], short: str) -> Scenario:
 SCENARIOS = {
     "": pooled(("--pool", "4"), "REST"),
     "pool1": pooled(("--pool", "1"), "REST, pool of 1"),
-    "pool16": pooled(("--pool", "16"), "REST, pool of 16"),
     "nopool": pooled(("--pool", "none"), "REST, no pool"),
 }

@@ -71,6 +71,7 @@ SCENARIOS = {
         open_rates_per_s=(200.0,),
         open_connections=1000,
         wait_s=0.100,
+        window_s=0.6,
         question="Who can hold many that wait for long?",
         measures=(Measure("at 1,000 connections", Metric("rate", "closed 1000"), short="100 ms waits"),),
         predictions=(
