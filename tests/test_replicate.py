@@ -1,6 +1,7 @@
 """A replicate as it is made, of real servers: who is alive with whom, what its records hold, and who fails alone."""
 
 import os
+import signal
 import textwrap
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,6 +12,7 @@ import pytest
 
 from benchmarks import catalogue, plan
 from benchmarks.checks.facts import Facts
+from benchmarks.launch import Server
 from benchmarks.load.remote import RemoteEngine
 from benchmarks.nouns import ReplicateRecord, Variant, variant_of
 from benchmarks.objective import DECIDES, HIGHEST, PROBES_MOST, parse, probe_s
@@ -70,7 +72,6 @@ def test_all_models_are_alive_together_and_a_server_serves_all_scenarios(replica
         labels = ["closed 4"] if made.scenario == "one" else ["closed 2", "open 20%"]
         for trial in made.trials:
             assert [measurement.level.label for measurement in trial.measurements] == labels
-            assert trial.warmup.rates_per_s
             assert trial.server.stderr == ""
             for measurement in trial.measurements:
                 assert measurement.interleaved
@@ -79,6 +80,9 @@ def test_all_models_are_alive_together_and_a_server_serves_all_scenarios(replica
                 assert measurement.server.uss_bytes is None
                 assert measurement.server.rss_bytes > 1_000_000
                 assert len(measurement.server.collections) == 3
+    warmed = [[trial.warmup.rates_per_s for trial in made.trials if trial.warmup] for made in records]
+    assert [len(rates) for rates in warmed] == [3, 0]  # once, by the first scenario
+    assert all(warmed[0])
     pids = [{trial.model: trial.server.pid for trial in made.trials} for made in records]
     assert pids[0] == pids[1]
     assert sum(line.endswith("starting servers") for line in told) == 1
@@ -233,6 +237,13 @@ def test_one_that_does_not_start_fails_alone(replicate, tmp_path):
         "it ended with status 1 before it was ready",
         "no port",
     )
+
+
+def test_an_interruption_while_servers_start_leaves_none_of_them(replicate, monkeypatch):
+    ready = iter(range(3))
+    monkeypatch.setattr(Server, "wait_ready", lambda _: signal.raise_signal(signal.SIGINT) if next(ready) else None)
+    with pytest.raises(KeyboardInterrupt):
+        replicate({"hello": CLOSED})
 
 
 def test_one_whose_bytes_differ_fails_alone_and_a_baseline_decides_nobodys(replicate):

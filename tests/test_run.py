@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,25 +12,36 @@ import time
 
 import psutil
 import pytest
+from called import call
 from refused import refusal
 
-from benchmarks import catalogue
+from benchmarks import catalogue, packing, record
 from benchmarks.commands._run_options import add_arguments, run_options
+from benchmarks.nouns import aa_arm, measured
 
 CPUS = sorted(os.sched_getaffinity(0))
 MODELS = ("epoll_loop", "prefork", "thread_per_connection")
-TINY = ("--profile", "smoke", "--seconds", "0.1", "--connections", "1,8", "--seed", "5")
+TINY = ("--profile", "smoke", "--seconds", "0.1", "--connections", "4", "--seed", "5")
+PATIENCE_S = 600  # for what takes seconds on an idle machine
 
 
 def servebench(*arguments, folder=catalogue.ROOT, status=0):
     """Run the command; its stdout and stderr. Fails the test when the exit status is another."""
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", *arguments],
-        capture_output=True, text=True, cwd=folder, timeout=120, env={**os.environ, "PYTHONPATH": str(catalogue.ROOT)},
+        capture_output=True, text=True, cwd=folder, timeout=PATIENCE_S,
+        env={**os.environ, "PYTHONPATH": str(catalogue.ROOT), "COLUMNS": "100"},
     )  # fmt: skip
     assert done.returncode == status, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout, done.stderr
+
+
+def options(*arguments):
+    """What a run would be asked for."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return run_options(parser.parse_args(arguments))
 
 
 @pytest.fixture(scope="module")
@@ -42,136 +54,183 @@ def made(tmp_path_factory):
     return results / "tiny", out
 
 
+@pytest.fixture
+def copy(made, tmp_path):
+    """A copy of it to change."""
+    return shutil.copytree(made[0], tmp_path / "tiny")
+
+
 def test_a_run_ends_with_tables_verdicts_and_charts(made):
     folder, out = made
     for word in (*MODELS, "hello", "wait", "charts"):
         assert word in out
     assert "→" in out
     charts = {path.name for path in (folder / "charts").iterdir()}
-    assert {"overview.png", "overview.svg", "throughput.png", "tail.svg"} <= charts
+    assert {"overview.png", "overview.svg"} <= charts
+    assert {"summary.json", "summary.md", "run.json", "environment.json", "journal.json"} <= {
+        path.name for path in folder.iterdir()
+    }
     assert (folder.parent / "latest").resolve() == folder.resolve()
 
 
-def test_its_records_hold_what_the_issue_asks(made):
+def test_there_is_a_record_for_each_scenario_of_each_replicate_with_a_trial_of_each_model(made):
     folder, _ = made
-    visits = [json.loads(path.read_text()) for path in (folder / "visits").iterdir()]
-    assert len(visits) == len(MODELS) * 2
-    for visit in visits:
-        assert visit["failure"] is None
-        assert visit["before"]["python_ns"] > 0
-        assert visit["warmup"]["rates_per_s"]
-        assert visit["server"]["exit_status"] == 0
-        assert visit["server"]["stderr"] == ""
-        for window in visit["windows"]:
-            load, server = window["load"], window["server"]
+    records = {path.name: json.loads(path.read_text()) for path in (folder / "records").iterdir()}
+    assert sorted(records) == ["hello-0.json", "hello-1.json", "wait-0.json", "wait-1.json"]
+    for one in records.values():
+        assert one["together"]
+        assert one["before"]["python_ns"] > 0
+        assert one["outside"]["seconds"] > 0
+        assert sorted(trial["model"] for trial in one["trials"]) == list(MODELS)
+        assert len({trial["digest"] for trial in one["trials"]}) == 1
+    warmed = [[bool(trial["warmup"]) for trial in one["trials"]] for one in records.values()]
+    assert sorted(warmed) == [[False] * 3] * 2 + [[True] * 3] * 2  # once in each replicate
+    for trial in (trial for one in records.values() for trial in one["trials"]):
+        assert trial["failure"] is None
+        assert trial["broken_rules"] == []
+        assert trial["server"]["stderr"] == ""
+        for measurement in trial["measurements"]:
+            load, server, rounds = measurement["load"], measurement["server"], measurement["rounds"]
             assert load["errors"] == {}
             assert load["completed"] > 0
+            assert load["completed"] == sum(rounds["completed"])
+            assert measurement["windows"] == len(rounds["number"]) >= 1
+            assert measurement["interleaved"]
             assert server["cpu_user_ns"] + server["cpu_system_ns"] > 0
-            assert server["rss_bytes"] > server["uss_bytes"] > 0
+            assert server["rss_bytes"] > 1_000_000
+            assert server["uss_bytes"] is None  # other servers are alive
             assert server["counted_requests"] >= load["completed"]
-    labels = [window["level"] for window in visits[0]["windows"]]
-    assert [level["connections"] for level in labels if level["loop"] == "closed"] == [1, 8]
+        closed = [one["level"]["connections"] for one in trial["measurements"] if one["level"]["loop"] == "closed"]
+        assert closed == [4]
 
 
-def test_all_models_answered_the_same_bytes(made):
+def test_plot_makes_the_same_summary_from_the_records_alone(capsys, copy):
+    before = (copy / "summary.json").read_bytes()
+    (copy / "summary.json").unlink()
+    call(capsys, "plot", str(copy))
+    assert (copy / "summary.json").read_bytes() == before
+
+
+def test_report_speaks_to_people_pages_and_machines(capsys, made):
     folder, _ = made
-    digests = {}
-    for path in (folder / "visits").iterdir():
-        visit = json.loads(path.read_text())
-        digests.setdefault(visit["plan"]["scenario"], set()).add(visit["digest"])
-    assert all(len(found) == 1 for found in digests.values())
-
-
-def test_plot_makes_the_same_summary_from_the_records_alone(made):
-    folder, _ = made
-    before = (folder / "summary.json").read_bytes()
-    (folder / "summary.json").unlink()
-    servebench("plot", str(folder))
-    assert (folder / "summary.json").read_bytes() == before
-
-
-def test_report_speaks_to_people_pages_and_machines(made):
-    folder, _ = made
-    assert "→" in servebench("report", str(folder))[0]
-    assert "|" in servebench("report", str(folder), "--markdown")[0]
-    told = json.loads(servebench("report", str(folder), "--json")[0])
+    assert "→" in call(capsys, "report", str(folder)).out
+    assert "|" in call(capsys, "report", str(folder), "--markdown").out
+    told = json.loads(call(capsys, "report", str(folder), "--json").out)
     assert {cell["model"] for cell in told["cells"]} == set(MODELS)
+    assert told["trials_made"] == len(MODELS) * 2 * 2
+    for scenario in told["scenarios"]:
+        pairs = scenario["pairs"]
+        assert pairs["total"] == 3 == pairs["different"] + pairs["same"] + pairs["open"]
+        assert {standing["model"] for standing in scenario["standings"]} == set(MODELS)
 
 
-def test_a_run_is_never_overwritten(made):
+def test_a_packed_run_reports_the_same_pairs(capsys, copy):
+    def told():
+        said = json.loads(call(capsys, "report", str(copy), "--json").out)
+        return [
+            (one["scenario"], one["pairs"], [(standing["model"], standing["rank"]) for standing in one["standings"]])
+            for one in said["scenarios"]
+        ]
+
+    before = told()
+    packing.pack(copy)
+    assert told() == before
+    assert "is complete" in call(capsys, "run", "--resume", str(copy), "--no-charts").said
+
+
+def test_a_run_is_never_overwritten(made, capsys):
     folder, _ = made
-    _, err = servebench("run", *TINY, "--name", "tiny", "--results", str(folder.parent), status=2)
-    assert "exists already" in err
+    assert "exists already" in refusal(capsys, "run", *TINY, "--name", "tiny", "--results", str(folder.parent))
 
 
-def test_list_names_models_and_scenarios():
-    told = json.loads(servebench("list", "--json")[0])
+def test_list_names_models_and_scenarios(capsys):
+    told = json.loads(call(capsys, "list", "--json").out)
     assert {"name", "caption"} == set(told["models"][0]) == set(told["scenarios"][0])
-    assert "epoll_loop" in servebench("list")[0]
+    assert "epoll_loop" in call(capsys, "list").out
 
 
-def test_a_dry_run_tells_the_plan_and_how_long_it_takes_and_makes_nothing(tmp_path):
-    long, _ = servebench("run", "--profile", "full", "--dry-run", "--results", str(tmp_path))
-    assert re.search(r"about \d+\.\d h", " ".join(long.split()))
-    out, _ = servebench("run", *TINY, "--models", "prefork,epoll_loop", "--scenarios", "hello,wait", "--tuned", "--control",
-                        "--visits", "3", "--dry-run", "--results", str(tmp_path))  # fmt: skip
-    said = " ".join(out.split())
-    assert "2 models and 4 variants × hello, wait: 33 visits, about 0." in said
-    assert "epoll_loop~direct is visited in hello alone" in said
-    assert "hello 3 visits of each of 6, " in said
-    assert "wait 3 visits of each of 5, " in said
-    assert "closed 1; closed 8; open 50%" in said
+def test_a_dry_run_tells_the_plan_and_how_long_it_takes_and_makes_nothing(capsys, tmp_path):
+    long = call(capsys, "run", "--profile", "full", "--dry-run", "--results", str(tmp_path))
+    assert re.search(r"about \d+\.\d h", long.said)
+    said = call(
+        capsys, "run", "--profile", "smoke", "--connections", "1,8", "--models", "prefork,epoll_loop", "--scenarios",
+        "hello,idle", "--tuned", "--control", "--replicates", "3", "--dry-run", "--results", str(tmp_path),
+    ).said  # fmt: skip
+    assert "2 models and 4 variants, hello, idle: 3 replicates, about " in said
+    assert "epoll_loop~direct is measured in hello alone" in said
+    assert re.search(r"hello 6 models in each of 3 replicates, about \d", said)
+    assert re.search(r"idle 5 models in each of 3 replicates, about [\d.]+ min; one at a time: ", said)
+    assert re.search(r"closed 1 \(\d+ rounds of 50\.0 ms\); closed 8 \(\d+ rounds of 50\.0 ms\); open 50% \(", said)
     assert "models: prefork, prefork~2 workers, prefork~4 workers, prefork~16 workers, epoll_loop, epoll_loop~direct" in said
     assert not list(tmp_path.iterdir())
 
 
-def test_brief_profiles_visit_brief_scenarios_unless_others_are_named():
-    def asked(*arguments):
-        parser = argparse.ArgumentParser()
-        add_arguments(parser)
-        return run_options(parser.parse_args(arguments))
-
-    brief = {entry.name for entry in catalogue.scenarios() if catalogue.scenario(entry.name).brief}
-    assert 0 < len(brief) < len(catalogue.scenarios())
-    assert set(asked("--profile", "quick").scenarios) == brief
-    assert asked("--profile", "quick").brief
-    assert len(asked("--profile", "standard").scenarios) == len(catalogue.scenarios())
-    named = asked("--profile", "smoke", "--scenarios", "cpu-20ms", "--database", "postgresql://x")
-    assert (named.scenarios, named.brief, named.database) == (("cpu-20ms",), True, "postgresql://x")
+def test_quick_profiles_measure_quick_scenarios_unless_others_are_named():
+    quick = {entry.name for entry in catalogue.scenarios() if catalogue.scenario(entry.name).quick}
+    assert 0 < len(quick) < len(catalogue.scenarios())
+    assert set(options("--profile", "quick").scenarios) == quick
+    assert options("--profile", "quick").quick
+    assert len(options("--profile", "standard").scenarios) == len(catalogue.scenarios())
+    named = options("--profile", "smoke", "--scenarios", "cpu-20ms", "--database", "postgresql://x", "--same", "5%")
+    assert (named.scenarios, named.quick, named.database, named.same) == (("cpu-20ms",), True, "postgresql://x", 0.05)
 
 
-def test_variants_are_visited_recorded_and_gone_on_with(tmp_path):
-    """A pool with other numbers of threads, and a control, which breaks rules and is measured all the same."""
-    arguments = ("--models", "epoll_loop,thread_pool", "--scenarios", "hello", "--connections", "4", "--tuned", "--control")
-    servebench("run", *TINY, *arguments, "--no-charts", "--name", "varied", "--results", str(tmp_path))
+@pytest.mark.parametrize(
+    ("arguments", "arm"),
+    [
+        ((), "epoll_loop"),
+        (("--models", "epoll_loop,prefork,select_loop"), ""),
+        (("--models", "epoll_loop,prefork,select_loop,gevent_greenlets"), "epoll_loop"),
+        (("--models", "poll_loop,prefork,select_loop,gevent_greenlets"), "poll_loop"),
+        (("--aa", "none"), ""),
+        (("--aa", "prefork", "--models", "epoll_loop,prefork"), "prefork"),
+    ],
+)
+def test_from_four_models_on_one_is_measured_twice(arguments, arm):
+    made = options(*arguments)
+    assert made.aa == arm
+    assert [name for name in measured(made) if name not in made.models] == ([aa_arm(arm)] if arm else [])
+
+
+def test_with_an_aa_arm_and_no_list_that_model_is_alone():
+    assert options("--aa", "prefork").models == ("prefork",)
+
+
+def test_variants_are_measured_recorded_and_gone_on_with(capsys, tmp_path):
+    """A pool with other numbers of threads, and a baseline, which breaks rules and is measured all the same."""
+    call(
+        capsys, "run", *TINY, "--models", "epoll_loop,thread_pool", "--scenarios", "hello", "--tuned", "--control",
+        "--replicates", "1", "--no-charts", "--name", "varied", "--results", str(tmp_path),
+    )  # fmt: skip
     run = tmp_path / "varied"
-    visits = {path.name: json.loads(path.read_text()) for path in (run / "visits").iterdir()}
-    assert sorted(visits) == [
-        "epoll_loop-hello-0.json", "epoll_loop~direct-hello-0.json", "thread_pool-hello-0.json",
-        "thread_pool~16_threads-hello-0.json", "thread_pool~2_threads-hello-0.json", "thread_pool~4_threads-hello-0.json",
+    path = run / "records" / "hello-0.json"
+    trials = {trial["model"]: trial for trial in json.loads(path.read_text())["trials"]}
+    assert sorted(trials) == [
+        "epoll_loop", "epoll_loop~direct", "thread_pool", "thread_pool~16 threads", "thread_pool~2 threads",
+        "thread_pool~4 threads",
     ]  # fmt: skip
-    assert {visit["digest"] for visit in visits.values()} != {""}
-    assert len({visit["digest"] for visit in visits.values()}) == 1
-    assert not any(visit["failure"] or visit["broken_rules"] for visit in visits.values())
-    two = visits["thread_pool~2_threads-hello-0.json"]
+    assert not any(trial["failure"] or trial["broken_rules"] for trial in trials.values())
+    assert len({trial["digest"] for trial in trials.values()}) == 1
+    two = trials["thread_pool~2 threads"]
     assert two["server"]["command"][-2:] == ["--threads", "2"]
     assert two["server"]["max_connections"] == 2
-    assert len(two["windows"][0]["server"]["collections"]) == 3
-    direct = visits["epoll_loop~direct-hello-0.json"]
+    assert len(two["measurements"][0]["server"]["collections"]) == 3
+    direct = trials["epoll_loop~direct"]
     assert direct["server"]["command"][1:3] == ["-m", "benchmarks.controls.direct_epoll"]
-    assert direct["windows"][0]["server"]["collections"] == []  # a control keeps no account
+    assert direct["measurements"][0]["server"]["collections"] == []  # a baseline keeps no account
     facts = json.loads((run / "run.json").read_text())
     assert facts["options"]["variants"]["epoll_loop~direct"]["module"] == "benchmarks.controls.direct_epoll"
-    assert facts["captions"]["epoll_loop~direct"].startswith("Control: the plain epoll loop")
-    (run / "visits" / "thread_pool~2_threads-hello-0.json").unlink()
-    out, _ = servebench("run", "--resume", str(run), "--no-charts", "--anyway")
-    assert "5 visits are there, 1 are missing" in " ".join(out.split())
-    assert len(list((run / "visits").iterdir())) == 6
+    assert facts["captions"]["epoll_loop~direct"].startswith("Baseline: the plain epoll loop")
+    path.unlink()
+    again = call(capsys, "run", "--resume", str(run), "--no-charts", "--anyway")
+    assert "0 records are there, 1 are missing" in again.said
+    assert len(json.loads(path.read_text())["trials"]) == len(trials)
 
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
+        (("run", "--visits", "5"), "--visits is gone: models are compared by replicates of short rounds. Use --replicates 5"),
         (("run", "--control", "--models", "prefork"), "--control: only epoll_loop, thread_per_connection, asyncio_protocol"),
         (("run", "--control", "--scenarios", "wait"), "have one, in hello; add them with --models and --scenarios"),
         (("run", "--python", "python3.99"), "--python python3.99: there is no such interpreter"),
@@ -179,6 +238,9 @@ def test_variants_are_visited_recorded_and_gone_on_with(tmp_path):
         (("run", "--scenarios", "helo"), "there is no scenario 'helo'"),
         (("run", "--connections", "many"), "not a list of whole numbers"),
         (("run", "--connections", "0"), "--connections takes"),
+        (("run", "--replicates", "0"), "--replicates 0 is not above 0"),
+        (("run", "--replicates", "2.5"), "invalid int value"),
+        (("run", "--same", "3"), "'3' is not a share such as 5% or 0.05"),
         (("run", "--seconds", "-1"), "--seconds -1 is not above 0"),
         (("run", "--server-cpus", "4096"), "CPU 4096 is not one that this process may use"),
         (("run", "--name", "../up"), "can't be a folder"),
@@ -199,6 +261,19 @@ def test_variants_are_visited_recorded_and_gone_on_with(tmp_path):
 def test_bad_use_is_told_in_a_line(arguments, told, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert told in refusal(capsys, *arguments)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", ["report", "plot", "run --resume"])
+def test_a_run_of_an_earlier_schema_is_told_in_a_line(command, tmp_path, capsys):
+    """It had a file for each visit, and other names for all in it."""
+    (tmp_path / "visits").mkdir()
+    (tmp_path / "run.json").write_text('{"schema": 3, "options": {"visits": {"hello": 4}}}')
+    (tmp_path / "visits" / "epoll_loop-hello-0.json").write_text('{"schema": 3}')
+    assert refusal(capsys, *command.split(), str(tmp_path)) == (
+        f"servebench: {tmp_path}/run.json has schema 3; this servebench reads schema {record.SCHEMA}. "
+        "Read it with the servebench that made it, or measure anew: servebench run\n"
+    )
 
 
 @pytest.mark.parametrize(("arguments", "told"), [(("serve", "epol"), "epol"), (("run", "--models", "epol"), "no model 'epol'")])
@@ -231,32 +306,54 @@ def test_load_alone_prints_what_the_issue_names():
         assert server.wait(15) == 0
 
 
-def test_a_run_that_is_interrupted_keeps_what_is_finished_and_leaves_nothing_running(tmp_path):
+def interrupted(folder, signum, when):
+    """Interrupt a run as soon as something is so; what it said. Nothing of it goes on."""
     run = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks", "run", "--profile", "standard", "--models", "epoll_loop,prefork", "--scenarios",
-         "hello", "--seconds", "0.1", "--connections", "1", "--name", "cut", "--results", str(tmp_path)],
+        [sys.executable, "-m", "benchmarks", "run", *TINY, "--models", "epoll_loop,prefork", "--scenarios", "hello",
+         "--replicates", "100", "--name", folder.name, "--results", str(folder.parent)],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=catalogue.ROOT,
     )  # fmt: skip
-    visits = tmp_path / "cut" / "visits"
-    ends = time.monotonic() + 60
-    while not (visits.is_dir() and len(list(visits.glob("*.json"))) >= 2):
-        assert time.monotonic() < ends, "no visit was finished within a minute"
+    ends = time.monotonic() + PATIENCE_S
+    while not when(run):
+        assert time.monotonic() < ends, "it never came to that"
         assert run.poll() is None
         time.sleep(0.05)
     family = psutil.Process(run.pid).children(recursive=True)
-    run.send_signal(signal.SIGINT)
-    out, _ = run.communicate(timeout=60)
+    run.send_signal(signum)
+    out, _ = run.communicate(timeout=PATIENCE_S)
     assert run.returncode == 130, out
-    assert "servebench plot" in out
     assert "Traceback" not in out
-    assert not psutil.wait_procs(family, timeout=10)[1]
-    servebench("plot", str(tmp_path / "cut"))
+    assert not psutil.wait_procs(family, timeout=60)[1]
+    return " ".join(out.split())
 
 
-def test_on_one_core_it_says_that_results_are_not_comparable(tmp_path):
-    out, _ = servebench(
-        "run", *TINY, "--models", "epoll_loop", "--scenarios", "hello", "--results", str(tmp_path), "--name", "one",
-        "--no-charts", "--server-cpus", str(CPUS[0]), "--driver-cpus", str(CPUS[0]),
+def test_a_run_that_is_interrupted_keeps_what_is_finished_and_leaves_nothing_running(tmp_path, capsys):
+    folder = tmp_path / "cut"
+    out = interrupted(folder, signal.SIGINT, lambda _: list(folder.glob("records/*.json")))
+    kept = len(list(folder.glob("records/*.json")))
+    assert f"interrupted: {kept} finished records are kept in {folder}, and nothing is left running." in out
+    assert f"servebench plot {folder}" in out
+    assert f"servebench run --resume {folder}" in out
+    call(capsys, "plot", str(folder))
+
+
+def test_one_that_is_told_to_end_while_its_servers_start_leaves_nothing_running(tmp_path):
+    def is_starting(run):
+        try:
+            found = [child.cmdline() for child in psutil.Process(run.pid).children()]
+        except psutil.NoSuchProcess:  # it was held to the rules
+            return False
+        return sum("servers" in command for command in found) == 2  # both at once: that is over
+
+    out = interrupted(tmp_path / "cut", signal.SIGTERM, is_starting)
+    assert "finished records are kept" in out
+
+
+def test_on_one_core_it_says_that_results_are_not_comparable(capsys, tmp_path):
+    said = call(
+        capsys, "run", *TINY, "--models", "epoll_loop", "--scenarios", "hello", "--results", str(tmp_path), "--name", "one",
+        "--replicates", "1", "--no-charts", "--json", "--server-cpus", str(CPUS[0]), "--driver-cpus", str(CPUS[0]),
     )  # fmt: skip
-    assert "not comparable" in out
+    assert json.loads(said.out)["comparable"] is False  # --json is the summary, and all else goes to stderr
+    assert "models cannot be compared" in " ".join(said.err.split())
     assert json.loads((tmp_path / "one" / "summary.json").read_text())["comparable"] is False
