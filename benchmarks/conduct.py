@@ -28,6 +28,7 @@ from benchmarks.nouns import (
     RunOptions,
     Variant,
     aa_arm,
+    is_baseline,
     measured,
     served_by,
 )
@@ -102,7 +103,7 @@ class Run:
             made.scenario: trial.digest
             for made in reversed(self.records)
             for trial in made.trials
-            if trial.failure is None and trial.digest
+            if trial.failure is None and trial.digest and not is_baseline(trial.model)
         }
         self.broken_rules: dict[str, list[str]] = {}  # by this session: who comes back has mended them, perhaps
         self.clock = _Clock()
@@ -140,14 +141,14 @@ class Run:
         """Hold the models to the rules that need no waiting. What won't start is left for its trial to tell."""
         if not left:
             return
-        names = [name for name in self.options.models if not self.options.variants.get(name, _PLAIN).module]
+        names = [name for name in measured(self.options) if not self.options.variants.get(name, _PLAIN).module]
         for model in sorted({served_by(name) for name in names}):
             self.watcher.examining(model)
             report = suite.examine(Model(model), suite.FAST, enough=RULES_ENOUGH)
             found = [] if report.not_started else report.broken
             if found:
                 rules = [f"{outcome.rule}: {outcome.saw}" for outcome in found]
-                self.broken_rules |= {name: rules for name in measured(self.options) if served_by(name) == model}
+                self.broken_rules |= {name: rules for name in names if served_by(name) == model}
                 self.watcher.say(f"{model}: {broken(rules)}; servebench check {model} shows them")
 
     def _note(self, journal: Journal) -> None:

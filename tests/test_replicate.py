@@ -225,6 +225,23 @@ def test_a_server_that_dies_leaves_the_replicate_and_the_others_go_on(replicate,
     assert sum(f"warming up {leaving}" in line for line in told) == 1
 
 
+def test_an_engine_that_dies_in_a_window_fails_that_trial_alone(engine, replicate, monkeypatch):
+    run, windows = engine.run, iter(range(1000))
+
+    def mortal(session, drive):
+        if next(windows) == 3:
+            engine._process.kill()
+            engine._process.wait()
+        return run(session, drive)
+
+    monkeypatch.setattr(engine, "run", mortal)
+    (made,), _ = replicate({"hello": CLOSED}, level_s=0.15)
+    (failure,) = failures(made).values()
+    assert (failure.stage, failure.message) == ("load", "the load engine ended with status -9")
+    windows = [one.windows + len(one.rounds.dropped) for trial in made.trials for one in trial.measurements]
+    assert windows == [3, 3]
+
+
 def test_one_that_does_not_start_fails_alone(replicate, tmp_path):
     broken = variant_of("epoll_loop", "broken")
     (made,), _ = replicate(

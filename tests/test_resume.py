@@ -1,4 +1,4 @@
-"""Killed runs leave nothing behind and are gone on with; damaged ones are repaired; neither loses or doubles a visit."""
+"""Killed runs leave nothing behind and are gone on with; damaged ones are repaired; neither loses or doubles a record."""
 
 import json
 import os
@@ -14,25 +14,18 @@ from dataclasses import replace
 import factories
 import psutil
 import pytest
+from called import call
 
-from benchmarks import catalogue, cli, plan, record
+from benchmarks import catalogue, conduct, plan, record
+from benchmarks.conformance import suite
+from benchmarks.conformance.rule import Outcome, Report
 from benchmarks.journal import Journal
-from benchmarks.nouns import SCHEMA, Failure, RunFacts, Variant, variant_of
+from benchmarks.nouns import SCHEMA, Failure, Planned, RunFacts, Variant, aa_arm, variant_of
+from benchmarks.remaining import failed
 
 TINY = ("--profile", "smoke", "--seconds", "0.1", "--connections", "4", "--scenarios", "hello", "--seed", "5", "--no-charts")
 MARK = "SERVEBENCH_TEST_MARK"
 PATIENCE_S = 120  # for what takes a second on an idle machine
-
-
-def main(capsys, *arguments):
-    """Run a command in this process: exit status, stdout, stderr."""
-    try:
-        status = cli.main(arguments)
-    except SystemExit as exited:
-        status = exited.code
-    said = capsys.readouterr()
-    assert "Traceback" not in said.err
-    return status, said.out, said.err
 
 
 def until(wanted, what):
@@ -98,10 +91,10 @@ def sessions(folder):
     return len(json.loads(path.read_text())["sessions"]) if path.exists() else 0
 
 
-def test_killed_at_any_moment_it_leaves_nothing_behind_and_loses_at_most_the_visit_in_flight(harness, tmp_path):
+def test_killed_at_any_moment_it_leaves_nothing_behind_and_loses_at_most_the_scenario_in_the_making(harness, tmp_path):
     folder, chance, kept = tmp_path / "cut", random.Random(7), {}
-    begin = (*TINY, "--models", "epoll_loop,prefork", "--visits", "2", "--name", "cut", "--results", str(tmp_path))
-    begin += ("--precision", "0.1%", "--budget", "5s")
+    begin = (*TINY, "--models", "epoll_loop,prefork", "--replicates", "2", "--name", "cut", "--results", str(tmp_path))
+    begin += ("--precision", "0.1%", "--budget", "3s")
     go_on = (
         "--resume",
         "cut",
@@ -111,7 +104,7 @@ def test_killed_at_any_moment_it_leaves_nothing_behind_and_loses_at_most_the_vis
         "--no-charts",
     )  # other programs come and go while tests run
     serving = 0
-    for kill in range(6):
+    for kill in range(5):
         run = harness(*(go_on if kill else begin))
         until(lambda run=run, kill=kill: sessions(folder) > kill or run.poll() is not None, "to begin")
         if kill % 2 == 0:  # on a busy machine the other moments all lie before the first server
@@ -126,7 +119,7 @@ def test_killed_at_any_moment_it_leaves_nothing_behind_and_loses_at_most_the_vis
         until(lambda: not harness.left(), "the end of servers and engine")
         files = record.read(folder)
         assert files.damaged == []
-        now = {path.name: path.read_bytes() for path in (folder / "visits").glob("*.json")}
+        now = {path.name: path.read_bytes() for path in (folder / "records").glob("*.json")}
         assert kept.items() <= now.items(), "a record was lost or written over"
         kept = now
     assert serving, "no server was alive at any of the moments"
@@ -136,9 +129,11 @@ def test_killed_at_any_moment_it_leaves_nothing_behind_and_loses_at_most_the_vis
     until(lambda: not harness.left(), "the end of servers and engine")
     files = record.read(folder)
     assert files.journal.finished
-    made = {(one.plan.model, one.plan.scenario, one.plan.block) for one in files.records if one.failure is None}
-    wanted = [*plan.visits(files.facts.options), *files.journal.added]
-    assert made == {(visit.model, visit.scenario, visit.block) for visit in wanted}
+    wanted = [*plan.planned(files.facts.options), *files.journal.added]
+    assert len(set(wanted)) == len(wanted) == len(files.records)
+    assert {Planned(one.scenario, one.replicate) for one in files.records} == set(wanted)
+    assert not any(map(failed, files.records))
+    assert all(sorted(trial.model for trial in one.trials) == ["epoll_loop", "prefork"] for one in files.records)
     assert not list(folder.rglob("*.draft"))
     told = json.loads((folder / "summary.json").read_text())
     assert "resumed" in {finding["check"] for finding in told["findings"]}
@@ -146,20 +141,20 @@ def test_killed_at_any_moment_it_leaves_nothing_behind_and_loses_at_most_the_vis
 
 def test_killed_before_it_began_it_is_no_run(capsys, tmp_path):
     (tmp_path / "early").mkdir()
-    record.write(tmp_path / "early" / "environment.json", {"schema": 2})
-    status, _, err = main(capsys, "run", "--resume", "early", "--results", str(tmp_path))
-    assert status == 2
-    assert "interrupted before it began" in err
+    record.write(tmp_path / "early" / "environment.json", {"schema": SCHEMA})
+    assert "interrupted before it began" in call(
+        capsys, "run", "--resume", "early", "--results", str(tmp_path), status=2
+    ).err  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A finished run of one model and its twin, two visits each."""
+    """A finished run of one model and its A/A arm in four replicates."""
     results = tmp_path_factory.mktemp("results")
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "run", *TINY, "--aa", "epoll_loop", "--visits", "2", "--name", "whole",
+        [sys.executable, "-m", "benchmarks", "run", *TINY, "--aa", "epoll_loop", "--replicates", "4", "--name", "whole",
          "--results", str(results)],
-        capture_output=True, text=True, cwd=catalogue.ROOT, timeout=600,
+        capture_output=True, text=True, cwd=catalogue.ROOT, timeout=10 * PATIENCE_S,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return results / "whole"
@@ -171,116 +166,113 @@ def run(finished, tmp_path):
     return shutil.copytree(finished, tmp_path / "whole")
 
 
-def test_a_model_is_visited_under_two_names_for_the_comparison_with_itself(finished):
+def contents(run):
+    """Its records by name, as they are on disk."""
+    return {path.name: path.read_bytes() for path in (run / "records").iterdir()}
+
+
+def test_a_model_is_measured_under_two_names_for_the_comparison_with_itself(finished):
     files = record.read(finished)
     assert files.facts.options.models == ("epoll_loop",)
-    assert sorted(one.plan.model for one in files.records) == ["epoll_loop"] * 2 + ["epoll_loop~twin"] * 2
-    assert files.facts.captions["epoll_loop~twin"].endswith("(again: A/A)")
-    assert {one.server.command[3] for one in files.records} == {"epoll_loop"}
+    assert [sorted(trial.model for trial in one.trials) for one in files.records] == [["epoll_loop", "epoll_loop~aa"]] * 4
+    assert files.facts.captions["epoll_loop~aa"].endswith("(A/A arm)")
+    assert {trial.server.command[3] for one in files.records for trial in one.trials} == {"epoll_loop"}
     assert files.journal.finished
+    (told,) = json.loads((finished / "summary.json").read_text())["scenarios"]
+    assert told["aa"]["value"] > 0
+    assert [standing["model"] for standing in told["standings"]] == ["epoll_loop"]
 
 
 def test_a_complete_run_is_said_to_be_complete_and_reported(capsys, run):
-    before = {path.name: path.read_bytes() for path in (run / "visits").iterdir()}
+    before = contents(run)
     (run.parent / "latest").symlink_to("whole")
     facts = record.read(run).facts
     record.write(run / "run.json", replace(facts, versions=facts.versions | {"gevent": "0.1"}))  # nothing is measured with it
-    status, out, err = main(capsys, "run", "--resume", "latest", "--json", "--no-charts", "--results", str(run.parent))
-    assert status == 0
-    assert "nothing is left to make" in " ".join(err.split())
-    assert json.loads(out)["name"] == "whole"
+    made = call(capsys, "run", "--resume", "latest", "--json", "--no-charts", "--results", str(run.parent))
+    assert "nothing is left to make" in " ".join(made.err.split())
+    assert json.loads(made.out)["name"] == "whole"
     assert (run.parent / "latest").resolve() == run.resolve()
-    assert {path.name: path.read_bytes() for path in (run / "visits").iterdir()} == before
+    assert contents(run) == before
 
 
 def test_what_is_missing_failed_or_damaged_is_made_and_nothing_else(capsys, run):
-    damaged, missing, failed, whole = sorted((run / "visits").iterdir())
+    damaged, missing, failing, whole = sorted((run / "records").iterdir())
     damaged.write_bytes(damaged.read_bytes()[:1000])
     missing.unlink()
-    made = next(one for one in record.read(run).records if record.visit_path(run, one) == failed)
-    record.write(failed, replace(made, windows=[], failure=Failure("launch", "the disk was full", "")))
-    (run / "visits" / "x.json.draft").write_bytes(b"{")
-    before = {path: path.read_bytes() for path in (failed, whole)}
+    made = next(one for one in record.read(run).records if record.record_path(run, one) == failing)
+    trial = replace(made.trials[0], measurements=[], failure=Failure("launch", "the disk was full", ""))
+    record.write(failing, replace(made, trials=[trial, *made.trials[1:]]))
+    (run / "records" / "x.json.draft").write_bytes(b"{")
+    kept = whole.read_bytes()
 
-    status, out, err = main(capsys, "report", "--json", str(run))
-    assert status == 0
-    assert f"{damaged.name} is damaged" in err
-    assert "--resume" in err
-    told = json.loads(out)
-    seen = {finding["check"]: finding["seen"] for finding in told["findings"]}
-    assert damaged.name in seen["unreadable visits"]
+    said = call(capsys, "report", "--json", str(run))
+    assert f"{damaged.name} is damaged" in said.err
+    assert "--resume" in said.err
+    observed = {finding["check"]: finding["observed"] for finding in json.loads(said.out)["findings"]}
+    assert damaged.name in observed["unreadable records"]
 
-    status, out, _ = main(capsys, "run", "--no-charts", "--resume", str(run), "--anyway")
-    said = " ".join(out.split())
-    assert status == 0
+    said = call(capsys, "run", "--no-charts", "--resume", str(run), "--anyway").said
     assert "set aside" in said
-    assert "2 visits are there, 3 are missing or failed" in said
-    assert {path: path.read_bytes() for path in (failed, whole)} == before
+    assert "2 records are there, 3 are missing or have a failure" in said
+    assert whole.read_bytes() == kept
     assert (run / "damaged" / damaged.name).stat().st_size == 1000
     assert not list(run.rglob("*.draft"))
     files = record.read(run)
     assert files.damaged == []
-    again = [one.plan for one in files.records if one.plan.attempt]
-    assert [(visit.attempt, visit.number) for visit in again] == [(1, 2)]
-    assert (again[0].model, again[0].block) == (made.plan.model, made.plan.block)
-    assert len(files.records) == 5
-    assert all(one.failure is None for one in files.records if one.plan != made.plan)
+    assert [one.replicate for one in sorted(files.records, key=lambda one: one.replicate)] == [0, 1, 2, 3]
+    assert not any(map(failed, files.records))
 
 
 def test_another_machine_is_refused_and_told_when_it_is_used_all_the_same(capsys, run):
-    next((run / "visits").iterdir()).unlink()
+    next((run / "records").iterdir()).unlink()
     path = run / "run.json"
     facts = record.read(run).facts
     record.write(path, replace(facts, versions=facts.versions | {"gevent": "0.1"}))
     kept = path.read_bytes()
-    status, _, err = main(capsys, "run", "--no-charts", "--resume", str(run))
-    assert status == 2
+    err = call(capsys, "run", "--no-charts", "--resume", str(run), status=2).err
     assert "gevent 0.1 and" in err
     assert "--anyway" in err
-    assert len(list((run / "visits").iterdir())) == 3
-    status, _, _ = main(capsys, "run", "--no-charts", "--resume", str(run), "--anyway")
-    assert status == 0
+    assert len(contents(run)) == 3
+    call(capsys, "run", "--no-charts", "--resume", str(run), "--anyway")
     assert path.read_bytes() == kept
     told = json.loads((run / "summary.json").read_text())
     resumed = next(finding for finding in told["findings"] if finding["check"] == "resumed")
-    assert resumed["severity"] == "mark"
-    assert "gevent 0.1 and" in resumed["seen"]
+    assert resumed["severity"] == "warning"
+    assert "gevent 0.1 and" in resumed["observed"]
 
 
-def test_a_run_can_be_given_more_visits(capsys, run):
-    before = {path.name: path.read_bytes() for path in (run / "visits").iterdir()}
-    visits = max(record.read(run).facts.options.visits.values())
-    status, _, err = main(capsys, "run", "--resume", str(run), "--visits", str(visits))
-    assert status == 2
-    assert f"has {visits} of each already" in err
-    more = ("run", "--no-charts", "--anyway", "--resume", str(run), "--visits", str(visits + 1))
-    assert main(capsys, *more)[0] == 0
-    next(path for path in (run / "visits").iterdir() if path.name not in before).unlink()
-    assert main(capsys, *more)[0] == 0  # as after an interruption: the same command goes on
+def test_a_run_can_be_given_more_replicates(capsys, run):
+    before = contents(run)
+    assert "--replicates 4: whole has 4" in call(
+        capsys, "run", "--resume", str(run), "--replicates", "4", status=2
+    ).err  # fmt: skip
+    more = ("run", "--no-charts", "--anyway", "--resume", str(run), "--replicates", "5")
+    call(capsys, *more)
+    (run / "records" / "hello-4.json").unlink()
+    call(capsys, *more)  # as after an interruption: the same command goes on
     files = record.read(run)
-    assert set(files.facts.options.visits.values()) == {visits + 1}
-    made = sorted((one.plan.model, one.plan.block) for one in files.records)
-    assert made == sorted((one.model, one.block) for one in plan.visits(files.facts.options))
-    assert {name: (run / "visits" / name).read_bytes() for name in before} == before
-    assert files.facts.command.endswith(f"; servebench run --resume {files.facts.options.name} --visits {visits + 1}")
+    assert files.facts.options.replicates == 5
+    assert sorted(one.replicate for one in files.records) == [0, 1, 2, 3, 4]
+    assert before.items() <= contents(run).items()
+    assert files.facts.command.endswith("; servebench run --resume whole --replicates 5")
     told = json.loads((run / "summary.json").read_text())
-    (asked,) = [finding for finding in told["findings"] if finding["check"] == "more visits"]
-    assert asked["severity"] == "mark"
-    assert f"{visits + 1} visits instead of {visits}" in asked["seen"]
+    (asked,) = [finding for finding in told["findings"] if finding["check"] == "more replicates"]
+    assert asked["severity"] == "warning"
+    assert "5 replicates instead of 4" in asked["observed"]
 
 
-def test_a_run_that_adds_visits_by_itself_is_given_no_more(capsys, run):
+def test_a_run_that_adds_replicates_by_itself_is_given_no_more(capsys, run):
     facts = record.read(run).facts
     record.write(run / "run.json", replace(facts, options=replace(facts.options, precision=0.05, budget_s=1.0)))
     kept = (run / "run.json").read_bytes()
-    status, _, err = main(capsys, "run", "--resume", str(run), "--visits", "9")
-    assert status == 2
-    assert "adds visits by itself" in err
+    assert "adds replicates until its intervals are narrow (--precision)" in call(
+        capsys, "run", "--resume", str(run), "--replicates", "9", status=2
+    ).err  # fmt: skip
     assert (run / "run.json").read_bytes() == kept
 
 
-def test_an_engine_that_dies_between_visits_ends_the_run_in_a_line(harness, run):
-    next((run / "visits").iterdir()).unlink()
+def test_an_engine_that_dies_again_and_again_ends_the_run_in_a_line(harness, run):
+    next((run / "records").iterdir()).unlink()
     going_on = harness("--resume", str(run), "--anyway", "--no-charts")
 
     def engine():
@@ -298,11 +290,11 @@ def test_an_engine_that_dies_between_visits_ends_the_run_in_a_line(harness, run)
     assert going_on.returncode == 1
     assert "Traceback" not in out
     assert out.splitlines()[-1] == (
-        f"servebench: the load engine ended with status -9. Finished visits are kept. Go on with: servebench run --resume {run}"
+        "servebench: the load engine ended with status -9. Finished records are kept. "
+        f"Resume with: servebench run --resume {run}"
     )
-    assert {path.name for path in (run / "visits").iterdir()} == {
-        record.visit_path(run, made).name for made in record.read(run).records
-    }
+    assert len(contents(run)) == 3
+    assert not servers(harness.left())
 
 
 FULL = """
@@ -314,7 +306,7 @@ sys.exit(cli.main(sys.argv[1:]))
 
 
 def test_a_disk_that_takes_no_more_ends_the_run_in_a_line(run):
-    next((run / "visits").iterdir()).unlink()
+    next((run / "records").iterdir()).unlink()
     before = (run / "journal.json").read_bytes()
     done = subprocess.run(
         [sys.executable, "-c", FULL, "run", "--no-charts", "--resume", str(run), "--anyway"],
@@ -322,21 +314,20 @@ def test_a_disk_that_takes_no_more_ends_the_run_in_a_line(run):
     )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr == (
-        f"servebench: {run / 'journal.json'}: File too large. Finished visits are kept. "
-        f"Go on with: servebench run --resume {run}\n"
+        f"servebench: {run / 'journal.json'}: File too large. Finished records are kept. "
+        f"Resume with: servebench run --resume {run}\n"
     )
     assert (run / "journal.json").read_bytes() == before
 
 
 def test_two_harnesses_do_not_make_one_run(capsys, run):
     with record.held(run):
-        status, _, err = main(capsys, "run", "--no-charts", "--resume", str(run))
-    assert status == 2
+        err = call(capsys, "run", "--no-charts", "--resume", str(run), status=2).err
     assert "another servebench" in err
 
 
 def broken_run_json(run):
-    (run / "run.json").write_bytes(b'{"schema": 2, "opt')
+    (run / "run.json").write_bytes(b'{"schema": 4, "opt')
 
 
 def unknown_model(run):
@@ -365,25 +356,34 @@ def no_environment(run):
 def test_a_run_that_cannot_be_gone_on_with_says_why(capsys, run, harm, told):
     record.write(run / "journal.json", Journal().begun())
     harm(run)
-    status, _, err = main(capsys, "run", "--no-charts", "--resume", str(run))
-    assert status == 2
+    err = call(capsys, "run", "--no-charts", "--resume", str(run), status=2).err
     assert told in err
     assert len(err.splitlines()) == 1
 
 
-def test_a_control_is_held_to_no_rule_and_decides_nobodys_bytes(tmp_path):
-    from benchmarks import conduct
+class Watcher:
+    """Is told of models that are held to the rules."""
 
-    control = variant_of("epoll_loop", "direct")
-    options = {"models": ("epoll_loop", control), "variants": {control: Variant(module="x", scenarios=("hello",))}}
-    first, second = (factories.record("epoll_loop", "hello", block) for block in range(2))
-    other = replace(first, plan=replace(first.plan, model=control), digest="the control's")
-    files = record.RunFiles(factories.run(**options), [other, second], {}, Journal(), [])
-    run = conduct.Run(files, tmp_path, None)
-    assert run.digests == {"hello": second.digest}
-    run.broken_rules["epoll_loop"] = ["a rule: broken"]
-    assert [run._refused(one.plan) for one in (other, second)] == [False, True]
-    assert {visit.model for visit in run.left() if visit.scenario != "hello"} == {"epoll_loop"}
+    def examining(self, model): ...
+    def say(self, message): ...
+
+
+def test_a_baseline_is_held_to_no_rule_and_decides_nobodys_bytes(tmp_path, monkeypatch):
+    baseline = variant_of("epoll_loop", "direct")
+    options = {
+        "models": ("epoll_loop", baseline), "aa": "epoll_loop",
+        "variants": {baseline: Variant(module="x", scenarios=("hello",))},
+    }  # fmt: skip
+    other = factories.trial(baseline, "hello", digest="the baseline's")
+    first = factories.record("hello", 0, [other])
+    second = factories.record("hello", 1, [factories.trial("epoll_loop", "hello", 1), other])
+    run = conduct.Run(record.RunFiles(factories.run(**options), [first, second], {}, Journal(), []), tmp_path, Watcher())
+    assert run.digests == {"hello": second.trials[0].digest}
+    outcome = Outcome("a rule", "broken", "must", "it says so", "RFC 9112")
+    broken = Report("epoll_loop", ["wire"], [outcome], 0.1, True)
+    monkeypatch.setattr(suite, "examine", lambda *_, **__: broken)
+    run._examine(run.left())
+    assert set(run.broken_rules) == {"epoll_loop", aa_arm("epoll_loop")}
 
 
 def test_an_interpreter_that_is_gone_is_told_before_anything_is_done(capsys, tmp_path):
@@ -392,8 +392,7 @@ def test_an_interpreter_that_is_gone_is_told_before_anything_is_done(capsys, tmp
     record.write(tmp_path / "run.json", factories.run(**options))
     record.write(tmp_path / "environment.json", {"schema": SCHEMA})
     record.write(tmp_path / "journal.json", Journal())
-    status, _, err = main(capsys, "run", "--resume", str(tmp_path), "--anyway")
-    assert status == 2
+    err = call(capsys, "run", "--resume", str(tmp_path), "--anyway", status=2).err
     assert err.count("\n") == 1
     assert ".venv-pythons/gone/bin/python, an environment for servers, is not there any more" in err
 
@@ -406,7 +405,12 @@ def test_an_interpreter_that_is_gone_is_told_before_anything_is_done(capsys, tmp
         (("--resume", "x", "--models", "epoll_loop"), "--models can't be changed by --resume"),
         (("--resume", "x", "--profile", "quick"), "--profile can't be changed by --resume"),
         (("--resume", "x", "--budget", "3m"), "--budget can't be changed by --resume"),
-        (("--resume", "x", "--visits", "0"), "--visits 0 is not above 0"),
+        (("--resume", "x", "--replicates", "0"), "--replicates 0 is not above 0"),
+        (
+            ("--resume", "x", "--visits", "3"),
+            "--visits is gone: models are compared by replicates of short rounds. Use --replicates 3",
+        ),
+        (("--resume", "x", "--aa", "none"), "--aa can't be changed by --resume"),
         (("--resume", "x"), "there is no run 'x'"),
         (("--anyway",), "--anyway goes with --resume only"),
         (("--aa", "epol"), "there is no model 'epol'"),
@@ -420,7 +424,6 @@ def test_an_interpreter_that_is_gone_is_told_before_anything_is_done(capsys, tmp
     ],
 )
 def test_contradictions_and_slips_are_told_in_a_line(capsys, tmp_path, arguments, told):
-    status, _, err = main(capsys, "run", *arguments, "--results", str(tmp_path))
-    assert status == 2
+    err = call(capsys, "run", *arguments, "--results", str(tmp_path), status=2).err
     assert told in err
     assert not list(tmp_path.iterdir())
