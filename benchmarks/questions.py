@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import parse_qsl
 
-TURNS_PER_S = 15e6  # of `/work`, about
+TURNS_PER_S = 15e6  # of the servers' loop that computes, about,
+TURNS_OF_A_UNIT = 25_000  # of `/cpu`
 
 Loop = Literal["closed", "open"]
 Arrivals = Literal["constant", "poisson", "onoff"]
@@ -45,7 +46,8 @@ class Request:
     def work_s(self) -> float:
         """How long its handler computes, about, by its own words; 0 where it says nothing of computing."""
         route, _, units = self.path.removeprefix("/").partition("/")
-        return int(units) / 1e3 if route == "cpu" and units.isdecimal() else self._asks("turns") / TURNS_PER_S
+        turns = int(units) * TURNS_OF_A_UNIT if route == "cpu" and units.isdecimal() else self._asks("turns")
+        return turns / TURNS_PER_S
 
     def _asks(self, what: str) -> int:
         """What the query of `/work` says, or the mean that it says; else 0."""
@@ -82,9 +84,10 @@ class Background:
 class Level:
     """One load: so many connections in a closed loop, or an offered rate in an open one.
 
-    An open level has either `share` (of the model's own peak, the median of its closed rates in the same replicate) or
-    `rate_per_s` (the same for all models). `connections` is what the scenario asks; an open level is given no more of them than
-    the model's declared concurrency limit. `then_share`: halfway through the window the offered rate falls to this share.
+    An open level has either `share` (of the model's own peak, the median of its closed rates in the same replicate, or of the
+    median model's: `Scenario.common_peak`) or `rate_per_s` (the same for all models). `connections` is what the scenario asks;
+    an open level is given no more of them than the model's declared concurrency limit. `then_share`: halfway through the window
+    the offered rate falls to this share.
     """
 
     loop: Loop
@@ -198,7 +201,8 @@ class Scenario:
 
     request: Request
     closed: tuple[int, ...]  # connections
-    open_shares: tuple[float, ...] = ()  # of the model's own peak
+    open_shares: tuple[float, ...] = ()  # of the model's own peak,
+    common_peak: bool = False  # or of the median model's, so that all are offered the same rate
     open_rates_per_s: tuple[float, ...] = ()  # the same for all
     open_connections: int = 64
     all_open: bool = False  # open levels have all of these at every model, those too that it does not serve at once

@@ -73,6 +73,7 @@ class Levels:
     ) -> None:
         self.at, self.options, self.scenario = conditions, conditions.options, conditions.scenario
         self.engine, self.members, self.shuffle, self.tell = engine, members, shuffle, tell
+        self.common_per_s = 0.0  # the median model's peak, where shares are of that
         self.group: Sequence[_Taking] = ()  # who is measured in rounds now
 
     def measure(self, trials: Sequence[Making]) -> None:
@@ -138,6 +139,8 @@ class Levels:
         ]
         if not able:
             return []
+        if self.scenario.common_peak and level.share is not None:
+            self.common_per_s = statistics.median(taking.making.peak_per_s for taking in able)
         load = max(plan.load_of(level, taking.making.peak_per_s) for taking in able)
         paced = plan.pace(self.scenario, level, self.options, load)
         if half:
@@ -265,7 +268,7 @@ class Levels:
             self._open(taking, level)
         rate_per_s = level.rate_per_s
         if level.share is not None:
-            rate_per_s = level.share * self.peak_per_s(taking.making)
+            rate_per_s = level.share * (self.common_per_s or self.peak_per_s(taking.making))
         seed = asking.seed_of(self.options, self.at.name, self.at.replicate, which)
         slow_s = asking.slow_from(level, taking.making.measurements)
         if taking.fresh:

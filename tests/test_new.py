@@ -54,7 +54,7 @@ def test_a_model_and_a_scenario_are_one_file_each(copy):
     out, _ = servebench(copy, "run", *tiny, "--models", "mine,epoll_loop")
     assert "mine" in out
     summary = json.loads((copy / "results" / "latest" / "summary.json").read_text())
-    assert summary["visits_failed"] == 0
+    assert summary["trials_failed"] == 0
     assert {(cell["model"], cell["level"]["connections"]) for cell in summary["cells"]} == {
         (model, connections) for model in ("mine", "epoll_loop") for connections in (1, 2)
     }

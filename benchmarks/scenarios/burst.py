@@ -1,7 +1,7 @@
 """Who stands a crowd that comes all at once? 50% of the peak evenly, and the same mean in bursts of 50 ms with 50 ms between.
 
 Theory: a burst at twice the mean rate is as much as the server can do at its peak: the queue that it builds has the pause to
-drain. Its length is the same for all, as all are offered a share of their own peak; what differs is what a crowd does to a
+drain. Its length is the same for all, as all are offered the same; what differs is what a crowd does to a
 model.
 """
 
@@ -14,6 +14,7 @@ SCENARIO = Scenario(
     request=Request("/cpu/1"),
     closed=(16,),
     open_shares=(0.5,),
+    common_peak=True,
     burst_shares=(0.5,),
     open_connections=64,
     question="Who stands a crowd that comes all at once?",

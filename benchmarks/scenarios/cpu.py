@@ -43,6 +43,7 @@ def computing(
         request=Request(path),
         closed=closed,
         open_shares=(0.5,),
+        common_peak=True,
         open_connections=64,
         question="Who keeps the core busy and the others served?",
         measures=measures,
@@ -65,17 +66,17 @@ def shared(models: tuple[str, ...], family: str) -> Prediction:
 
 SCENARIOS = {
     "": computing(
-        "/cpu/2",
+        "/cpu/1",
         (in_turn((*LOOPS, *LOOPS_FORKED), "loops"), in_turn(THREADS, "threads, work shorter than a slice")),
         "2 ms of work",
     ),
     "20ms": computing(
-        "/cpu/20",
+        "/cpu/12",
         (in_turn((*LOOPS, *LOOPS_FORKED), "loops"), shared(THREADS, "threads"), shared(PROCESSES, "processes")),
         "20 ms of work",
     ),
     "20ms-fine": computing(
-        "/cpu/20",
+        "/cpu/12",
         (shared(THREADS, "threads, slices of 0.5 ms"),),
         "20 ms, fine slices",
         settings=FINE,
@@ -84,6 +85,7 @@ SCENARIOS = {
         request=Request("/digest/2816"),
         closed=(16,),
         open_shares=(0.5,),
+        common_peak=True,
         open_connections=64,
         question="Who can compute beside the interpreter?",
         measures=(Measure("mean at half load", Metric("mean", "open 50%"), "less", short="work without GIL"),),

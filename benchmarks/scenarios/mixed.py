@@ -1,6 +1,6 @@
 """Who lets one slow request hold up the others? 95% hello, 5% that compute for 8 units; the result is how hello fares.
 
-The same seeded sequence of kinds comes to every model, in an open loop at half of its own peak: what its closed loop would
+The same seeded arrivals come to every model, in an open loop at half of the median model's peak: what its closed loop would
 have served with exactly 5% of them. `mixed-blocking` has a handler that naively sleeps for 20 ms instead of computing: the
 classic mistake, at a rate that is the same for all.
 
@@ -30,6 +30,7 @@ SCENARIOS = {
         mix=(HELLO, WORK),
         closed=(1,),
         open_shares=(0.5,),
+        common_peak=True,
         open_connections=64,
         longer=2.0,
         question="Who lets a computing request hold up the others?",
