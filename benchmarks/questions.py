@@ -201,10 +201,10 @@ class Scenario:
 
     request: Request
     closed: tuple[int, ...]  # connections
-    open_shares: tuple[float, ...] = ()  # of the model's own peak,
-    common_peak: bool = False  # or of the median model's, so that all are offered the same rate
+    open_shares: tuple[float, ...] = ()  # of the model's own peak
     open_rates_per_s: tuple[float, ...] = ()  # the same for all
     open_connections: int = 64
+    common_peak: bool = False  # shares are of the median model's peak, so that all are offered the same rate
     all_open: bool = False  # open levels have all of these at every model, those too that it does not serve at once
     wait_s: float = 0.0  # time a request spends waiting whatever the model: the lower bound of any answer
     question: str = ""  # the title of its charts; the caption of the catalogue if empty

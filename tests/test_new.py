@@ -5,6 +5,7 @@ import json
 
 import pytest
 from copied import ROOT, copied, servebench
+from refused import refusal
 
 from benchmarks import catalogue
 from benchmarks.commands.new import variant
@@ -78,13 +79,14 @@ def test_a_model_and_a_scenario_are_one_file_each(copy):
         ("conversations", "exists already"),
     ],
 )
-def test_names_that_would_do_harm_are_refused(copy, name, told):
-    _, err = servebench(copy, "new", name, status=2)
+def test_names_that_would_do_harm_are_refused(copy, capsys, monkeypatch, name, told):
+    monkeypatch.setattr(catalogue, "ROOT", copy)
+    err = refusal(capsys, "new", name)
     assert told in err
     assert err.count("\n") == 1
 
 
-def test_an_unknown_model_to_begin_from_is_told_which_there_are(copy):
-    _, err = servebench(copy, "new", "mine_too", "--like", "epol", status=2)
-    assert "there are: asyncio_protocol" in err
+def test_an_unknown_model_to_begin_from_is_told_which_there_are(copy, capsys, monkeypatch):
+    monkeypatch.setattr(catalogue, "ROOT", copy)
+    assert "there are: asyncio_protocol" in refusal(capsys, "new", "mine_too", "--like", "epol")
     assert not (copy / "servers" / "mine_too.py").exists()

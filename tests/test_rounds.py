@@ -2,6 +2,7 @@
 
 import random
 import resource
+import statistics
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -188,6 +189,14 @@ def test_shares_are_of_the_median_rate_of_the_closed_windows(measured):
         assert making.peak_per_s == pytest.approx((rates[2] + rates[3]) / 2)
         offered = {drive.rate_per_s for name, drive in engine.windows if name == making.member.name and drive.rate_per_s}
         assert offered == {0.5 * making.peak_per_s}
+
+
+def test_where_work_decides_shares_are_of_the_median_models_peak(measured):
+    scenario = Scenario(Request("/hello"), closed=(4,), open_shares=(0.5,), open_connections=4, common_peak=True)
+    engine, trials = measured(scenario)
+    (offered,) = {drive.rate_per_s for _, drive in engine.windows if drive.rate_per_s}
+    assert offered == pytest.approx(0.5 * statistics.median(making.peak_per_s for making in trials))
+    assert len({making.peak_per_s for making in trials}) == len(NAMES)
 
 
 # ---------------------------------------------------------------- connections that are opened anew
