@@ -23,7 +23,7 @@ from benchmarks.checks.service import is_overloaded, jain, pause_share
 from benchmarks.nouns import LoadResult, ServerCost
 from benchmarks.observed import Measured, Observed
 from benchmarks.questions import SAME, SAME_TIME, Level, Metric, Quantity
-from benchmarks.stats.scoreboard import compare
+from benchmarks.stats.scoreboard import Block, compare
 from benchmarks.summaries import CellSummary, Estimate, Finding, Quantile, RankedBy
 from benchmarks.tails import QUANTILES, Pauses, Sample, Tail, hiccup_ns, pauses, scatters
 from benchmarks.validity import over_replicates
@@ -41,8 +41,8 @@ def cells_of_level(observed: Observed, level: Level) -> list[Cell]:
     """The cells of all models at one level, those of failed ones too, with their ranks."""
     inside = {model: observed.counting(model, level.label) for model in observed.models}
     tails = _Tails(list(inside.values()), level)
-    rates = observed.values(Metric("rate", level.label))
-    cpu = observed.values(Metric("cpu", level.label))
+    rates = observed.by_replicate(Metric("rate", level.label))
+    cpu = observed.by_replicate(Metric("cpu", level.label))
     cells = [
         Cell(_summary(observed, model, level, measured, tails.of(at), rates[model], cpu[model]), measured)
         for at, (model, measured) in enumerate(inside.items())
@@ -94,8 +94,8 @@ def _summary(
     level: Level,
     measured: Sequence[Measured],
     tails: _Percentiles,
-    rates: Mapping[int, float],
-    cpu_ns: Mapping[int, float],
+    rates: Mapping[Block, float],
+    cpu_ns: Mapping[Block, float],
 ) -> CellSummary:
     loads, servers = [one.load for one in measured], [one.measurement.server for one in measured]
     errors = sum((collections.Counter(load.errors) for load in loads), collections.Counter[str]())
@@ -146,7 +146,7 @@ def _findings(observed: Observed, model: str, level: Level, paused: Pauses) -> l
     return over_replicates([one.findings for one in made], level.beyond) + ([stalled] if stalled else [])
 
 
-def _part_us(measured: Sequence[Measured], cpu_ns: Mapping[int, float], part: Callable[[ServerCost], int]) -> Estimate | None:
+def _part_us(measured: Sequence[Measured], cpu_ns: Mapping[Block, float], part: Callable[[ServerCost], int]) -> Estimate | None:
     """The part of the CPU time of a request that was spent in user mode, or in the kernel."""
     found = []
     for one in measured:
@@ -240,5 +240,5 @@ def quantile_of(quantiles: Sequence[Quantile], q: float) -> Quantile:
     return next(quantile for quantile in quantiles if quantile.q == q)
 
 
-def _positive(values: Mapping[int, float]) -> dict[int, float]:
+def _positive(values: Mapping[Block, float]) -> dict[Block, float]:
     return {replicate: value for replicate, value in values.items() if value > 0}

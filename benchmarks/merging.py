@@ -35,6 +35,8 @@ class Taken:
     load: LoadResult
     neighbours_ns: int = 0
     elapsed_s: float = 0.0
+    before_ns: float = 0.0  # a cache line's round trip before the window and after it; 0: not known
+    after_ns: float = 0.0
 
     @property
     def disturbed(self) -> bool:
@@ -183,6 +185,8 @@ def _rounds(windows: Sequence[Taken], dropped: list[int]) -> Rounds:
             round(window.neighbours_ns * window.load.seconds / max(window.elapsed_s, window.load.seconds)) for window in windows
         ],
         dropped=dropped,
+        before_ns=[round(window.before_ns, 1) for window in windows] if any(one.before_ns for one in windows) else [],
+        after_ns=[round(window.after_ns, 1) for window in windows] if any(one.before_ns for one in windows) else [],
     )
 
 

@@ -27,7 +27,7 @@ from dataclasses import dataclass, replace
 
 from benchmarks import histogram
 from benchmarks.merging import histograms
-from benchmarks.nouns import ClassResult, Histogram, LoadResult, Measurement, ReplicateRecord, Series, ServerCost, Trial
+from benchmarks.nouns import ClassResult, Histogram, LoadResult, Measurement, ReplicateRecord, Rounds, Series, ServerCost, Trial
 from benchmarks.questions import Level, Measure, Metric, Quantity
 from benchmarks.stats.effects import round_values
 from benchmarks.stats.intervals import counting_sd
@@ -52,6 +52,10 @@ UNITS: dict[Quantity, Unit] = {
     "recovery": "time", "memory": "bytes", "held memory": "bytes", "switches": "count", "faults": "count", "threads": "count",
     "descriptors": "count", "answered": "count",
 }  # fmt: skip
+
+
+FAST, SLOW = 0, 1  # states of the machine
+FEWEST_WINDOWS = 2  # of each model in a state
 
 
 class CannotTell(Exception):
@@ -142,6 +146,30 @@ class Replicate:
             own = RECOVERY_STEP_NS / _recovery_ns(made) / 12**0.5
         return math.hypot(own, below)
 
+    def by_state(self, metric: Metric, boundary_ns: float) -> dict[int, dict[str, float]]:
+        """The metric of each model by the state that the machine was in, FAST or SLOW: by the windows before and after which a
+        cache line's round trip was below the boundary, or above it.
+
+        A state is left out unless every model that has a value has FEWEST_WINDOWS in it. Empty where windows do not show the
+        metric one by one.
+        """
+        if metric.by is not None or metric.label or not metric.level or metric.quantity not in BY_ROUNDS:
+            return {}
+        windows = self.window_values(metric.quantity, metric.level)
+        models = [model for model in self.trials if (model, metric.level) in self._made]
+        states = {model: _states(self._made[model, metric.level].rounds, boundary_ns) for model in windows}
+        found = {}
+        for state in (FAST, SLOW):
+            inside = {
+                model: {number: value for number, value in of_model.items() if states[model].get(number) == state}
+                for model, of_model in windows.items()
+            }
+            if models and all(len(inside.get(model, ())) >= FEWEST_WINDOWS for model in models):
+                coarsest = max(counting_sd(_middle(self._made[model, metric.level])) for model in models)
+                fitted = round_values(inside, coarsest)
+                found[state] = {model: value for model, value in fitted.items() if (model, metric.level) not in self.left_out}
+        return found
+
     def window_values(self, quantity: Quantity, label: str) -> dict[str, dict[int, float]]:
         """The quantity of each model in each round of a level: those left out too, whose rounds the others shared."""
         by_model = {model: one for (model, of), one in self._made.items() if of == label}
@@ -205,6 +233,18 @@ class Replicate:
         server = self.trials[model].server
         limit = server.max_connections if server else 0
         return self._waits and made.level.loop == "closed" and (not limit or made.level.connections <= limit)
+
+
+def _states(rounds: Rounds, boundary_ns: float) -> dict[int, int]:
+    """The machine's state by the number of the round, of the windows before and after which it was the same."""
+    slow = [
+        (before > boundary_ns, after > boundary_ns) for before, after in zip(rounds.before_ns, rounds.after_ns, strict=True)
+    ]
+    return {
+        number: SLOW if before else FAST
+        for number, (before, after) in zip(rounds.number, slow, strict=False)
+        if before == after
+    }
 
 
 def _middle(made: Measurement) -> int:

@@ -297,6 +297,8 @@ class Rounds:
     cpu_ns: list[int] = field(default_factory=list)  # of the server's processes
     neighbours_ns: list[int] = field(default_factory=list)  # CPU time of all other servers of the replicate meanwhile
     dropped: list[int] = field(default_factory=list)  # numbers of the rounds whose window was dropped
+    before_ns: list[float] = field(default_factory=list)  # a cache line's round trip between the cores before the window,
+    after_ns: list[float] = field(default_factory=list)  # and after it: the machine's state; empty where nobody looked
 
 
 @dataclass(frozen=True, slots=True)

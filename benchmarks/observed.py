@@ -5,6 +5,7 @@ cell's measurements are invalid, all of them are shown and the cell is invalid. 
 """
 
 import collections
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -23,9 +24,13 @@ from benchmarks.nouns import (
     measured,
 )
 from benchmarks.questions import Level, Metric
+from benchmarks.stats.scoreboard import Block
 from benchmarks.summaries import Finding
 from benchmarks.tails import Sample
 from benchmarks.validity import check_measurement, check_trial, is_accident
+
+STATES_APART = 1.5  # between the round trips of two states of the machine
+SHARE = 0.05  # of the probes, that a state must have
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,7 @@ class Observed:
         waits = any(wait > 0 for wait in (self.wait_s, *self.waits_s))
         self.replicates = [Replicate(record, waits, left_out[record.replicate]) for record in self.records]
         self._told: dict[Metric, list[Told]] = {}
+        self.boundary_ns = self._boundary_ns()
         self.peak_levels = self._peaks()
 
     @property
@@ -111,9 +117,44 @@ class Observed:
             self._told[metric] = [replicate.told(metric, self.peak_levels) for replicate in self.replicates]
         return self._told[metric]
 
-    def values(self, metric: Metric) -> dict[str, dict[int, float]]:
-        """The metric of each model by replicate."""
-        found: dict[str, dict[int, float]] = {model: {} for model in self.models}
+    def values(self, metric: Metric) -> dict[str, dict[Block, float]]:
+        """The metric of each model by replicate; where the machine had two states, by replicate and state."""
+        return self._by_state(metric) or self.by_replicate(metric)
+
+    def _by_state(self, metric: Metric) -> dict[str, dict[Block, float]]:
+        """The metric by replicate and state; empty where the machine had one state only, or windows do not show the metric."""
+        if not self.boundary_ns:
+            return {}
+        found: dict[str, dict[Block, float]] = {model: {} for model in self.models}
+        whole = self.by_replicate(metric)
+        for replicate in self.replicates:
+            for state, values in replicate.by_state(metric, self.boundary_ns).items():
+                for model, value in values.items():
+                    found.setdefault(model, {})[replicate.number, state] = value
+        complete = all(found[model] or not whole[model] for model in whole)
+        return found if complete and any(found.values()) else {}
+
+    def _boundary_ns(self) -> float:
+        """What parts the round trips of a cache line in two states of the machine; 0.0 where it had one.
+
+        Sorted by size they are cut at their widest gap, if that is a factor of STATES_APART and each side has SHARE of them.
+        """
+        seen = sorted(
+            found
+            for record in self.records
+            for trial in record.trials
+            for made in trial.measurements
+            for found in (*made.rounds.before_ns, *made.rounds.after_ns)
+            if found > 0
+        )
+        fewest = max(round(SHARE * len(seen)), 1)
+        inside = range(fewest, len(seen) - fewest + 1)
+        cut = max(inside, key=lambda at: seen[at] / seen[at - 1], default=0) if len(seen) > 2 * fewest else 0
+        return math.sqrt(seen[cut] * seen[cut - 1]) if cut and seen[cut] > STATES_APART * seen[cut - 1] else 0.0
+
+    def by_replicate(self, metric: Metric) -> dict[str, dict[Block, float]]:
+        """The metric by replicate."""
+        found: dict[str, dict[Block, float]] = {model: {} for model in self.models}
         for replicate, told in zip(self.replicates, self.told(metric), strict=True):
             for model, value in told.values.items():
                 found.setdefault(model, {})[replicate.number] = value

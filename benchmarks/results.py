@@ -17,7 +17,7 @@ from benchmarks.metrics import PEAK, is_of_response, levels_of, plain_label, uni
 from benchmarks.nouns import is_aa_arm
 from benchmarks.observed import Observed
 from benchmarks.questions import Measure, Metric
-from benchmarks.stats.scoreboard import Place, Scoreboard, compare, ratio
+from benchmarks.stats.scoreboard import Block, Place, Scoreboard, compare, ratio
 from benchmarks.summaries import CellSummary, Estimate, MeasureSummary, Reason, Result
 
 Cells = Mapping[str, Mapping[str, CellSummary]]  # of one scenario, by label and model
@@ -27,7 +27,7 @@ Cells = Mapping[str, Mapping[str, CellSummary]]  # of one scenario, by label and
 class Values:
     """A metric of one model: its value by replicate, or what forbids to compare it."""
 
-    by_replicate: dict[int, float]
+    by_replicate: dict[Block, float]
     reason: Reason
     why: str
     warnings: tuple[str, ...]
@@ -38,7 +38,7 @@ class Values:
         return not self.reason
 
     @property
-    def positive(self) -> dict[int, float]:
+    def positive(self) -> dict[Block, float]:
         """The values that have logarithms."""
         return {replicate: value for replicate, value in self.by_replicate.items() if value > 0}
 
@@ -68,7 +68,7 @@ def values_of(metric: Metric, observed: Observed, cells: Cells) -> dict[str, Val
     return {model: _values(metric, model, found[model], observed, cells) for model in observed.models}
 
 
-def _values(metric: Metric, model: str, by_replicate: dict[int, float], observed: Observed, cells: Cells) -> Values:
+def _values(metric: Metric, model: str, by_replicate: dict[Block, float], observed: Observed, cells: Cells) -> Values:
     """Of one model, with what forbids to compare it."""
     wanted = list(levels_of(metric, observed.peak_levels.get(model, "")))
     if metric.quantity == "held memory":
@@ -117,7 +117,7 @@ def compared(measure: Measure, observed: Observed, cells: Cells) -> Compared:
 
 
 def _beside(
-    model: str, own: Values, able: Mapping[str, Mapping[int, float]], board: Scoreboard, resolution: float
+    model: str, own: Values, able: Mapping[str, Mapping[Block, float]], board: Scoreboard, resolution: float
 ) -> Estimate | None:
     """The ratio to the best of a baseline, which changes nobody's place."""
     best = next((name for name, place in board.places.items() if place.ratio and place.ratio.value == 1.0), None)

@@ -25,6 +25,7 @@ from benchmarks.verify import settled
 
 _SPARE_DESCRIPTORS = 500  # of the load engine, for all but its sessions
 _PER_CONNECTION, _PER_SESSION = 1.1, 64  # descriptors: some connections are closed by the server only after the next is open
+_LOOKED_AT_S = 0.25  # windows that are so long have the machine looked at before and after each, shorter ones before a round
 _GROUP = 100_000  # between the numbers of the rounds of two groups, which share no round
 
 
@@ -177,15 +178,39 @@ class Levels:
             if not self._reopens(taking, paced, turn_s):
                 self._guarded(taking, self._open, level)
         done = max((len(taking.taken) for taking in group), default=0)
+        state_ns = self._state_ns(group)
         for number in range(offset + done, offset + done + paced.rounds):
             self.tell(f"{level.label}, round {number % _GROUP + 1}")
             whole = self.at.replicate == 0 and number % _GROUP == 0 and paced.long_s
             window = replace(paced, window_s=paced.long_s) if whole else paced
+            unseen: list[_Taking] = []  # whose window nobody has looked at the machine after
             for taking in self.shuffle.sample(list(group), len(group)):
+                if unseen and window.window_s >= _LOOKED_AT_S:
+                    state_ns = self._look(group, unseen, state_ns)
                 self._guarded(taking, self._window, level, window, f"{level.label} {number}", number, turn_s)
+                unseen.append(taking)
+            state_ns = self._look(group, unseen, state_ns)
         for taking in group:
             if taking.is_open:
                 self._guarded(taking, self._close, level, level.background is not None)
+
+    def _state_ns(self, group: Sequence[_Taking]) -> float:
+        """The machine's state, where models are compared by their rounds."""
+        if len(group) < 2:
+            return 0.0
+        try:
+            return self.engine.round_trip_ns(self.options.server_cpus[0])
+        except EngineDied:  # whoever is measured next will tell
+            return 0.0
+
+    def _look(self, group: Sequence[_Taking], unseen: list[_Taking], before_ns: float) -> float:
+        """Look at the machine, and note its state before and after these models' last windows. Returns the state now."""
+        after_ns = self._state_ns(group)
+        for taking in unseen:
+            if taking.taken and not taking.taken[-1].after_ns:
+                taking.taken[-1] = replace(taking.taken[-1], before_ns=before_ns, after_ns=after_ns)
+        unseen.clear()
+        return after_ns
 
     def _reopens(self, taking: _Taking, paced: plan.Pace, turn_s: float) -> bool:
         """Whether a model's connections are opened for each window: the server would close them before its next one."""

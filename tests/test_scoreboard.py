@@ -321,3 +321,47 @@ def test_sixteen_models_take_milliseconds():
     for _ in range(10):
         compare(values, MARGIN, True)
     assert (time.process_time() - began) / 10 < 0.02
+
+
+def in_states(rng, blocks, sd=0.01):
+    """Models of which some are twice as fast in the machine's state 0 as in 1, and others equally fast, in these blocks."""
+    speeds = {
+        "loop": (1.0, 0.92),
+        "twin": (1.0, 0.92),
+        "threads": (0.97, 0.68),
+        "greenlets": (0.95, 0.55),
+        "streams": (0.52, 0.5),
+    }
+    return {
+        model: {(replicate, state): own[state] * math.exp(rng.normal(0, sd) + 0.2 * replicate) for replicate, state in blocks}
+        for model, own in speeds.items()
+    }
+
+
+def test_what_the_machines_states_do_to_the_models_is_in_the_ratio_and_not_in_its_interval():
+    rng = np.random.default_rng(5)
+    blocks = [(0, 0), (0, 1), (1, 0), (2, 1)]
+    board = compare(in_states(rng, blocks), 0.03, True)
+    ratio = board.places["threads"].ratio
+    assert ratio.value == pytest.approx(math.sqrt(0.97 * 0.68 / 0.92), rel=0.02)  # half of the blocks in each state
+    assert ratio.high / ratio.low < 1.06
+    assert board.counts.different == 9  # all but the twin
+    together = {
+        model: {replicate: of[replicate, state] for replicate, state in blocks[1:]}
+        for model, of in in_states(rng, blocks).items()
+    }
+    assert compare(together, 0.03, True).counts.different < 9  # as one kind of replicate they are noise
+
+
+def test_intervals_within_states_cover_the_truth():
+    rng, covered, asked = np.random.default_rng(6), 0, 400
+    for _ in range(asked):
+        found = compare(in_states(rng, [(0, 0), (1, 0), (1, 1), (2, 1)]), 0.03, True).places["streams"].ratio
+        covered += found.low <= math.sqrt(0.52 * 0.5 / 0.92) <= found.high
+    assert 0.92 < covered / asked < 0.98
+
+
+def test_a_state_in_which_a_model_was_not_measured_is_left_out():
+    values = in_states(np.random.default_rng(7), [(0, 0), (1, 0), (2, 1)])
+    del values["streams"][2, 1]
+    assert compare(values, 0.03, True).places["threads"].ratio.value == pytest.approx(0.97, rel=0.02)

@@ -45,9 +45,7 @@ def summarise(folder: Path, write: bool = True) -> RunSummary:
     return summary
 
 
-def show(
-    summary: RunSummary, folder: Path, console: Console, as_json: bool, charts: bool = True, full: bool = False
-) -> None:
+def show(summary: RunSummary, folder: Path, console: Console, as_json: bool, charts: bool = True, full: bool = False) -> None:
     """Print the report, one screen of it or all, and draw the charts."""
     from benchmarks import plot as stage
     from benchmarks import report as words

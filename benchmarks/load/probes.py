@@ -17,6 +17,7 @@ from benchmarks.load.libc import compiled, load_acquire, now, store_release
 from benchmarks.nouns import MachineState
 
 PINGPONG_NS = 25_000_000
+BRIEF_NS = 3_000_000
 _PYTHON_TURNS = 100_000
 _PYTHON_REPEATS = 5
 _BALL, _OVER = 0, 64  # words of the shared array, on cache lines of their own
@@ -99,6 +100,11 @@ def _python_loop() -> float:
             total += i & 7
         best = min(best, (time.perf_counter_ns() - begins) / _PYTHON_TURNS)
     return best
+
+
+def brief_state(server_cpu: int, driver_cpu: int) -> MachineState:
+    """The ping-pong alone, for BRIEF_NS."""
+    return MachineState(pingpong_ns=pingpong_ns(driver_cpu, server_cpu, BRIEF_NS), python_ns=0.0)
 
 
 def machine_state(server_cpu: int, driver_cpu: int) -> MachineState:

@@ -31,9 +31,11 @@ class Compile(msgspec.Struct, tag=True, frozen=True):
 
 
 class Probe(msgspec.Struct, tag=True, frozen=True):
-    """Probe the machine's state between the server's CPU and the first of the driver's. Answered by MachineState."""
+    """Probe the machine's state between the server's CPU and the first of the driver's. Answered by MachineState; a `brief` one
+    looks at the cache line alone, for a few milliseconds."""
 
     server_cpu: int
+    brief: bool = False
 
 
 class WarmUp(msgspec.Struct, tag=True, frozen=True):
@@ -137,6 +139,8 @@ class Engine:
             case Compile():
                 compile_all()
                 return Reply()
+            case Probe(server_cpu, True):
+                return Reply(machine_state=probes.brief_state(server_cpu, self.cpus[0]))
             case Probe(server_cpu):
                 return Reply(machine_state=probes.machine_state(server_cpu, self.cpus[0]))
             case WarmUp():

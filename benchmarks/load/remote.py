@@ -58,6 +58,10 @@ class RemoteEngine:
         """The machine's state now."""
         return _must(self._ask(Probe(server_cpu)).machine_state)
 
+    def round_trip_ns(self, server_cpu: int) -> float:
+        """How long a cache line takes between the server's core and the driver's and back, now; 0.0 with a single core."""
+        return _must(self._ask(Probe(server_cpu, brief=True)).machine_state).pingpong_ns or 0.0
+
     def warm_up(self, target: Target, connections: int, round_s: float, limit_s: float, steady_within: float) -> Warmup:
         """Rounds of load on new connections until the rate is steady or `limit_s` has passed; see `process.WarmUp`."""
         return _must(self._ask(WarmUp(target, connections, round_s, limit_s, steady_within)).warmup)

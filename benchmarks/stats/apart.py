@@ -18,12 +18,13 @@ import numpy.typing as npt
 
 from benchmarks.stats.difference import LEAST_ERROR, Difference, calls, holm, significant
 from benchmarks.stats.moderation import moderate
+from benchmarks.stats.scoreboard import Block
 
 __all__ = ["Difference", "Group", "calls", "differences", "holm", "significant"]
 
 Floats = npt.NDArray[np.float64]
 
-Group = Mapping[int, float]  # a run's positive values of one cell by the replicate
+Group = Mapping[Block, float]  # a run's positive values of one cell by the replicate
 Cell = TypeVar("Cell", bound=Hashable)
 
 
@@ -56,8 +57,8 @@ def differences(base: Mapping[Cell, Group], other: Mapping[Cell, Group], resolut
 class _Pair:
     """One cell: the logarithms of both runs by replicate."""
 
-    base: Mapping[int, float]
-    other: Mapping[int, float]
+    base: Mapping[Block, float]
+    other: Mapping[Block, float]
 
     @property
     def step(self) -> float:
@@ -80,7 +81,7 @@ class _Pair:
         """The variance of the step in units of that of a single value."""
         return 1 / len(self.base) + 1 / len(self.other)
 
-    def residuals(self) -> dict[tuple[int, int], float]:
+    def residuals(self) -> dict[tuple[int, Block], float]:
         """What is left of each value after the mean of its run, by run (0, 1) and replicate."""
         return {
             (run, replicate): log - mean
@@ -90,7 +91,7 @@ class _Pair:
         }
 
 
-def _logs(group: Group) -> dict[int, float]:
+def _logs(group: Group) -> dict[Block, float]:
     for value in group.values():
         if not value > 0:
             raise ValueError(f"{value} has no logarithm, values must be positive")

@@ -5,6 +5,11 @@ least-squares fit of log(value) = model + replicate removes it (a randomized blo
 Experimenters", 2nd ed., §4.2): with every model in every replicate, the difference of two model effects is the mean of their
 paired log-ratios; where values are missing, the other models tell how fast that replicate was.
 
+**States.** Some machines change between two states, for seconds or minutes at a time, and the ratio of two models may differ
+between them by half. Where that is known (`Block`), the fit is log(value) = model in state + replicate in state, and a model's
+effect is its mean over the states, each weighted by its share of all blocks, the same for all models. The residuals are those
+within a state: what the states do to the models is in the ratio, and not in its interval.
+
 Some models are several times as noisy as others. So each model has a residual variance of its own, moderated by those of the
 others (`moderation`). The variance of a difference is the sum of what its two models contribute, and Satterthwaite's formula
 (Biometrics Bull. 2, 1946) gives its degrees of freedom. Of two models alone this is the paired t test.
@@ -31,7 +36,8 @@ __all__ = ["Fit", "Pair", "PairCounts", "Place", "Scoreboard", "Values", "compar
 
 Floats = npt.NDArray[np.float64]
 
-Values = Mapping[str, Mapping[int, float]]  # a model's positive values by the replicate in which each was measured
+Block = int | tuple[int, int]  # a replicate; or a replicate and the state in which the machine was then
+Values = Mapping[str, Mapping[Block, float]]  # a model's positive values by the block in which each was measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,31 +145,53 @@ class Fit:
 
 
 def fit(values: Values, resolution: float = 0.0) -> Fit | None:
-    """The least-squares fit of log(value) = model + replicate; None without any value.
+    """The least-squares fit of log(value) = model in state + block; None without any value.
 
     Raises ValueError for a value that is not positive.
     """
     models = tuple(model for model in values if values[model])
     if not models:
         return None
-    replicates = sorted({replicate for model in models for replicate in values[model]})
-    column = {replicate: len(models) + at for at, replicate in enumerate(replicates)}
-    cells = [(m, column[replicate]) for m, model in enumerate(models) for replicate in values[model]]
-    logs = np.array([_log(model, value) for model in models for value in values[model].values()])
-    design = np.zeros((len(cells), len(models) + len(replicates)))
-    for at, columns in enumerate(cells):
-        design[at, columns] = 1
-    of_model = design[:, : len(models)].T  # models × cells
-    linked = _linked(cells, design.shape[1])
-    # The design lacks full rank: what is added to all models may be taken from all replicates. The pseudo-inverse settles that
-    # somehow; differences of linked models do not depend on how.
+    blocks = _comparable({model: values[model] for model in models})
+    states = sorted({_state(block) for block in blocks})
+    width = len(models) * len(states)
+    cells = [
+        (m * len(states) + states.index(_state(block)), width + at, model, block)
+        for m, model in enumerate(models)
+        for at, block in enumerate(blocks)
+        if block in values[model]
+    ]
+    logs = np.array([_log(model, values[model][block]) for _, _, model, block in cells])
+    design = np.zeros((len(cells), width + len(blocks)))
+    for at, (of_model, of_block, _, _) in enumerate(cells):
+        design[at, [of_model, of_block]] = 1
+    linked = _linked([(of_model, of_block) for of_model, of_block, _, _ in cells], design.shape[1])
+    # The design lacks full rank: what is added to all models may be taken from all blocks of a state. The pseudo-inverse
+    # settles that somehow; differences of linked models do not depend on how.
     solve = np.linalg.pinv(design.T @ design) @ design.T
     found = solve @ logs
     left = np.eye(len(cells)) - design @ solve
-    noise = _noise(left, left @ logs, of_model, len(cells) - design.shape[1] + len(set(linked)), resolution)
-    errors, freedoms = _errors(solve[: len(models)], of_model, noise)
-    levels = _levels(found, linked, len(models))
-    return Fit(models, found[: len(models)] + levels, linked[: len(models)], errors, freedoms, noise)
+    of_model_cells = np.array([[float(name == model) for _, _, name, _ in cells] for model in models])
+    noise = _noise(left, left @ logs, of_model_cells, len(cells) - design.shape[1] + len(set(linked)), resolution)
+    weights = np.array([sum(_state(block) == state for block in blocks) for state in states]) / len(blocks)
+    over_states = np.kron(np.eye(len(models)), weights)  # models × models in states
+    errors, freedoms = _errors(over_states @ solve[:width], of_model_cells, noise)
+    levels = over_states @ _levels(found, linked, width)
+    own = linked[: width : len(states)]  # blocks are such that models are linked in all states or, with one state, as they are
+    return Fit(models, over_states @ found[:width] + levels, own, errors, freedoms, noise)
+
+
+def _state(block: Block) -> int:
+    return block[1] if isinstance(block, tuple) else 0
+
+
+def _comparable(values: Values) -> list[Block]:
+    """The blocks to be fitted, in order. A state in which a model has no value at all is left out, as the model's mean over the
+    states would not be that of the others; if that leaves none, all are in one fit."""
+    blocks = sorted({block for of_model in values.values() for block in of_model})
+    seen = [{_state(block) for block in of_model} for of_model in values.values()]
+    common = set.intersection(*seen)
+    return [block for block in blocks if _state(block) in common or not common]
 
 
 def _log(model: str, value: float) -> float:
