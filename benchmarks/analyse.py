@@ -18,7 +18,7 @@ from benchmarks.observed import Observed
 from benchmarks.predictions import judged
 from benchmarks.standings import standings
 from benchmarks.summaries import WARM_UP, RunSummary, ScenarioSummary, Timeline, TimelinePoint
-from benchmarks.validity import check_replicates, check_run, shares_a_core
+from benchmarks.validity import check_replicates, check_run, shares_a_core, two_states
 from benchmarks.verdict import verdict
 
 
@@ -29,12 +29,15 @@ def summarise(run: RunFacts, records: Sequence[ReplicateRecord], environment: Ma
     `environment` only the machine's name in the small print is used.
     """
     summaries, cells, timelines = [], [], []
+    boundaries: dict[str, float] = {}
     for scenario in run.options.scenarios:
         observed = Observed(run, scenario, records)
         levels = {level.label: cells_of_level(observed, level) for level in observed.levels}
         summaries.append(_scenario_summary(observed, levels))
         cells += [cell.summary for of_level in levels.values() for cell in of_level]
         timelines += _timelines(observed)
+        if observed.boundary_ns:
+            boundaries[scenario] = observed.boundary_ns
     trials = [trial for record in records for trial in record.trials]
     cold = cold_finding(summaries)
     return RunSummary(
@@ -50,7 +53,12 @@ def summarise(run: RunFacts, records: Sequence[ReplicateRecord], environment: Ma
         trials_failed=sum(trial.failure is not None for trial in trials),
         replicates=min(_replicates(run, records).values(), default=0),
         machine=_machine(run, records),
-        findings=[*check_run(run.options), *check_replicates(records), *([cold] if cold else [])],
+        findings=[
+            *check_run(run.options),
+            *check_replicates(records),
+            *two_states(boundaries),
+            *([cold] if cold else []),
+        ],
         objective=run.options.objective,
         given=_given(records),
     )

@@ -176,6 +176,22 @@ def outside_load(record: ReplicateRecord) -> Finding | None:
     )
 
 
+def two_states(boundaries_ns: Mapping[str, float]) -> list[Finding]:
+    """That the machine changed between two states, in the scenarios whose boundary between them is given."""
+    if not boundaries_ns:
+        return []
+    between = ", ".join(f"{digits(boundary)} ns in {scenario}" for scenario, boundary in boundaries_ns.items())
+    return [
+        Finding(
+            "two machine states",
+            "info",
+            f"a cache line's round trip between the cores was either well below or well above {between}",
+            "such states change ratios by up to half; models are compared within each, and a ratio is the mean of both",
+            "on a machine of one's own, or with its cores reserved, there is one",
+        )
+    ]
+
+
 def check_replicates(records: Sequence[ReplicateRecord]) -> list[Finding]:
     """What concerns the run's records together: other programs, busy neighbours, the machine's speed."""
     found = (_outside_loads(records), _busy_neighbours(records), _speed_moved(records))
