@@ -132,6 +132,7 @@ class Run:
         self._examine(left)
         with RemoteEngine(self.options.driver_cpus) as engine:
             engine.compile()
+            self.clock.start()
             self._measure(left, engine)
             if self.options.precision is not None:
                 self._add_replicates(self.options.precision, engine)
@@ -224,14 +225,16 @@ class _Clock:
         self.planned_s = self.done_s = 0.0
         self.since = self.begins
 
+    def start(self) -> None:
+        """What is planned begins now: what came before it says nothing of the pace."""
+        self.begins = self.since = time.monotonic()
+
     def add(self, seconds: float) -> None:
         """So much more is planned."""
         self.planned_s += seconds
 
     def done(self, planned_s: float) -> None:
         """What was planned to take so long is done."""
-        if not self.done_s:
-            self.begins = self.since
         self.done_s += planned_s
         self.since = time.monotonic()
 

@@ -62,3 +62,16 @@ def test_the_time_left_follows_the_pace_so_far(monkeypatch):
         now[0] += 20.0
         clock.done(10.0)
     assert 90.0 < clock.left_s() <= 105.0
+
+
+def test_compiling_and_holding_models_to_rules_say_nothing_of_the_pace(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    clock = _Clock()
+    clock.add(100.0)
+    now[0] += 90.0
+    clock.start()
+    assert clock.left_s() == 100.0
+    now[0] += 25.0
+    clock.done(25.0)
+    assert clock.left_s() == 75.0

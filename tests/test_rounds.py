@@ -48,6 +48,7 @@ class Engine:
     closed: list[str] = field(default_factory=list)
     windows: list[tuple[str, Drive]] = field(default_factory=list)
     alive: set[str] = field(default_factory=set)
+    looks: int = 0
     died: int = 0
     restarts: int = 0
     dies_at: int = -1  # before this window
@@ -80,6 +81,11 @@ class Engine:
         load = factories.load("epoll_loop", "hello", level, np.random.default_rng(len(self.windows)))
         left = int(session == self.undrained)
         return replace(load, seconds=drive.seconds, server_cpu_ns=0, server_user_ns=0, unfinished=left, unsent=0)
+
+    def round_trip_ns(self, server_cpu: int) -> float:
+        assert server_cpu == OPTIONS.server_cpus[0]
+        self.looks += 1
+        return float(self.looks)
 
     def restart_if_ended(self) -> bool:
         restarts, self.restarts = self.restarts < self.died, self.died
@@ -157,6 +163,19 @@ def test_the_first_window_of_the_first_replicate_is_a_long_one(measured):
     assert lengths == [0.5] * len(NAMES) + [0.05] * 5 * len(NAMES)
     assert only(measured()[1])[0].long_s == 0.5
     assert {drive.seconds for _, drive in measured(replicate=1)[0].windows} == {0.05}
+
+
+def test_the_machine_is_looked_at_around_each_round_and_around_each_long_window(measured):
+    _, trials = measured(replicate=1)
+    for made in only(trials):
+        assert made.rounds.before_ns == [1, 2, 3, 4, 5, 6]
+        assert made.rounds.after_ns == [2, 3, 4, 5, 6, 7]
+    engine, trials = measured(replace(CLOSED, window_s=0.3), replicate=1)
+    rounds = [one.rounds for one in only(trials)]
+    assert sorted(before for one in rounds for before in one.before_ns) == list(range(1, len(engine.windows) + 1))
+    assert all(after == before + 1 for one in rounds for before, after in zip(one.before_ns, one.after_ns, strict=True))
+    alone, trials = measured(names=("epoll_loop",))
+    assert (alone.looks, only(trials)[0].rounds.before_ns) == (0, [])
 
 
 def test_a_level_keeps_its_connections_and_closes_them_at_its_end(measured):
