@@ -55,7 +55,7 @@ UNITS: dict[Quantity, Unit] = {
 
 
 FAST, SLOW = 0, 1  # states of the machine
-FEWEST_WINDOWS = 2  # of each model in a state
+FEWEST_WINDOWS = 1  # of each model in a state
 
 
 class CannotTell(Exception):

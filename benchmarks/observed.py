@@ -119,19 +119,21 @@ class Observed:
 
     def values(self, metric: Metric) -> dict[str, dict[Block, float]]:
         """The metric of each model by replicate; where the machine had two states, by replicate and state."""
-        return self._by_state(metric) or self.by_replicate(metric)
+        by_state = self._by_state(metric)
+        return {model: dict(of_model) for model, of_model in by_state.items()} if by_state else self.by_replicate(metric)
 
-    def _by_state(self, metric: Metric) -> dict[str, dict[Block, float]]:
-        """The metric by replicate and state; empty where the machine had one state only, or windows do not show the metric."""
+    def _by_state(self, metric: Metric) -> Mapping[str, Mapping[tuple[int, int], float]]:
+        """The metric by replicate and state; empty where the machine had one state only, windows do not show the metric, or a
+        replicate has no state in which all models were measured."""
         if not self.boundary_ns:
             return {}
-        found: dict[str, dict[Block, float]] = {model: {} for model in self.models}
+        found: dict[str, dict[tuple[int, int], float]] = {model: {} for model in self.models}
         whole = self.by_replicate(metric)
         for replicate in self.replicates:
             for state, values in replicate.by_state(metric, self.boundary_ns).items():
                 for model, value in values.items():
                     found.setdefault(model, {})[replicate.number, state] = value
-        complete = all(found[model] or not whole[model] for model in whole)
+        complete = all({block[0] for block in found[model]} == set(whole[model]) for model in whole)
         return found if complete and any(found.values()) else {}
 
     def _boundary_ns(self) -> float:

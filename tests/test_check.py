@@ -1,4 +1,4 @@
-"""`servebench check`, and what a run makes of a model that breaks rules: it is refused, or measured and struck out."""
+"""`servebench check`, and what a run makes of a model that breaks rules: it is refused, or measured and invalid."""
 
 import json
 import signal
@@ -140,13 +140,19 @@ def test_a_run_does_not_measure_who_breaks_rules(refused):
     assert "servebench check careless" in (refused / "summary.md").read_text()
 
 
-def test_a_refused_model_leaves_one_failed_visit_that_a_resumed_run_makes_again(copy, refused):
-    visits = [json.loads(path.read_text()) for path in (refused / "visits").glob("careless-*.json")]
-    assert [visit["failure"]["stage"] for visit in visits] == ["check"]
-    assert any(rule.startswith("method-small-letters: ") for rule in visits[0]["broken_rules"])
+def trials_of(folder, model):
+    """Of each replicate, in its order."""
+    records = [json.loads(path.read_text()) for path in sorted((folder / "records").glob("hello-*.json"))]
+    return [trial for record in records for trial in record["trials"] if trial["model"] == model]
+
+
+def test_a_refused_model_has_failed_trials_that_a_resumed_run_makes_again(copy, refused):
+    before = trials_of(refused, "careless")
+    assert {trial["failure"]["stage"] for trial in before} == {"check"}
+    assert any(rule.startswith("method-small-letters: ") for rule in before[0]["broken_rules"])
     out, _ = servebench(copy, "run", "--resume", "refused", "--no-charts")
     assert "going on with" in out
-    assert len(list((refused / "visits").glob("careless-*.json"))) == 2
+    assert [trial["failure"]["stage"] for trial in trials_of(refused, "careless")] == ["check"] * len(before)
 
 
 def test_unchecked_models_are_measured_marked_and_never_ranked(unchecked):
@@ -154,10 +160,10 @@ def test_unchecked_models_are_measured_marked_and_never_ranked(unchecked):
     careless = standing(folder, "careless")
     assert careless["peak_per_s"]["value"] > 0
     assert careless["rank"] is None
-    assert "rules broken: it breaks" in careless["struck"]
+    assert "rules broken: it breaks" in careless["invalid"]
     for cell in cells(folder):
-        strikes = [finding["check"] for finding in cell["findings"] if finding["severity"] == "strike"]
-        assert ("rules broken" in strikes) == (cell["model"] == "careless")
+        invalid = [finding["check"] for finding in cell["findings"] if finding["severity"] == "invalid"]
+        assert ("rules broken" in invalid) == (cell["model"] == "careless")
         assert cell["rank"] is None or cell["model"] != "careless"
     page = (folder / "summary.md").read_text()
     (row,) = [line for line in page.splitlines() if line.startswith("|") and "careless" in line and "k/s" in line][:1]

@@ -408,7 +408,7 @@ def test_a_run_without_an_aa_arm_cannot_be_asked(tmp_path, capsys):
     console = Console(width=120)
     assert not aa.measure(console, 0, 0, str(tmp_path / "run"))
     assert not aa.measure(console, 0, 0, str(tmp_path / "nowhere"))
-    said = capsys.readouterr().out
+    said = " ".join(capsys.readouterr().out.split())
     assert "has no A/A arm; make a run with --aa MODEL" in said
     assert "there is no run" in said
 
