@@ -41,6 +41,7 @@ FEWEST_ROUNDS, SHORT_S = 2, 0.8  # of windows shorter than this, at the level th
 OTHERS = 0.15  # of the time of the level that ranks, for each of the others
 PEAK_S = 0.2  # in the closed levels of a scenario that asks for shares of their best rate
 RAMP_S = 0.01  # before each window, uncounted,
+RAMPS = 2.5  # of its length in an open window, whose queue takes so long to build
 RAMP_LIMIT_S = 1.0  # and longer for a queue to build; a level that needs more is not measured in rounds
 RAMP_PER_CONNECTION_S = 0.00015  # where connections were just opened
 BUILDING = 3.0  # times S / (1 - sqrt(rho))^2, the relaxation time of a queue (M/D/1; Cohen, "The Single Server Queue", III.7.3)
@@ -128,7 +129,7 @@ def pace(scenario: Scenario, level: Level, options: RunOptions, load: float = US
     if level.beyond or ramp_s > RAMP_LIMIT_S:
         falling = 1.5 if level.then_share is not None else 1.0
         return Pace(1, max(falling * APART_S, whole_s, scenario.window_s), min(ramp_s, APART_S), apart=True)
-    window_s = max(_window_s(scenario, level), 2 * ramp_s if level.loop == "open" and not scenario.window_s else 0.0)
+    window_s = max(_window_s(scenario, level), RAMPS * ramp_s if level.loop == "open" and not scenario.window_s else 0.0)
     fewest = FEWEST_ROUNDS if ranked and window_s < SHORT_S else 1
     if level.loop == "closed" and (scenario.open_shares or scenario.burst_shares or options.objective):
         fewest = max(fewest, math.ceil(PEAK_S / window_s))  # what shares are of must be known
