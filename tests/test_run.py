@@ -320,7 +320,7 @@ def interrupted(folder, signum, when):
     out, _ = run.communicate(timeout=PATIENCE_S)
     assert run.returncode == 130, out
     assert "Traceback" not in out
-    assert not psutil.wait_procs(family, timeout=60)[1]
+    assert not psutil.wait_procs(family, timeout=PATIENCE_S)[1]
     return " ".join(out.split())
 
 
