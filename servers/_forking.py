@@ -3,7 +3,8 @@
 After fork(2) both go on in the same code, with the same open descriptors and the same handlers of signals. So signals wait
 until the child has a request of its own to note them in; Ctrl-C, which reaches the whole group, is left to the parent, which
 passes it on; and the child never returns into the parent's code. Should the parent die, the kernel tells the child
-(PR_SET_PDEATHSIG, prctl(2)), and it stops, too.
+(PR_SET_PDEATHSIG, prctl(2)), and it stops, too. It does so by a signal of its own: a second SIGTERM would merge with a first
+one that the child has not handled yet (signal(7)), and a parent that ends at once would leave a child that drains.
 """
 
 import ctypes
@@ -16,7 +17,8 @@ from typing import NoReturn
 
 from servers._stopping import Stop
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+PARENT_DIED = signal.SIGUSR2
+SIGNALS = (signal.SIGTERM, signal.SIGINT, PARENT_DIED)
 PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
 
@@ -24,7 +26,8 @@ _LIBC = ctypes.CDLL(None)
 def fork(live: Callable[[], object], stop: Stop) -> int:
     """A child that calls `live` and ends with 0, or with 1 if that raises; returns its number.
 
-    A SIGTERM requests `stop` in its process; then `live` shall return. Raises OSError when no more processes are to be had.
+    A SIGTERM requests `stop` in its process, and so does the parent's death; then `live` shall return. Raises OSError when no
+    more processes are to be had.
     """
     parent = os.getpid()
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
@@ -40,7 +43,8 @@ def fork(live: Callable[[], object], stop: Stop) -> int:
 def _live(live: Callable[[], object], stop: Stop, parent: int) -> NoReturn:
     status = 1
     try:
-        _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        signal.signal(PARENT_DIED, stop.request)
+        _LIBC.prctl(PR_SET_PDEATHSIG, PARENT_DIED)
         if os.getppid() != parent:  # it died in between
             os._exit(0)
         stop.renew()
