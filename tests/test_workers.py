@@ -1,10 +1,12 @@
 """Processes of models that have several: who is replaced when, what is said of it, and how they end."""
 
 import collections
+import re
 import signal
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
 
 import psutil
 import pytest
@@ -136,6 +138,29 @@ def test_an_orphan_ends_with_its_drain(model: str) -> None:
         eventually(lambda: any(each.status == psutil.CONN_ESTABLISHED for each in worker.net_connections()), "its client")
         server.process.kill()
         assert client.rest() == b""
+        eventually(lambda: over(worker), "it ends")
+
+
+def pending(process: psutil.Process, signum: int) -> bool:
+    """Whether a signal waits to be handled (proc_pid_status(5))."""
+    (mask,) = re.findall(r"^ShdPnd:\s+(\w+)$", Path(f"/proc/{process.pid}/status").read_text(), re.MULTILINE)
+    return bool(int(mask, 16) >> (signum - 1) & 1)
+
+
+@pytest.mark.parametrize("model", OF_TWO_PROCESSES)
+def test_a_second_signal_ends_a_worker_that_has_not_handled_the_first(model: str) -> None:
+    """Of two equal signals that wait the kernel keeps one, after which the worker would drain."""
+    with serving(model, "--workers", "1", "--linger", "60", "--drain", "60") as server, server.connect() as client:
+        client.send(b"GET /wait/60000 HTTP/1.1\r\nHost: test\r\n\r\n")
+        eventually(lambda: len(server.family()) == 2, "its worker")
+        worker = server.family()[1]
+        eventually(lambda: any(each.status == psutil.CONN_ESTABLISHED for each in worker.net_connections()), "its client")
+        worker.suspend()
+        server.stop()
+        eventually(lambda: pending(worker, signal.SIGTERM), "the first signal is passed on")
+        server.stop()
+        server.process.wait(PATIENCE_S)
+        worker.resume()
         eventually(lambda: over(worker), "it ends")
 
 
