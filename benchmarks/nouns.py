@@ -115,7 +115,7 @@ def measured(options: RunOptions, scenario: str = "") -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One scenario of one replicate, to be measured: the unit of resuming. `attempt`: how many times it failed before."""
+    """One scenario of one replicate, to be measured: the unit of resuming."""
 
     scenario: str
     replicate: int
