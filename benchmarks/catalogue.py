@@ -7,6 +7,7 @@ Nothing is registered anywhere.
 """
 
 import ast
+import functools
 import importlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,7 +51,7 @@ def scenario(name: str) -> Scenario:
 def tuned(model: str, folder: Path = _SERVERS) -> tuple[str, tuple[int, ...]] | None:
     """What a model's file says of its numbers, `TUNED = ("workers", (2, 4, 16))`: the option, and how many for each core."""
     path = folder / f"{model}.py"
-    value = _value(ast.parse(path.read_text(encoding="utf-8"), str(path)), "TUNED")
+    value = _value(_parsed(path), "TUNED")
     if value is None:
         return None
     option, multiples = ast.literal_eval(value)
@@ -68,12 +69,22 @@ def choose(names: Sequence[str], entries: Sequence[Entry], kind: str) -> tuple[s
 
 def caption(path: Path, tree: ast.Module | None = None) -> str:
     """The first line of a file's docstring."""
-    tree = tree or ast.parse(path.read_text(encoding="utf-8"), str(path))
+    tree = tree or _parsed(path)
     return (ast.get_docstring(tree) or path.stem).splitlines()[0].strip()
 
 
 def _files(folder: Path) -> list[tuple[Path, ast.Module]]:
-    return [(path, ast.parse(path.read_text(encoding="utf-8"), str(path))) for path in sorted(folder.glob("[a-z]*.py"))]
+    return [(path, _parsed(path)) for path in sorted(folder.glob("[a-z]*.py"))]
+
+
+def _parsed(path: Path) -> ast.Module:
+    return _parsed_once(path.read_text(encoding="utf-8"), str(path))
+
+
+@functools.lru_cache(256)
+def _parsed_once(source: str, name: str) -> ast.Module:
+    """A file's tree, which nobody changes: the catalogue is asked often, and parsing takes a few milliseconds a file."""
+    return ast.parse(source, name)
 
 
 def _keys(path: Path, tree: ast.Module) -> list[str]:
