@@ -167,7 +167,8 @@ def test_a_second_signal_ends_a_worker_that_has_not_handled_the_first(model: str
 @pytest.mark.parametrize("model", KEEPERS)
 def test_a_worker_told_to_stop_is_replaced_when_it_has_drained(model: str) -> None:
     """By a signal of its own: the others go on, and clients are queued as ever."""
-    with serving(model, "--workers", "2", "--linger", "0.1") as server, server.connect() as kept:
+    patient = ("--linger", "0.1", "--keepalive-idle", "60")  # a busy machine takes its time to hire a successor
+    with serving(model, "--workers", "2", *patient) as server, server.connect() as kept:
         eventually(lambda: len(server.family()) == 3, "two workers")
         assert kept.get("/hello")[0] == 200
         idle = next(w for w in server.family()[1:] if not any(c.status == psutil.CONN_ESTABLISHED for c in w.net_connections()))
