@@ -156,6 +156,7 @@ def test_a_second_signal_ends_a_worker_that_has_not_handled_the_first(model: str
         worker = server.family()[1]
         eventually(lambda: any(each.status == psutil.CONN_ESTABLISHED for each in worker.net_connections()), "its client")
         worker.suspend()
+        eventually(lambda: worker.status() == psutil.STATUS_STOPPED, "it stands still")  # signals that wait are taken by number
         server.stop()
         eventually(lambda: pending(worker, signal.SIGTERM), "the first signal is passed on")
         server.stop()
