@@ -91,7 +91,7 @@ def _tells(level: Level, quantity: str) -> bool:
 def _cut(scenario: Scenario, wanted: set[str]) -> Scenario:
     """Without the levels that nothing is wanted of; a scenario whose levels need one another is left as it is."""
     whole = replace(scenario, quick=False, quick_closed=(), quick_shares=(), quick_rates_per_s=())
-    if scenario.churn or scenario.background or scenario.burst_shares or scenario.cohorts or scenario.recovery:
+    if scenario.churn or scenario.background or scenario.burst_rates_per_s or scenario.cohorts or scenario.recovery:
         return whole
     connections = scenario.open_connections
     shares = [one for one in scenario.open_shares if Level("open", connections, share=one).label in wanted]

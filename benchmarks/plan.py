@@ -41,9 +41,9 @@ FEWEST_ROUNDS, SHORT_S = 2, 0.8  # of windows shorter than this, at the level th
 OTHERS = 0.15  # of the time of the level that ranks, for each of the others
 PEAK_S = 0.2  # in the closed levels of a scenario that asks for shares of their best rate
 RAMP_S = 0.01  # before each window, uncounted,
-RAMPS = 2.5  # of its length in an open window, whose queue takes so long to build
+RAMPS = 4.0  # of its length in an open window, whose queue takes so long to build
 RAMP_LIMIT_S = 1.0  # and longer for a queue to build; a level that needs more is not measured in rounds
-RAMP_PER_CONNECTION_S = 0.00015  # where connections were just opened
+RAMP_PER_PROCESS_S = 0.004  # that was just forked for a connection: it copies the pages that its first requests write to
 BUILDING = 3.0  # times S / (1 - sqrt(rho))^2, the relaxation time of a queue (M/D/1; Cohen, "The Single Server Queue", III.7.3)
 USUAL_LOAD = 0.5  # of a server whose load nobody knows
 FILLING_S = 1.0  # with slow clients: until the kernel's buffers between them and the server are full
@@ -78,8 +78,9 @@ def levels(scenario: Scenario, options: RunOptions) -> list[Level]:
     chosen = scenario.quick_shares if quick else scenario.open_shares
     common = scenario.quick_rates_per_s if quick else scenario.open_rates_per_s
     shared = [Level("open", scenario.open_connections, share=share) for share in sorted(chosen)]
-    bursts = [Level("open", scenario.open_connections, share=share, arrivals="onoff") for share in scenario.burst_shares]
     rates = [Level("open", scenario.open_connections, rate_per_s=rate) for rate in sorted(common)]
+    crowds = [Level("open", scenario.open_connections, rate_per_s=rate) for rate in scenario.burst_rates_per_s]
+    bursts = [replace(level, arrivals="onoff") for level in crowds]
     if scenario.churn:
         rates = [level for one in rates for level in (one, replace(one, keepalive=False))]
     loaded = [replace(level, background=background) for background in scenario.background for level in rates]
@@ -131,7 +132,7 @@ def pace(scenario: Scenario, level: Level, options: RunOptions, load: float = US
         return Pace(1, max(falling * APART_S, whole_s, scenario.window_s), min(ramp_s, APART_S), apart=True)
     window_s = max(_window_s(scenario, level), RAMPS * ramp_s if level.loop == "open" and not scenario.window_s else 0.0)
     fewest = FEWEST_ROUNDS if ranked and window_s < SHORT_S else 1
-    if level.loop == "closed" and (scenario.open_shares or scenario.burst_shares or options.objective):
+    if level.loop == "closed" and (scenario.open_shares or options.objective):
         fewest = max(fewest, math.ceil(PEAK_S / window_s))  # what shares are of must be known
     rounds = max(round(whole_s / window_s), fewest)
     return Pace(rounds, window_s, ramp_s, False, max(window_s, options.long_s if ranked else 0.0), filling_s)

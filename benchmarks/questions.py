@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import parse_qsl
 
-TURNS_PER_S = 15e6  # of the servers' loop that computes, about,
-TURNS_OF_A_UNIT = 25_000  # of `/cpu`
+UNIT_S = 1.7e-3  # of `/cpu`, about
 
 Loop = Literal["closed", "open"]
 Arrivals = Literal["constant", "poisson", "onoff"]
@@ -46,8 +45,7 @@ class Request:
     def work_s(self) -> float:
         """How long its handler computes, about, by its own words; 0 where it says nothing of computing."""
         route, _, units = self.path.removeprefix("/").partition("/")
-        turns = int(units) * TURNS_OF_A_UNIT if route == "cpu" and units.isdecimal() else self._asks("turns")
-        return turns / TURNS_PER_S
+        return int(units) * UNIT_S if route == "cpu" and units.isdecimal() else self._asks("cpu_us") / 1e6
 
     def _asks(self, what: str) -> int:
         """What the query of `/work` says, or the mean that it says; else 0."""
@@ -84,8 +82,8 @@ class Background:
 class Level:
     """One load: so many connections in a closed loop, or an offered rate in an open one.
 
-    An open level has either `share` (of the model's own peak, the median of its closed rates in the same replicate, or of the
-    median model's: `Scenario.common_peak`) or `rate_per_s` (the same for all models). `connections` is what the scenario asks;
+    An open level has either `share` (of the model's own peak, the median of its closed rates in the same replicate) or
+    `rate_per_s` (the same for all models). `connections` is what the scenario asks;
     an open level is given no more of them than the model's declared concurrency limit. `then_share`: halfway through the window
     the offered rate falls to this share.
     """
@@ -204,14 +202,13 @@ class Scenario:
     open_shares: tuple[float, ...] = ()  # of the model's own peak
     open_rates_per_s: tuple[float, ...] = ()  # the same for all
     open_connections: int = 64
-    common_peak: bool = False  # shares are of the median model's peak, so that all are offered the same rate
     all_open: bool = False  # open levels have all of these at every model, those too that it does not serve at once
     wait_s: float = 0.0  # time a request spends waiting whatever the model: the lower bound of any answer
     question: str = ""  # the title of its charts; the caption of the catalogue if empty
     mix: tuple[Request, ...] = ()  # instead of the one request, which is then the one to warm up with
     churn: bool = False  # each level a second time, with a new connection for each request
     background: tuple[Background, ...] = ()  # the common rates again with each of these background connections
-    burst_shares: tuple[float, ...] = ()  # of the peak, arriving in bursts
+    burst_rates_per_s: tuple[float, ...] = ()  # the same for all, arriving in bursts
     on_s: float = 0.05  # of a burst,
     off_s: float = 0.05  # and from one to the next
     recovery: tuple[float, float] | None = None  # a level whose rate falls from this share to that

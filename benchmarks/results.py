@@ -101,14 +101,15 @@ def _forbidden(metric: Metric, cells: Sequence[CellSummary]) -> tuple[Reason, st
 
 
 def compared(measure: Measure, observed: Observed, cells: Cells) -> Compared:
-    """Everybody by one measure. Those without a value that may be compared take part as open pairs."""
+    """Everybody by one measure. Those without a value that may be compared take part in pairs without a ratio."""
     values = values_of(measure.metric, observed, cells)
     able = {model: values[model].positive for model in observed.ranked if values[model].comparable and values[model].positive}
     absent = [model for model in observed.ranked if model not in able]
     more = measure.better == "more"
     resolution = observed.resolution(measure.metric, able)
     arms = {model: one.positive for model, one in values.items() if is_aa_arm(model) and one.comparable and one.positive}
-    board = compare({**able, **arms}, margin_of(measure, observed), more, resolution, absent, unranked=list(arms))
+    unable = [model for model in absent if values[model].reason == "cannot"]
+    board = compare({**able, **arms}, margin_of(measure, observed), more, resolution, absent, list(arms), unable)
     found = {model: _result(one, board.places.get(model)) for model, one in values.items()}
     for model in observed.shown:
         if model not in observed.ranked and values[model].comparable:

@@ -51,6 +51,7 @@ class _Taking:
     acks: int | None = 0
     is_open: bool = False
     fresh: bool = False  # whether nothing was asked yet on the connections that are open
+    forked: int = 0  # processes, for these connections
     before: sample.Counters | None = None
     billed: int = 0  # windows that are in the bills
     held: sample.Holdings | None = None  # by the server, with its first connections open
@@ -74,7 +75,6 @@ class Levels:
     ) -> None:
         self.at, self.options, self.scenario = conditions, conditions.options, conditions.scenario
         self.engine, self.members, self.shuffle, self.tell = engine, members, shuffle, tell
-        self.common_per_s = 0.0  # the median model's peak, where shares are of that
         self.group: Sequence[_Taking] = ()  # who is measured in rounds now
 
     def measure(self, trials: Sequence[Making]) -> None:
@@ -140,8 +140,6 @@ class Levels:
         ]
         if not able:
             return []
-        if self.scenario.common_peak and level.share is not None:
-            self.common_per_s = statistics.median(taking.making.peak_per_s for taking in able)
         load = max(plan.load_of(level, taking.making.peak_per_s) for taking in able)
         paced = plan.pace(self.scenario, level, self.options, load)
         if half:
@@ -255,7 +253,8 @@ class Levels:
         company = asking.background(level.background, port, member.facts.max_connections - connections)
         self.engine.open(member.name, target, connections, company)
         taking.is_open = taking.fresh = True
-        member.pids = sample.rested_tree(member.facts.pid)
+        member.pids, known = sample.rested_tree(member.facts.pid), member.pids
+        taking.forked = len(set(member.pids).difference(known))
         sample.forget_longest(member.account)
         taking.before = sample.counters(member.pids, member.account)
 
@@ -293,11 +292,12 @@ class Levels:
             self._open(taking, level)
         rate_per_s = level.rate_per_s
         if level.share is not None:
-            rate_per_s = level.share * (self.common_per_s or self.peak_per_s(taking.making))
+            rate_per_s = level.share * self.peak_per_s(taking.making)
         seed = asking.seed_of(self.options, self.at.name, self.at.replicate, which)
         slow_s = asking.slow_from(level, taking.making.measurements)
         if taking.fresh:
-            paced, taking.fresh = replace(paced, ramp_s=paced.ramp_s + paced.filling_s), False
+            longer_s = paced.filling_s + plan.RAMP_PER_PROCESS_S * taking.forked
+            paced, taking.fresh = replace(paced, ramp_s=paced.ramp_s + longer_s), False
         drive = asking.drive(self.scenario, level, self.options, paced, rate_per_s, seed, slow_s)
         others = [pid for other in self.members if other is not member for pid in other.pids]
         acks, used, begins = sample.delayed_acks(), sample.clocks_of(others), time.monotonic()

@@ -166,19 +166,19 @@ def test_where_connections_are_few_pools_get_as_many_too():
 
 
 def test_the_scenario_opens_all_connections_at_the_rate_and_ranks_by_cpu():
-    made = design.scenario(API, 25_000.0, 120.0)
+    made = design.scenario(API, 120.0)
     assert (made.open_connections, made.open_rates_per_s, made.closed) == (2000, (500.0,), ())
     assert (made.measures[0].metric.quantity, made.measures[0].metric.level) == ("cpu", design.level(API).label)
-    assert made.request.path == "/work?wait_us=50000&turns=25000"
+    assert made.request.path == "/work?wait_us=50000&cpu_us=1000"
 
 
 def test_exponential_times_are_drawn_with_these_means():
     asked = replace(API, exponential=True, wait_s=0.0)
-    assert design.scenario(asked, 25_000.0, 120.0).request.path == "/work?mean_turns=25000"
+    assert design.scenario(asked, 120.0).request.path == "/work?mean_cpu_us=1000"
 
 
 def test_without_a_rate_closed_connections_saturate_the_server_first():
-    made = design.scenario(checked(replace(API, rate_per_s=None)), 25_000.0, 120.0)
+    made = design.scenario(checked(replace(API, rate_per_s=None)), 120.0)
     assert made.open_rates_per_s == ()
     assert 100 <= made.closed[0] <= 200
 
@@ -196,27 +196,27 @@ def options(models: int) -> RunOptions:
 
 @pytest.mark.parametrize("budget_s", [120.0, 300.0, 600.0])
 def test_a_run_fits_its_budget(budget_s):
-    asked = {"workload": design.scenario(API, 25_000.0, 120.0)}
+    asked = {"workload": design.scenario(API, 120.0)}
     fitted = design.fitted(options(4), asked, budget_s, 20_000)
     assert 0.5 * budget_s < plan.run_s(fitted, asked) <= budget_s or fitted.level_s > 0.99 * design.LEVEL_MOST_S
     assert fitted.replicates >= 2
 
 
 def test_groups_of_many_connections_take_longer():
-    asked = {"workload": design.scenario(replace(API, connections=5000), 25_000.0, 120.0)}
+    asked = {"workload": design.scenario(replace(API, connections=5000), 120.0)}
     few, many = (design.fitted(options(8), asked, 300.0, descriptors).level_s for descriptors in (20_000, 1_000_000))
     assert few < many
 
 
 def test_a_search_takes_one_replicate_where_more_do_not_fit():
-    asked = {"workload": design.scenario(checked(replace(API, rate_per_s=None)), 25_000.0, 120.0)}
+    asked = {"workload": design.scenario(checked(replace(API, rate_per_s=None)), 120.0)}
     searching = replace(options(16), objective="p99<=200ms")
     assert design.fitted(searching, asked, 120.0, 20_000).replicates == 1
     assert design.fitted(replace(searching, models=("m0",)), asked, 600.0, 20_000).replicates == 5
 
 
 def test_a_budget_that_is_too_small_still_measures_two_windows():
-    asked = {"workload": design.scenario(API, 25_000.0, 120.0)}
+    asked = {"workload": design.scenario(API, 120.0)}
     assert design.fitted(options(16), asked, 10.0, 20_000).level_s == 2 * asked["workload"].window_s
 
 

@@ -5,6 +5,7 @@ import json
 import math
 import random
 import statistics
+import time
 import zlib
 from typing import Any
 
@@ -94,41 +95,54 @@ def test_cpu_does_all_of_its_work(units: int, checksum: int) -> None:
     assert steps == []
 
 
-def test_work_waits_and_then_computes() -> None:
-    answer, steps = ask("/work?wait_us=50000&turns=1000")
-    assert said(answer) == {"wait_us": 50_000, "turns": 1000, "checksum": pow(75, 1000, 65537)}
+def test_work_waits_and_then_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    spent: list[int] = []
+    monkeypatch.setattr(app, "spend", spent.append)
+    answer, steps = ask("/work?wait_us=50000&cpu_us=1000")
+    assert said(answer) == {"wait_us": 50_000, "cpu_us": 1000}
     (step,) = steps
     assert isinstance(step, Wait)
     assert (step.readable, step.writable, step.timeout_s) == ((), (), 0.05)
+    assert spent == [1000]
 
 
-@pytest.mark.parametrize("query", ["", "?", "?turns=0", "?wait_us=0", "?wait_us=0&turns=0"])
+@pytest.mark.parametrize("query", ["", "?", "?cpu_us=0", "?wait_us=0", "?wait_us=0&cpu_us=0"])
 def test_work_is_nothing_unless_it_is_said(query: str) -> None:
     answer, steps = ask(f"/work{query}")
-    assert said(answer) == {"wait_us": 0, "turns": 0, "checksum": 1}
+    assert said(answer) == {"wait_us": 0, "cpu_us": 0}
     assert steps == []
 
 
-@pytest.mark.parametrize("query", ["turns=7", "turns=7&wait_us=0", "%74urns=7"])
-def test_work_that_only_computes_is_done_at_once(query: str) -> None:
+@pytest.mark.parametrize("query", ["cpu_us=7000", "cpu_us=7000&wait_us=0", "%63pu_us=7000"])
+def test_work_that_only_computes_is_done_at_once_and_takes_so_much_cpu(query: str) -> None:
+    before_ns = time.thread_time_ns()
     answer, steps = ask(f"/work?{query}")
-    assert said(answer)["checksum"] == pow(75, 7, 65537)
+    assert time.thread_time_ns() - before_ns >= 7e6
+    assert said(answer) == {"wait_us": 0, "cpu_us": 7000}
     assert steps == []
+
+
+def test_time_without_the_core_is_not_computing(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, calls = iter(range(0, 10_000_000, 400_000)), []
+    monkeypatch.setattr(app.time, "thread_time_ns", lambda: next(clock))
+    monkeypatch.setattr(app, "compute", calls.append)
+    app.spend(1000)
+    assert len(calls) == 2  # looks at 0.4, 0.8 and 1.2 ms
 
 
 def test_work_of_random_length_has_the_mean_it_was_asked_for_and_one_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    turns: list[int] = []
-    monkeypatch.setattr(app, "compute", turns.append)
+    spent: list[int] = []
+    monkeypatch.setattr(app, "spend", spent.append)
     random.seed(1)
     waits, answers = [], set()
     for _ in range(4000):
-        answer, (step,) = ask("/work?mean_wait_us=20000&mean_turns=5000")
+        answer, (step,) = ask("/work?mean_wait_us=20000&mean_cpu_us=5000")
         assert isinstance(step, Wait)
         waits.append(step.timeout_s or 0.0)
         answers.add((answer.head, answer.body))
     assert len(answers) == 1
-    assert said(answer) == {"mean_wait_us": 20_000, "mean_turns": 5000}
-    for lengths, mean in ((waits, 0.02), (turns, 5000)):
+    assert said(answer) == {"mean_wait_us": 20_000, "mean_cpu_us": 5000}
+    for lengths, mean in ((waits, 0.02), (spent, 5000)):
         assert statistics.fmean(lengths) == pytest.approx(mean, rel=0.08)
         assert statistics.stdev(lengths) == pytest.approx(mean, rel=0.12)  # exponential: as large as the mean
         assert statistics.median(lengths) == pytest.approx(mean * math.log(2), rel=0.12)
@@ -141,20 +155,13 @@ def test_random_work_is_cut_at_the_most(monkeypatch: pytest.MonkeyPatch) -> None
     assert step.timeout_s == 60.0
 
 
-@pytest.mark.parametrize(
-    "query",
-    [
-        *("wait_us=60000001", "turns=250000001", "turns=-1", "turns=1.5", "turns=", "turns", "turns=%D9%A3", "mean_turns=x"),
-        *(
-            "turns=1&turns=1",
-            "turns=1&mean_turns=1",
-            "wait_us=1&mean_wait_us=2",
-            "cpu_us=1",
-            "turns=1&x",
-            "turns=" + "9" * 5000,
-        ),
-    ],
-)
+REFUSED = [
+    *("wait_us=60000001", "cpu_us=60000001", "cpu_us=-1", "cpu_us=1.5", "cpu_us=", "cpu_us", "cpu_us=%D9%A3", "mean_cpu_us=x"),
+    *("cpu_us=1&cpu_us=1", "cpu_us=1&mean_cpu_us=1", "wait_us=1&mean_wait_us=2", "turns=1", "cpu_us=1&x"),
+]
+
+
+@pytest.mark.parametrize("query", [*REFUSED, "cpu_us=" + "9" * 5000])
 def test_work_that_nobody_can_do_is_refused(query: str) -> None:
     answer, steps = ask(f"/work?{query}")
     assert said(answer)["status"] == status(answer) == 400
@@ -219,7 +226,7 @@ def test_many_bytes_cost_no_memory_beforehand() -> None:
 
 # ---------------------------------------------------------------- methods, limits and unknown places
 
-GETTABLE = ["/hello", "/work?wait_us=1&turns=1", "/wait/1", "/cpu/1", "/bytes/1", "/digest/1", "/offload/0", "/block/0"]
+GETTABLE = ["/hello", "/work?wait_us=1&cpu_us=1", "/wait/1", "/cpu/1", "/bytes/1", "/digest/1", "/offload/0", "/block/0"]
 
 
 @pytest.mark.parametrize("target", GETTABLE)

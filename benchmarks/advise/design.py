@@ -41,17 +41,17 @@ class Pool:
         return bool(self.given) and self.limit == math.prod(self.given.values())
 
 
-def path(workload: Workload, turns_per_ms: float) -> str:
+def path(workload: Workload) -> str:
     """The route of the application that does what a request of the workload does."""
     mean = "mean_" if workload.exponential else ""
-    asked = {"wait_us": round(workload.wait_s * 1e6), "turns": round(workload.cpu_s * 1e3 * turns_per_ms)}
+    asked = {"wait_us": round(workload.wait_s * 1e6), "cpu_us": round(workload.cpu_s * 1e6)}
     return "/work?" + "&".join(f"{mean}{name}={number}" for name, number in asked.items() if number)
 
 
-def scenario(workload: Workload, turns_per_ms: float, budget_s: float) -> Scenario:
+def scenario(workload: Workload, budget_s: float) -> Scenario:
     """The workload as a scenario. Models are ranked by CPU of a request at the rate; without one they are not."""
     made = Scenario(
-        request=Request(path(workload, turns_per_ms)),
+        request=Request(path(workload)),
         closed=(),
         open_connections=workload.connections,
         all_open=True,

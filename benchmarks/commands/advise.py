@@ -139,19 +139,14 @@ def _measure(options: argparse.Namespace, asked: Workload, chosen: RunOptions, b
 
 
 def _prepared(asked: Workload, chosen: RunOptions, budget_s: float) -> tuple[RunOptions, Scenario]:
-    """The options with pools sized, and the scenario with its computing calibrated. Raises BadUse where no server starts."""
-    from benchmarks.advise import calibration
-    from benchmarks.launch import LaunchError
+    """The options with pools sized, and the scenario."""
+    from benchmarks.advise.pools import pools
     from benchmarks.variants import listed
 
-    try:
-        turns = calibration.turns_per_ms(chosen.server_cpus) if asked.cpu_s else 0.0
-    except LaunchError as error:
-        raise BadUse(f"the computing can't be calibrated: {error}") from None
     varied = {}
     if asked.rate_per_s is not None:
-        varied = design.sized(asked, calibration.pools(chosen.models, chosen.server_cpus))
-    return replace(chosen, models=listed(chosen.models, varied), variants=varied), design.scenario(asked, turns, budget_s)
+        varied = design.sized(asked, pools(chosen.models, chosen.server_cpus))
+    return replace(chosen, models=listed(chosen.models, varied), variants=varied), design.scenario(asked, budget_s)
 
 
 def _make(facts: RunFacts, folder: Path, console: Console) -> int:

@@ -30,7 +30,7 @@ import numpy.typing as npt
 from benchmarks.stats.difference import FALSE_CALL, LEAST_ERROR, WIDEST, Difference, calls, holm, significant
 from benchmarks.stats.intervals import student
 from benchmarks.stats.moderation import Moderated, moderate
-from benchmarks.summaries import Estimate, Pair, PairCounts
+from benchmarks.summaries import Call, Estimate, Pair, PairCounts
 
 __all__ = ["Fit", "Pair", "PairCounts", "Place", "Scoreboard", "Values", "compare", "difference", "fit", "holm", "ratio"]
 
@@ -77,19 +77,24 @@ def compare(
     resolution: float = 0.0,
     absent: Sequence[str] = (),
     unranked: Collection[str] = (),
+    unable: Collection[str] = (),
 ) -> Scoreboard:
     """Everybody's place, and what is known of every pair.
 
     Two models are the same within the `margin`, a share. `resolution` is the standard deviation of a logarithm that the
     measurement itself brings. `absent` are models that count without a value, as those do whose values are empty: they have no
-    place, and their pairs are open. `unranked` models contribute to the noise alone, as the A/A arm does. Raises ValueError for
-    a value that is not positive.
+    place, and their pairs are open. `unable` are those of them that cannot do what is asked, as they say themselves: each
+    differs from all that can. `unranked` models contribute to the noise alone, as the A/A arm does. Raises ValueError for a
+    value that is not positive.
     """
     fitted = fit(values, resolution)
     steps = _steps(fitted, unranked) if fitted else {}
     pairs = _pairs(fitted, steps, values, margin) if fitted else {}
     names = [name for name in dict.fromkeys([*values, *absent]) if name not in unranked]
-    everyone = [pairs.get((one, other)) or Pair(one, other, None, "open") for one, other in itertools.combinations(names, 2)]
+    everyone = [
+        pairs.get((one, other)) or Pair(one, other, None, _without_values(one, other, values, unable))
+        for one, other in itertools.combinations(names, 2)
+    ]
     called = [pair.call for pair in everyone]
     counts = PairCounts(len(called), called.count("different"), called.count("same"), called.count("open"))
     if fitted is None:
@@ -258,6 +263,12 @@ def _levels(found: Floats, linked: Sequence[int], size: int) -> Floats:
 
 
 # ---------------------------------------------------------------- places and pairs
+
+
+def _without_values(one: str, other: str, values: Values, unable: Collection[str]) -> Call:
+    """What is known of a pair that has no ratio: that one can do what is asked and the other cannot, or nothing."""
+    apart = (one in unable and bool(values.get(other))) or (other in unable and bool(values.get(one)))
+    return "different" if apart else "open"
 
 
 Steps = Mapping[tuple[int, int], Difference]  # of pairs of linked models, by their numbers in the fit

@@ -15,11 +15,11 @@
 `/work` stands for any handler that asks a database and makes something of the answer. Its query says how much of each:
 
     wait_us=N   or  mean_wait_us=N   microseconds of waiting, 60 s at most; models round up to their timers' resolution
-    turns=N     or  mean_turns=N     turns of the loop that `/cpu` runs, 250,000,000 at most
+    cpu_us=N    or  mean_cpu_us=N    microseconds of computing, 60 s at most, by the CPU clock of the thread
 
 A mean is that of an exponential distribution, drawn anew for each request by a generator that each process seeds for itself;
-what exceeds the most is cut. What is not said is 0. The answer repeats what was asked, so that it is the same each time; where
-the turns are given it has their checksum, too. How many turns a microsecond takes is to be measured: by asking for some.
+what exceeds the most is cut. What is not said is 0. The answer repeats what was asked, so that it is the same each time. `/cpu`
+does the same work each time, and takes longer when the machine is slow; `/work` takes the same time, and does less.
 
 HEAD works wherever GET does and OPTIONS everywhere; 404 and 405 say so in JSON. What needs something of its own, as `/items`
 needs a database (`rest.py`), is put here by `mount`.
@@ -40,13 +40,13 @@ from .messages import BINARY, JSON, Answer, Handler, Request, Response, Streamed
 from .problems import problem
 
 WAIT_MOST_MS = 60_000
-WAIT_MOST_US = 60_000_000
+MOST_US = 60_000_000
 CPU_MOST_UNITS = 10_000
 BYTES_MOST = 1024 * 1024 * 1024
 DIGEST_MOST_KIB = 8192
 SINK_MOST_BYTES = 1024 * 1024 * 1024  # of a body taken in pieces; others are held whole, and have --body-bytes
 CPU_UNIT_TURNS = 25_000
-TURNS_MOST = CPU_MOST_UNITS * CPU_UNIT_TURNS
+LOOK_TURNS = 250  # from one look at the CPU clock to the next: some 15 µs
 PIECE_BYTES = 64 * 1024
 
 _MEDIA_TYPE = re.compile(rb"[\w.+-]{1,64}/[\w.+-]{1,64}(?:; ?charset=[\w-]{1,32})?")
@@ -94,62 +94,69 @@ def compute(turns: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """How much of something a request takes: exactly that, or that in the mean, exponentially distributed."""
+    """How many microseconds a request takes: exactly that, or that in the mean, exponentially distributed."""
 
     value: int
     varies: bool
-    most: int
 
     def draw(self) -> int:
-        """How much it is this time."""
+        """How many it is this time."""
         if not self.varies or not self.value:
             return self.value
         import random  # and bisect, hashing and more with it: nobody else should pay for that
 
-        return min(round(random.expovariate(1 / self.value)), self.most)  # the module seeds itself anew after a fork
+        return min(round(random.expovariate(1 / self.value)), MOST_US)  # the module seeds itself anew after a fork
 
 
 def work(request: Request) -> Answer | Generator[Step, Any, Answer]:
-    """Wait and then compute, as much of each as the query asks for."""
+    """Wait and then compute, for as long as the query asks."""
     try:
-        wait_us, turns, said = _amounts(request.target.partition(b"?")[2])
+        wait_us, cpu_us, said = _amounts(request.target.partition(b"?")[2])
     except ValueError as error:
         return problem(400, str(error))
     if not wait_us.value:
-        return _computed(turns, said)
-    return _waited(wait_us, turns, said)
+        return _spent(cpu_us, said)
+    return _waited(wait_us, cpu_us, said)
 
 
-def _waited(wait_us: Amount, turns: Amount, said: bytes) -> Generator[Step, Any, Response]:
+def _waited(wait_us: Amount, cpu_us: Amount, said: bytes) -> Generator[Step, Any, Response]:
     yield Wait(timeout_s=wait_us.draw() / 1e6)
-    return _computed(turns, said)
+    return _spent(cpu_us, said)
 
 
-def _computed(turns: Amount, said: bytes) -> Response:
-    checksum = compute(turns.draw())
-    return _json(b"{%b}\n" % said if turns.varies else b'{%b, "checksum": %d}\n' % (said, checksum))
+def _spent(cpu_us: Amount, said: bytes) -> Response:
+    if cpu_us.value:
+        spend(cpu_us.draw())
+    return _json(b"{%b}\n" % said)
+
+
+def spend(cpu_us: int) -> None:
+    """Compute for so long by the thread's CPU clock, in which waiting for a core or for the GIL does not count."""
+    end_ns = time.thread_time_ns() + 1000 * cpu_us
+    while time.thread_time_ns() < end_ns:
+        compute(LOOK_TURNS)
 
 
 @lru_cache(maxsize=64)
 def _amounts(query: bytes) -> tuple[Amount, Amount, bytes]:
-    """What a query asks for: the wait, the turns, and both as members of a JSON object. ValueError says what is wrong."""
+    """What a query asks for: the wait, the computing, and both as members of a JSON object. ValueError says what is wrong."""
     given = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
-    found = [_amount(given, "wait_us", WAIT_MOST_US), _amount(given, "turns", TURNS_MOST)]
+    found = [_amount(given, "wait_us"), _amount(given, "cpu_us")]
     if len(given) > sum(name is not None for name, _ in found):
-        raise ValueError("the query may have wait_us or mean_wait_us, turns or mean_turns, each once")
-    (wait_name, wait_us), (turns_name, turns) = found
-    said = f'"{wait_name or "wait_us"}": {wait_us.value}, "{turns_name or "turns"}": {turns.value}'
-    return wait_us, turns, said.encode()
+        raise ValueError("the query may have wait_us or mean_wait_us, cpu_us or mean_cpu_us, each once")
+    (wait_name, wait_us), (cpu_name, cpu_us) = found
+    said = f'"{wait_name or "wait_us"}": {wait_us.value}, "{cpu_name or "cpu_us"}": {cpu_us.value}'
+    return wait_us, cpu_us, said.encode()
 
 
-def _amount(given: list[tuple[str, str]], name: str, most: int) -> tuple[str | None, Amount]:
+def _amount(given: list[tuple[str, str]], name: str) -> tuple[str | None, Amount]:
     """The first of these parameters that says it or its mean, and what it says; without one it is 0."""
     for key, text in given:
         if key in (name, f"mean_{name}"):
-            if not (text.isascii() and text.isdigit() and len(text) <= 12 and int(text) <= most):
-                raise ValueError(f"{key} is a whole number from 0 to {most}")
-            return key, Amount(int(text), key != name, most)
-    return None, Amount(0, False, most)
+            if not (text.isascii() and text.isdigit() and len(text) <= 12 and int(text) <= MOST_US):
+                raise ValueError(f"{key} is a whole number from 0 to {MOST_US}")
+            return key, Amount(int(text), key != name)
+    return None, Amount(0, False)
 
 
 def digest(kib: int) -> Generator[Step, Any, Response]:
