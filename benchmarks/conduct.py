@@ -8,7 +8,7 @@ import resource
 import shlex
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -33,7 +33,7 @@ from benchmarks.nouns import (
     served_by,
 )
 from benchmarks.questions import Scenario
-from benchmarks.remaining import remaining
+from benchmarks.remaining import refused, remaining
 from benchmarks.replicate import Replicate
 from benchmarks.validity import RULES_ENOUGH, broken
 
@@ -88,9 +88,9 @@ def begin(run: RunFacts, folder: Path, environment: Mapping[str, Any]) -> None:
 
 
 def complete(files: record.RunFiles) -> bool:
-    """Whether there is nothing left to do of a run."""
+    """Whether there is nothing left to do of a run, not even to ask whether a model that was refused has been mended."""
     wanted = [*plan.planned(files.facts.options), *files.journal.added]
-    return files.journal.finished and not remaining(wanted, files.records)
+    return files.journal.finished and not remaining(wanted, files.records) and not refused(files.records)
 
 
 class Run:
@@ -105,7 +105,8 @@ class Run:
             for trial in made.trials
             if trial.failure is None and trial.digest and not is_baseline(trial.model)
         }
-        self.broken_rules: dict[str, list[str]] = {}  # by this session: who comes back has mended them, perhaps
+        self.examined: set[str] = set()
+        self.broken_rules: dict[str, list[str]] = {}
         self.clock = _Clock()
 
     @property
@@ -114,8 +115,8 @@ class Run:
         return [*plan.planned(self.options), *self.journal.added]
 
     def left(self) -> list[Planned]:
-        """What is missing or failed."""
-        return remaining(self.planned, self.records)
+        """What is missing or failed, or was refused and is mended."""
+        return remaining(self.planned, self.records, refused(self.records) & self.examined.difference(self.broken_rules))
 
     def make(self, differs: Sequence[str] = ()) -> None:
         """Measure what is left, then add replicates while that is asked for.
@@ -129,7 +130,9 @@ class Run:
         left = self.left()
         self._expect(left)
         compile_servers(dict.fromkeys([sys.executable, *(one.python for one in self.options.variants.values() if one.python)]))
-        self._examine(left)
+        self._examine(measured(self.options) if left else refused(self.records))
+        self._expect([one for one in self.left() if one not in left])
+        left = self.left()
         with RemoteEngine(self.options.driver_cpus) as engine:
             engine.compile()
             self.clock.start()
@@ -138,11 +141,10 @@ class Run:
                 self._add_replicates(self.options.precision, engine)
         self._note(self.journal.ended())
 
-    def _examine(self, left: Sequence[Planned]) -> None:
-        """Hold the models to the rules that need no waiting. What won't start is left for its trial to tell."""
-        if not left:
-            return
-        names = [name for name in measured(self.options) if not self.options.variants.get(name, _PLAIN).module]
+    def _examine(self, names: Iterable[str]) -> None:
+        """Hold these models to the rules that need no waiting. What won't start is left for its trial to tell."""
+        names = [name for name in names if not self.options.variants.get(name, _PLAIN).module]
+        self.examined.update(names)
         for model in sorted({served_by(name) for name in names}):
             self.watcher.examining(model)
             report = suite.examine(Model(model), suite.FAST, enough=RULES_ENOUGH)

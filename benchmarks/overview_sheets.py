@@ -8,7 +8,7 @@ from benchmarks.matrix import MatrixColumn, answer, columns, explained, models, 
 from benchmarks.pair_words import ranking_measure, ranking_result
 from benchmarks.remarks import sentence
 from benchmarks.sheets import NOTHING, Column, Row, Sheet
-from benchmarks.summaries import Judged, RunSummary, ScenarioSummary
+from benchmarks.summaries import Judged, RunSummary
 
 MATRIX_QUESTION = "Which model for which workload?"
 PREDICTIONS_QUESTION = "Was it as theory says?"
@@ -83,15 +83,6 @@ def counted(predictions: Sequence[Judged]) -> str:
     agree, disagree = (f"{counts[kind]} {kind[: -1 * (counts[kind] != 1) or None]}" for kind in ("agrees", "disagrees"))
     said = f"{agree}, {disagree}, {counts['open']} open"
     return f"{len(predictions)} prediction{'s' * (len(predictions) != 1)}: {said}"
-
-
-def disagreements(scenario: ScenarioSummary) -> list[str]:
-    """Each prediction that what was measured contradicts, in a sentence."""
-    return [
-        f"{one.model} disagrees: {one.says} ({one.source}). {one.measured}: {measured(one)}, not {bounds(one)}."
-        for one in scenario.predictions
-        if one.agreement == "disagrees"
-    ]
 
 
 def _agreement(one: Judged) -> str:

@@ -27,8 +27,8 @@ class Profile:
 
 PROFILES: Mapping[str, Profile] = {
     "smoke": Profile(replicates=2, level_s=0.2, long_s=0.0, quick=True),
-    "quick": Profile(replicates=3, level_s=0.6, long_s=0.5, quick=True),
-    "standard": Profile(replicates=3, level_s=0.4, long_s=1.0),
+    "quick": Profile(replicates=4, level_s=0.3, long_s=0.4, quick=True),
+    "standard": Profile(replicates=4, level_s=0.4, long_s=0.5),
     "full": Profile(replicates=10, level_s=2.0, long_s=2.0),
 }
 
@@ -37,15 +37,19 @@ WAITS = 30  # that follow one another in a closed window,
 WAITS_LIMIT_S = 1.0  # which is no longer than that for them
 WORKS = 20  # of the longest request's lengths in a window
 APART_S = 2.0  # the window of a level that is not measured in rounds, at least
-FEWEST_ROUNDS, SHORT_S = 2, 0.8  # of windows shorter than this, at the level that ranks; else one round is enough
+FEWEST_ROUNDS, SHORT_S = (
+    2,
+    0.8,
+)  # of windows shorter than this where models are ranked in pairs; else one round is enough
 OTHERS = 0.15  # of the time of the level that ranks, for each of the others
 PEAK_S = 0.2  # in the closed levels of a scenario that asks for shares of their best rate
 RAMP_S = 0.01  # before each window, uncounted,
-RAMPS = 4.0  # of its length in an open window, whose queue takes so long to build
+RAMPS = 3.5  # of its length in an open window, whose queue takes so long to build
 RAMP_LIMIT_S = 1.0  # and longer for a queue to build; a level that needs more is not measured in rounds
 RAMP_PER_PROCESS_S = 0.004  # that was just forked for a connection: it copies the pages that its first requests write to
 BUILDING = 3.0  # times S / (1 - sqrt(rho))^2, the relaxation time of a queue (M/D/1; Cohen, "The Single Server Queue", III.7.3)
 USUAL_LOAD = 0.5  # of a server whose load nobody knows
+OWN_LOAD = 0.05  # of a server that also does as much work as is known
 FILLING_S = 1.0  # with slow clients: until the kernel's buffers between them and the server are full
 DRAIN_S = 0.3  # after each window, at most
 WARM_LOAD_S = 0.04
@@ -128,10 +132,9 @@ def pace(scenario: Scenario, level: Level, options: RunOptions, load: float = US
     filling_s = FILLING_S if level.background is not None and level.background.kind != "idle" else 0.0
     ramp_s = _ramp_s(scenario, level, load)
     if level.beyond or ramp_s > RAMP_LIMIT_S:
-        falling = 1.5 if level.then_share is not None else 1.0
-        return Pace(1, max(falling * APART_S, whole_s, scenario.window_s), min(ramp_s, APART_S), apart=True)
+        return Pace(1, max(APART_S, whole_s, scenario.window_s), min(ramp_s, APART_S), apart=True)
     window_s = max(_window_s(scenario, level), RAMPS * ramp_s if level.loop == "open" and not scenario.window_s else 0.0)
-    fewest = FEWEST_ROUNDS if ranked and window_s < SHORT_S else 1
+    fewest = FEWEST_ROUNDS if ranked and window_s < SHORT_S and not scenario.alone else 1
     if level.loop == "closed" and (scenario.open_shares or options.objective):
         fewest = max(fewest, math.ceil(PEAK_S / window_s))  # what shares are of must be known
     rounds = max(round(whole_s / window_s), fewest)
@@ -153,7 +156,7 @@ def _is_ranked(scenario: Scenario, level: Level) -> bool:
 def _window_s(scenario: Scenario, level: Level) -> float:
     works_s = WORKS * max(request.work_s for request in scenario.asked)
     waits_s = min(WAITS * max(scenario.waits_s), WAITS_LIMIT_S)
-    least_s = WINDOW_S if level.loop == "closed" else 2 * WINDOW_S
+    least_s = WINDOW_S if level.loop == "closed" else 4 * WINDOW_S
     return scenario.window_s or max(least_s, waits_s, works_s)
 
 
@@ -167,11 +170,16 @@ def _ramp_s(scenario: Scenario, level: Level, load: float) -> float:
     return RAMP_S + max(scenario.waits_s) + BUILDING * work_s / room
 
 
-def load_of(level: Level, peak_per_s: float) -> float:
-    """A server's utilisation at an open level, by its own peak; USUAL_LOAD where that is not known."""
+def load_of(scenario: Scenario, level: Level, peak_per_s: float) -> float:
+    """A server's utilisation at an open level: by its own peak, or by how long its requests compute; else USUAL_LOAD."""
     if level.share is not None:
         return level.share
-    return min((level.rate_per_s or 0.0) / peak_per_s, 0.9) if peak_per_s else USUAL_LOAD
+    rate_per_s = level.rate_per_s or 0.0
+    if peak_per_s:
+        return min(rate_per_s / peak_per_s, 0.9)
+    weights = sum(request.weight for request in scenario.asked)
+    work_s = sum(request.weight * request.work_s for request in scenario.asked) / weights
+    return min(rate_per_s * work_s + OWN_LOAD, 0.9) if work_s and rate_per_s else USUAL_LOAD
 
 
 def is_alone(scenario: Scenario, options: RunOptions) -> str:
@@ -217,7 +225,7 @@ def _most_connections(scenario: Scenario, options: RunOptions) -> int:
 
 def level_s(scenario: Scenario, level: Level, options: RunOptions, replicate: int = 1) -> float:
     """How long a level takes for one model, about; the first replicate has a long window in it."""
-    paced = pace(scenario, level, options, load_of(level, 0.0))
+    paced = pace(scenario, level, options, load_of(scenario, level, 0.0))
     longer_s = max(paced.long_s - paced.window_s, 0.0) if replicate == 0 else 0.0
     longer_s += paced.filling_s
     spent = paced.rounds * (paced.window_s + paced.ramp_s + OVERHEAD_S) + longer_s + LEVEL_S

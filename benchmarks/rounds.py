@@ -121,7 +121,7 @@ class Levels:
 
     def probe(self, making: Making, level: Level, seconds: float) -> Measurement:
         """One window of a search. Raises Trouble and EngineDied."""
-        load = plan.load_of(level, making.peak_per_s)
+        load = plan.load_of(self.scenario, level, making.peak_per_s)
         paced = replace(plan.pace(self.scenario, level, self.options, load), window_s=seconds, rounds=1, apart=True)
         taking = _Taking(making)
         self._window(taking, level, paced, f"probe {len(making.probes)}", 0)
@@ -140,7 +140,7 @@ class Levels:
         ]
         if not able:
             return []
-        load = max(plan.load_of(level, taking.making.peak_per_s) for taking in able)
+        load = max(plan.load_of(self.scenario, level, taking.making.peak_per_s) for taking in able)
         paced = plan.pace(self.scenario, level, self.options, load)
         if half:
             paced = replace(paced, rounds=max(paced.rounds // 2, 1))
@@ -191,6 +191,8 @@ class Levels:
         for taking in group:
             if taking.is_open:
                 self._guarded(taking, self._close, level, level.background is not None)
+        if len(group) > 1:
+            sample.still([pid for taking in group for pid in taking.member.pids])
 
     def _state_ns(self, group: Sequence[_Taking]) -> float:
         """The machine's state, where models are compared by their rounds."""
@@ -311,6 +313,8 @@ class Levels:
         undrained = bool(load.unfinished or load.errors)
         if undrained or self._reopens(taking, paced, turn_s):
             self._close(taking, level, undrained or level.background is not None)
+            if len(self.group) > 1:  # what it does about the end of its connections is not to be in the next one's window
+                sample.still(member.pids)
 
     def _finish(self, level: Level, takings: Sequence[_Taking]) -> None:
         """The level's measurement of every trial that came through."""

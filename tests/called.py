@@ -7,6 +7,8 @@ import pytest
 
 from benchmarks import cli
 
+BAD_USE = 2
+
 
 @dataclass(frozen=True)
 class Called:
@@ -36,3 +38,8 @@ def call(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -
     assert found == status, said.out + said.err
     assert "Traceback" not in said.err
     return Called(found, said.out, said.err)
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What a command that is badly used says on stderr."""
+    return call(capsys, *arguments, status=BAD_USE).err

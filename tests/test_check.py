@@ -8,8 +8,8 @@ import time
 
 import psutil
 import pytest
+from called import refusal
 from copied import CARELESS, copied, environment, servebench
-from refused import refusal
 
 TINY = ("--profile", "smoke", "--seconds", "0.1", "--connections", "1,8", "--seed", "5", "--scenarios", "hello", "--no-charts")
 

@@ -8,7 +8,7 @@ import sys
 from dataclasses import replace
 
 import pytest
-from refused import refusal
+from called import refusal
 from rich.console import Console
 
 from benchmarks import catalogue, doctor

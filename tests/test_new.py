@@ -4,8 +4,8 @@ import ast
 import json
 
 import pytest
+from called import refusal
 from copied import ROOT, copied, servebench
-from refused import refusal
 
 from benchmarks import catalogue
 from benchmarks.commands.new import variant

@@ -90,18 +90,21 @@ def test_windows_hold_what_their_requests_take(name):
 def test_a_queue_is_given_time_to_build_and_a_level_that_needs_too_much_leaves_the_rounds():
     scenario, options = Scenario(Request("/cpu/2"), closed=(1,)), factories.options()
     half, most = Level("open", 64, share=0.5), Level("open", 64, share=0.9)
-    ramps = [plan.pace(scenario, level, options, plan.load_of(level, 0.0)) for level in (half, most)]
+    ramps = [plan.pace(scenario, level, options, plan.load_of(scenario, level, 0.0)) for level in (half, most)]
     assert ramps[0].ramp_s == pytest.approx(plan.RAMP_S + 3 * scenario.request.work_s / (1 - 0.5**0.5) ** 2)
     assert not ramps[0].apart
     assert ramps[0].window_s >= 2 * ramps[0].ramp_s
     assert ramps[1].apart
 
 
-def test_the_utilisation_at_a_common_rate_is_known_by_the_peak():
-    level = Level("open", 64, rate_per_s=300.0)
-    assert plan.load_of(level, 600.0) == 0.5
-    assert plan.load_of(level, 0.0) == plan.USUAL_LOAD
-    assert plan.load_of(level, 100.0) == 0.9
+def test_the_utilisation_at_a_common_rate_is_known_by_the_peak_or_by_the_work():
+    level, hello = Level("open", 64, rate_per_s=300.0), Scenario(Request("/hello"), closed=(1,))
+    work = Request("/work?cpu_us=10000", weight=0.1)
+    mixed = Scenario(hello.request, closed=(), mix=(replace(hello.request, weight=0.9), work))
+    assert plan.load_of(hello, level, 600.0) == 0.5
+    assert plan.load_of(hello, level, 100.0) == 0.9
+    assert plan.load_of(hello, level, 0.0) == plan.USUAL_LOAD
+    assert plan.load_of(mixed, level, 0.0) == pytest.approx(0.3 + plan.OWN_LOAD)
 
 
 def test_the_level_that_ranks_has_the_time_of_the_profile():
@@ -179,7 +182,7 @@ def test_a_variant_is_measured_only_where_it_can_serve():
 def test_scenarios_that_would_disturb_their_neighbours_say_why_they_are_measured_alone():
     options = factories.options()
     alone = {name for name in NAMES if plan.is_alone(catalogue.scenario(name), options)}
-    assert alone == {"cold_start", "cold_start-malloc", "idle", "memory", "slow_clients"}
+    assert alone == {"cold_start", "idle", "memory", "slow_clients"}
     shared = replace(options, database="postgresql://x")
     assert {name for name in NAMES if plan.is_alone(catalogue.scenario(name), shared)} - alone == {
         "rest", "rest-pool1", "rest-nopool",

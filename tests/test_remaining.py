@@ -6,7 +6,7 @@ import factories
 
 from benchmarks import plan
 from benchmarks.nouns import Failure, Planned
-from benchmarks.remaining import failed, remaining
+from benchmarks.remaining import failed, refused, remaining
 
 
 def made(planned, stage=""):
@@ -30,3 +30,12 @@ def test_a_model_that_was_refused_is_not_measured_again():
     planned = Planned("hello", 0)
     assert not failed(made(planned, "check"))
     assert remaining([planned], [made(planned, "check")]) == []
+    assert remaining([planned], [made(planned, "check")], {"another"}) == []
+
+
+def test_a_model_that_was_refused_is_measured_when_it_is_mended():
+    planned = Planned("hello", 0)
+    model = made(planned).trials[0].model
+    assert refused([made(planned, "check")]) == {model}
+    assert refused([made(planned, "load"), made(planned)]) == set()
+    assert remaining([planned], [made(planned, "check")], {model}) == [planned]

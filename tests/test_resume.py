@@ -21,7 +21,7 @@ from benchmarks.commands._run_options import more_replicates
 from benchmarks.conformance import suite
 from benchmarks.conformance.rule import Outcome, Report
 from benchmarks.journal import Journal
-from benchmarks.nouns import SCHEMA, Failure, Planned, RunFacts, Variant, aa_arm, variant_of
+from benchmarks.nouns import SCHEMA, Failure, Planned, RunFacts, Variant, aa_arm, measured, variant_of
 from benchmarks.remaining import failed
 
 TINY = ("--profile", "smoke", "--seconds", "0.1", "--connections", "4", "--scenarios", "hello", "--seed", "5", "--no-charts")
@@ -385,8 +385,23 @@ def test_a_baseline_is_held_to_no_rule_and_decides_nobodys_bytes(tmp_path, monke
     outcome = Outcome("a rule", "broken", "must", "it says so", "RFC 9112")
     broken = Report("epoll_loop", ["wire"], [outcome], 0.1, True)
     monkeypatch.setattr(suite, "examine", lambda *_, **__: broken)
-    run._examine(run.left())
+    run._examine(measured(run.options))
     assert set(run.broken_rules) == {"epoll_loop", aa_arm("epoll_loop")}
+
+
+def test_a_model_that_was_refused_is_measured_once_it_is_mended(tmp_path, monkeypatch):
+    refused = replace(factories.trial("epoll_loop", "hello"), measurements=[], failure=Failure("check", "no", ""))
+    made = [factories.record("hello", 0, [refused, factories.trial("select_loop", "hello")])]
+    facts = factories.run(models=("epoll_loop", "select_loop"), scenarios=("hello",), replicates=1)
+    whole = record.RunFiles(facts, made, {}, Journal().begun().ended(), [])
+    assert not conduct.complete(whole)
+    for broken, left in ((True, []), (False, [Planned("hello", 0)])):
+        run = conduct.Run(whole, tmp_path, Watcher())
+        outcome = Outcome("a rule", "broken" if broken else "kept", "must", "it says so", "RFC 9112")
+        monkeypatch.setattr(suite, "examine", lambda *_, it=outcome, **__: Report("epoll_loop", ["wire"], [it], 0.1, True))
+        assert run.left() == []
+        run._examine({"epoll_loop"})
+        assert run.left() == left
 
 
 def test_an_interpreter_that_is_gone_is_told_before_anything_is_done(capsys, tmp_path):

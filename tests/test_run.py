@@ -12,8 +12,7 @@ import time
 
 import psutil
 import pytest
-from called import call
-from refused import refusal
+from called import call, refusal
 
 from benchmarks import catalogue, packing, record
 from benchmarks.commands._run_options import add_arguments, run_options

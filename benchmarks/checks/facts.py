@@ -135,7 +135,7 @@ class Facts:
         if not self.is_open:
             return 0
         short, level = short_of_offered([self.measurement]), self.measurement.level
-        if level.share is None or level.share > QUIET or self.beyond:
+        if (level.share or 0.0) > QUIET or self.beyond:
             return short
         behind = LONG_ONES * _long_s(self.load) * self.load.intended / self.load.seconds * math.sqrt(self.windows)
         return short if short > behind else 0

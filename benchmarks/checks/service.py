@@ -22,7 +22,8 @@ UNFINISHED = 0.01  # of the requests: then the p99 is only known from below
 LATE_TURNS = 2  # of a closed loop: in a turn each connection is served once
 WAITED = 0.01  # of the arrivals: then the p99 contains their wait
 TURNS_PASSED_OVER = 10  # in which all others were served and one was not: ten times the median response time,
-STARVED_S = 0.02  # if they took so long: less is a few time slices (4 ms each) of a thread that was not at fault
+STARVED_S = 0.02  # if they took so long: less is a few time slices of a thread that was not at fault
+SLICE_S = 0.004  # of the kernel scheduler, about: threads and processes that share a core each have one in turn
 EXPECTED_EACH = 20  # completions of each connection, below which chance alone is unfair
 FAIR = 0.9  # Jain's index: served alike it was above 0.95 in 170 windows of eight models, unfairly below 0.88 in the others
 COLLECTING = 0.01  # of the time
@@ -91,7 +92,7 @@ def above_limit(facts: Facts) -> Finding | None:
         return None
     return Finding(
         ABOVE_LIMIT,
-        "warning",
+        "info",
         f"{facts.measurement.level.connections:,} connections, a concurrency limit of {facts.limit:,}",
         "connections above the limit wait to be accepted, so fewer are served at once than the level says",
         "raise the limit (--workers, --threads), or read the model's levels within it",
@@ -129,8 +130,10 @@ def _older(ages: Histogram, than_ns: float) -> int:
 def starving(facts: Facts) -> Finding | None:
     """Connections that were passed over again and again: a result. The rate is right, the latency is that of the others.
 
-    In a closed loop that is served in turn no connection is passed over more often than there are connections. Fairness over
-    the longest window is Jain's index (R. Jain, D. Chiu, W. Hawe, "A Quantitative Measure of Fairness", DEC-TR-301, 1984).
+    In a closed loop that is served in turn no connection is passed over more often than there are connections. Where threads
+    or processes share a core, those that have work are given it in slices, in turn as well: two rounds of slices are fair.
+    Fairness over the longest window is Jain's index (R. Jain, D. Chiu, W. Hawe, "A Quantitative Measure of Fairness",
+    DEC-TR-301, 1984).
     """
     load = facts.load
     served = load.per_connection
@@ -138,7 +141,8 @@ def starving(facts: Facts) -> Finding | None:
     if facts.is_open or facts.above_limit or len(served) < 2 or not any(served):
         return None
     most = max(load.passed_over, default=0)
-    most_fair = max(TURNS_PASSED_OVER * len(served), STARVED_S * facts.long_completed / facts.long_s)
+    slices_s = 2 * SLICE_S * len(served) if facts.server.threads > 1 or facts.server.processes > 1 else 0.0
+    most_fair = max(TURNS_PASSED_OVER * len(served), max(STARVED_S, slices_s) * facts.long_completed / facts.long_s)
     index = jain(served)
     if most >= most_fair:
         starved = sum(passed >= most_fair for passed in load.passed_over)

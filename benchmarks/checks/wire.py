@@ -69,7 +69,7 @@ def reconnects(facts: Facts) -> Finding | None:
         return None
     return Finding(
         "reconnects",
-        "warning",
+        "info",
         f"{extra:,} more connections than asked for, one every {digits(facts.load.all_requests / extra)} requests",
         "the number contains handshakes that other models' numbers do not",
         "read it as this model's bounded keep-alive, or raise its bound",

@@ -67,7 +67,7 @@ def show_plan(console: Console, chosen: RunOptions, scenarios: Mapping[str, Scen
 
 def _paced(scenario: Scenario, level: Level, chosen: RunOptions) -> str:
     """ "closed 64 (12 rounds of 50 ms)"."""
-    paced = plan.pace(scenario, level, chosen, plan.load_of(level, 0.0))
+    paced = plan.pace(scenario, level, chosen, plan.load_of(scenario, level, 0.0))
     rounds = "one window" if paced.rounds == 1 else f"{paced.rounds} rounds"
     return f"{level.label} ({rounds} of {duration(paced.window_s * 1e9)})"
 

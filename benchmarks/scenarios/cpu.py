@@ -21,7 +21,12 @@ HALF_LOAD = 0.5
 
 
 def computing(
-    work_ms: int, in_turn: tuple[tuple[str, ...], ...], shared: tuple[tuple[str, ...], ...], short: str, **others: object
+    work_ms: int,
+    in_turn: tuple[tuple[str, ...], ...],
+    shared: tuple[tuple[str, ...], ...],
+    short: str,
+    closed: tuple[int, ...] = (),
+    **others: object,
 ) -> Scenario:
     """Work of one length at half load, whom theory has served in turn, and who shares the core in slices."""
     rate_per_s = HALF_LOAD * 1000 / work_ms
@@ -62,12 +67,12 @@ def computing(
     ]
     return Scenario(
         request=Request(f"/work?cpu_us={1000 * work_ms}"),
-        closed=(16,),
+        closed=closed,
         open_rates_per_s=(rate_per_s,),
         open_connections=64,
         question="Who keeps the core busy and the others served?",
         measures=(Measure("mean at half load", mean, "less", short=short), Measure("p90 at half load", p90, "less")),
-        predictions=(equal, *turns, *slices),
+        predictions=(*((equal,) if closed else ()), *turns, *slices),
         **others,  # type: ignore[arg-type]
     )
 
@@ -79,8 +84,8 @@ def _family(models: tuple[str, ...]) -> str:
 ALL_LOOPS = (*LOOPS, *LOOPS_FORKED)
 
 SCENARIOS = {
-    "": computing(2, (ALL_LOOPS, THREADS), (), "2 ms of work", longer=3.0),
-    "20ms": computing(20, (ALL_LOOPS,), (THREADS, PROCESSES), "20 ms of work", longer=5.0),
+    "": computing(2, (ALL_LOOPS, THREADS), (), "2 ms of work", (16,), longer=3.0),
+    "20ms": computing(20, (ALL_LOOPS,), (THREADS, PROCESSES), "20 ms of work", window_s=1.6),
     "5ms-fine": computing(5, (), (THREADS,), "5 ms, fine slices", longer=3.0, settings=FINE),
     "digest": Scenario(
         request=Request("/digest/2816"),

@@ -15,8 +15,8 @@ SWITCHES = Metric("switches", "closed 64")
 
 SCENARIO = Scenario(
     request=Request("/hello", expect_body=b"Hello, World!"),
-    closed=(1, 16, 64, 256),
-    open_shares=(0.25, 0.5, 0.75, 0.9),
+    closed=(16, 64, 256),
+    open_shares=(0.5, 0.9),
     open_rates_per_s=(5000.0,),
     open_connections=64,
     question="What does one request cost?",

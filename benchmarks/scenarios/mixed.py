@@ -35,8 +35,8 @@ def _behind(other: Request, question: str, others: str, predictions: tuple[Predi
         longer=2.5,
         question=question,
         measures=(
-            Measure(f"p90 of hello among {others}", P90, "less", short=f"hello among {other.label}"),
-            Measure(f"mean of hello among {others}", MEAN, "less"),
+            Measure(f"mean of hello among {others}", MEAN, "less", short=f"hello among {other.label}"),
+            Measure(f"p90 of hello among {others}", P90, "less"),
         ),
         predictions=predictions,
         **more,  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What becomes of a server that is asked too much? 1 unit of work offered at twice its peak, and at 300% of it, then 50% again.
+"""What becomes of a server that is asked too much? 2 ms of work offered at twice its peak, and at 300% of it, then 50% again.
 
 Clients give up after a second, whether they wait for an answer or for a free connection, as people do. Goodput is what was
 answered in time. The last level falls from 300% to 50% halfway: how long until hardly a request is slow any more?
@@ -15,7 +15,7 @@ from benchmarks.scenarios._families import LOOPS, THREADS
 KEPT = Metric("rate", "open 200%", by=Metric("rate", "closed 64"))
 
 SCENARIO = Scenario(
-    request=Request("/cpu/1"),
+    request=Request("/work?cpu_us=2000"),
     closed=(64,),
     open_shares=(0.5, 2.0),
     open_connections=128,

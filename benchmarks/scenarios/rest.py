@@ -47,22 +47,22 @@ MIX = (
 )
 
 
-def pooled(settings: tuple[str, ...], short: str) -> Scenario:
+def pooled(settings: tuple[str, ...], short: str, open_shares: tuple[float, ...] = ()) -> Scenario:
     """The same mix over so many connections to the database."""
+    kinds = ("read", "write") if open_shares else ()
     return Scenario(
         request=Request("/items/z1"),
         mix=MIX,
         prepare=PREPARE,
         closed=(16,),
-        open_shares=(0.5,),
+        open_shares=open_shares,
         open_connections=64,
         window_s=0.15,
         settings=settings,
         question="What is left behind a real database?",
         measures=(
             Measure("operations at 16 connections", Metric("rate", "closed 16"), short=short),
-            Measure("p90 of reads at half load", Metric("p90", "open 50%", "read"), "less"),
-            Measure("p90 of writes at half load", Metric("p90", "open 50%", "write"), "less"),
+            *(Measure(f"p90 of {kind}s at half load", Metric("p90", "open 50%", kind), "less") for kind in kinds),
         ),
         predictions=(
             Prediction(
@@ -80,7 +80,7 @@ def pooled(settings: tuple[str, ...], short: str) -> Scenario:
 
 
 SCENARIOS = {
-    "": pooled(("--pool", "4"), "REST"),
+    "": pooled(("--pool", "4"), "REST", (0.5,)),
     "pool1": pooled(("--pool", "1"), "REST, pool of 1"),
     "nopool": pooled(("--pool", "none"), "REST, no pool"),
 }
