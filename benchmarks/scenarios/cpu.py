@@ -84,7 +84,7 @@ def _family(models: tuple[str, ...]) -> str:
 ALL_LOOPS = (*LOOPS, *LOOPS_FORKED)
 
 SCENARIOS = {
-    "": computing(2, (ALL_LOOPS, THREADS), (), "2 ms of work", (16,), longer=3.0),
+    "": computing(2, (ALL_LOOPS, THREADS), (), "2 ms of work", (16,), longer=3.5),
     "20ms": computing(20, (ALL_LOOPS,), (THREADS, PROCESSES), "20 ms of work", window_s=1.6),
     "5ms-fine": computing(5, (), (THREADS,), "5 ms, fine slices", longer=3.0, settings=FINE),
     "digest": Scenario(

@@ -32,7 +32,6 @@ def _behind(other: Request, question: str, others: str, predictions: tuple[Predi
         closed=(),
         open_rates_per_s=(RATE_PER_S,),
         open_connections=64,
-        longer=2.5,
         question=question,
         measures=(
             Measure(f"mean of hello among {others}", MEAN, "less", short=f"hello among {other.label}"),
@@ -75,6 +74,7 @@ SCENARIOS = {
                 most=1e6,
             ),
         ),
+        longer=5.0,
         quick=True,
         quick_rates_per_s=(RATE_PER_S,),
     ),
@@ -109,6 +109,7 @@ SCENARIOS = {
                 most=2e6,
             ),
         ),
+        longer=2.5,
         window_s=WINDOW_S,
     ),
 }

@@ -46,7 +46,7 @@ def remembered(wait_s: float, connections: int) -> Prediction:
 SCENARIOS = {
     "": Scenario(
         request=Request("/wait/10"),
-        closed=(16, 256, 1000),
+        closed=(16, 256),
         open_shares=(0.5, 0.9),
         open_rates_per_s=(1000.0,),
         open_connections=256,

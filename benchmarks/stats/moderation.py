@@ -7,6 +7,11 @@ taken to scatter about a prior s0² as a scaled inverse chi-squared distribution
 estimated from the mean and the variance of the logarithms of the observed variances (section 6.2 there). The more alike these
 are, the larger is d0, up to infinity, where all are pooled.
 
+Where variances go with the size of what varies, the prior follows: logarithms of variances are fitted as a straight line over
+logarithms of sizes, if its slope is significant, and what is moderated is the variance by that line (the mean-variance trend of
+limma: Sartor et al., BMC Bioinformatics 7, 2006; Phipson et al.). Response times of a few tens of microseconds scatter
+more than those of ten milliseconds, and each is to be moderated by its like.
+
 Two moments do not show one very noisy model among quiet ones, since chance alone scatters the logarithms widely. Therefore each
 variance is also tested against all others: the less probable so large a value would be, the less of the prior's freedom it gets
 (as Phipson, Lee, Majewski, Alexander & Smyth, Ann. Appl. Statist. 10, 2016, do with hypervariable genes). The simulations of
@@ -21,6 +26,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import fdtrc, polygamma, psi
 
+from benchmarks.stats.intervals import student
+
 Floats = npt.NDArray[np.float64]
 
 LEAST_VARIANCE = 1e-18  # of logarithms: no rate is known to a billionth
@@ -28,7 +35,9 @@ LEAST_SHARE = 1e-4  # of the pooled variance; a smaller variance comes from valu
 LEAST_FREEDOM = 0.5  # fewer degrees are as good as none; where values are missing, they are fractions
 ALL = math.inf  # degrees of freedom of a prior that all variances share
 DOUBTFUL = 0.3  # a variance with a smaller p-value gets less of the prior, in proportion
-ALIEN = 0.001  # one with a smaller p-value has no part in estimating the prior
+FEWEST_ON_A_LINE, LEAST_RANGE = 8, 0.3  # variances, and of the logarithms of their sizes, that can show a trend,
+TREND = 0.01  # whose p-value must be smaller
+ALIEN = 0.01  # one with a smaller p-value has no part in estimating the prior
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +58,14 @@ def moderate(
     pooled_freedom: float | None = None,
     correlation: float = 0.0,
     least: float = 0.0,
+    sizes: Sequence[float] | Floats | None = None,
 ) -> Moderated | None:
     """Moderate variances that have these degrees of freedom; None when there is no freedom at all.
 
     `pooled_freedom` is that of all variances together, by default the sum; no moderated variance gets more. `correlation` is
     that between any two of them, since residuals of one fit are not independent. `least` is the smallest variance that the
-    measurement resolves. A variance without freedom of its own, as from a single value, becomes the prior.
+    measurement resolves, `sizes` the logarithms of what varies. A variance without freedom of its own, as from a single value,
+    becomes the prior.
     """
     given = np.asarray(freedoms, np.float64)
     total = float(given.sum()) if pooled_freedom is None else pooled_freedom
@@ -65,9 +76,9 @@ def moderate(
     d = own[found]
     raw = np.asarray(variances, np.float64)[found]
     pooled = float(raw @ d) / float(d.sum())
-    s2 = np.maximum(raw, max(least, LEAST_SHARE * pooled, LEAST_VARIANCE))
-    p_values = _too_large(s2, d, total)
-    usual = p_values > ALIEN
+    line = np.ones(len(own)) if sizes is None else _line(raw, d, np.asarray(sizes, np.float64), found, LEAST_SHARE * pooled)
+    s2 = np.maximum(raw, max(least, LEAST_SHARE * pooled, LEAST_VARIANCE)) / line[found]
+    usual, p_values = _usual(s2, d, total)
     d0, prior = _prior(s2[usual], d[usual], correlation)
     share = np.full(len(own), d0)
     share[found] = np.where(p_values < DOUBTFUL, min(d0, total) * p_values / DOUBTFUL, d0)
@@ -76,7 +87,7 @@ def moderate(
     values = np.full(len(own), prior)
     values[found] = s2
     return Moderated(
-        variances=np.maximum(weight * prior + (1 - weight) * values, max(least, LEAST_VARIANCE)),
+        variances=np.maximum(line * (weight * prior + (1 - weight) * values), max(least, LEAST_VARIANCE)),
         freedoms=np.minimum(share + own, total),
         prior=prior,
         prior_freedom=d0,
@@ -85,12 +96,41 @@ def moderate(
     )
 
 
-def _too_large(s2: Floats, d: Floats, total: float) -> Floats:
-    """For each variance the p-value of being so much larger than all others pooled (F test)."""
-    others = float(d.sum()) - d
-    pooled = (float(s2 @ d) - s2 * d) / np.where(others > 0, others, 1.0)
-    freedom = others * total / float(d.sum())  # the residuals of one fit have less freedom than the sum
-    p_values = fdtrc(d, np.maximum(freedom, 1e-6), s2 / np.maximum(pooled, LEAST_VARIANCE))
+def _line(raw: Floats, d: Floats, sizes: Floats, found: npt.NDArray[np.bool_], floor: float) -> Floats:
+    """By what factor each variance is expected to differ from a typical one, by its size; 1 where no trend is significant."""
+    x, flat = sizes[found], np.ones(len(sizes))
+    if len(x) < FEWEST_ON_A_LINE or float(np.ptp(x)) < LEAST_RANGE:
+        return flat
+    y = np.log(np.maximum(raw, max(floor, LEAST_VARIANCE))) - psi(d / 2) + np.log(d / 2)
+    weights = 1 / polygamma(1, d / 2)
+    middle = float(np.average(x, weights=weights))
+    spread = float(weights @ (x - middle) ** 2)
+    slope = float(weights @ ((x - middle) * y)) / spread
+    left = y - np.average(y, weights=weights) - slope * (x - middle)
+    error = math.sqrt(max(float(weights @ left**2) / (len(x) - 2), 1.0) / spread)
+    if abs(slope) < student(len(x) - 2.0, TREND / 2) * error:
+        return flat
+    return np.exp(slope * (np.clip(sizes, x.min(), x.max()) - middle))
+
+
+def _usual(s2: Floats, d: Floats, total: float) -> tuple[npt.NDArray[np.bool_], Floats]:
+    """Which variances have a part in the prior: all but those that are far larger than the others, of which the largest is left
+    out first, so that it hides no other. And for each the p-value of being so much larger than the usual others."""
+    usual = np.ones(len(s2), np.bool_)
+    while True:
+        p_values = _too_large(s2, d, usual, total / float(d.sum()))
+        worst = int(np.argmin(np.where(usual, p_values, 2.0)))
+        if p_values[worst] > ALIEN or np.count_nonzero(usual) <= (len(s2) + 1) // 2:
+            return usual, p_values
+        usual[worst] = False
+
+
+def _too_large(s2: Floats, d: Floats, usual: npt.NDArray[np.bool_], share: float) -> Floats:
+    """For each variance the p-value of being so much larger than all usual others pooled (F test). `share` is by how much less
+    freedom the residuals of one fit have than the sum."""
+    others = float(d[usual].sum()) - d * usual
+    pooled = (float(s2[usual] @ d[usual]) - s2 * d * usual) / np.where(others > 0, others, 1.0)
+    p_values = fdtrc(d, np.maximum(others * share, 1e-6), s2 / np.maximum(pooled, LEAST_VARIANCE))
     return np.asarray(np.where(others > 0, p_values, 1.0), np.float64)
 
 

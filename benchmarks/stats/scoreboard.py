@@ -11,8 +11,10 @@ effect is its mean over the states, each weighted by its share of all blocks, th
 within a state: what the states do to the models is in the ratio, and not in its interval.
 
 Some models are several times as noisy as others. So each model has a residual variance of its own, moderated by those of the
-others (`moderation`). The variance of a difference is the sum of what its two models contribute, and Satterthwaite's formula
-(Biometrics Bull. 2, 1946) gives its degrees of freedom. Of two models alone this is the paired t test.
+others (`moderation`), and the fit is made twice: the second time models weigh as much as their variances say, so that what a
+noisy one did in a replicate is not taken for the machine's doing, and for noise of the quiet ones. The variance of a difference
+is the sum of what its two models contribute, and Satterthwaite's formula (Biometrics Bull. 2, 1946) gives its degrees of
+freedom. Of two models alone this is the paired t test.
 
 A model's **rank** is one more than the number of models that are significantly better (Holm over all pairs). Models without a
 significant difference share a rank.
@@ -35,6 +37,8 @@ from benchmarks.summaries import Call, Estimate, Pair, PairCounts
 __all__ = ["Fit", "Pair", "PairCounts", "Place", "Scoreboard", "Values", "compare", "difference", "fit", "holm", "ratio"]
 
 Floats = npt.NDArray[np.float64]
+
+FITS = 2
 
 Block = int | tuple[int, int]  # a replicate; or a replicate and the state in which the machine was then
 Values = Mapping[str, Mapping[Block, float]]  # a model's positive values by the block in which each was measured
@@ -171,19 +175,30 @@ def fit(values: Values, resolution: float = 0.0) -> Fit | None:
     for at, (of_model, of_block, _, _) in enumerate(cells):
         design[at, [of_model, of_block]] = 1
     linked = _linked([(of_model, of_block) for of_model, of_block, _, _ in cells], design.shape[1])
-    # The design lacks full rank: what is added to all models may be taken from all blocks of a state. The pseudo-inverse
-    # settles that somehow; differences of linked models do not depend on how.
-    solve = np.linalg.pinv(design.T @ design) @ design.T
-    found = solve @ logs
-    left = np.eye(len(cells)) - design @ solve
-    of_model_cells = np.array([[float(name == model) for _, _, name, _ in cells] for model in models])
-    noise = _noise(left, left @ logs, of_model_cells, len(cells) - design.shape[1] + len(set(linked)), resolution)
-    weights = np.array([sum(_state(block) == state for block in blocks) for state in states]) / len(blocks)
-    over_states = np.kron(np.eye(len(models)), weights)  # models × models in states
-    errors, freedoms = _errors(over_states @ solve[:width], of_model_cells, noise)
-    levels = over_states @ _levels(found, linked, width)
+    of_model = np.array([[float(name == model) for _, _, name, _ in cells] for model in models])
+    shares = np.array([sum(_state(block) == state for block in blocks) for state in states]) / len(blocks)
+    over_states = np.kron(np.eye(len(models)), shares)  # models × models in states
+    freedom = len(cells) - design.shape[1] + len(set(linked))
+    noise: Moderated | None = None
+    for _ in range(FITS):
+        variances = noise.variances if noise else np.ones(len(models))
+        solve = _solving(design, of_model.T @ (1 / variances))
+        found, left = solve @ logs, np.eye(len(cells)) - design @ solve
+        effects = over_states @ (found[:width] + _levels(found, linked, width))
+        noise = _noise(left, left @ logs, of_model, variances, freedom, resolution, effects)
+    errors, freedoms = _errors(over_states @ solve[:width], of_model, noise)
     own = linked[: width : len(states)]  # blocks are such that models are linked in all states or, with one state, as they are
-    return Fit(models, over_states @ found[:width] + levels, own, errors, freedoms, noise)
+    return Fit(models, effects, own, errors, freedoms, noise)
+
+
+def _solving(design: Floats, weights: Floats) -> Floats:
+    """What maps logarithms to weighted least-squares effects (effects × cells).
+
+    The design lacks full rank: what is added to all models may be taken from all blocks of a state. The pseudo-inverse settles
+    that somehow; differences of linked models do not depend on how.
+    """
+    weighted = design.T * (weights / weights.max())
+    return np.linalg.pinv(weighted @ design) @ weighted
 
 
 def _state(block: Block) -> int:
@@ -205,23 +220,33 @@ def _log(model: str, value: float) -> float:
     return math.log(value)
 
 
-def _noise(left: Floats, residuals: Floats, of_model: Floats, freedom: int, resolution: float) -> Moderated | None:
+def _noise(
+    left: Floats,
+    residuals: Floats,
+    of_model: Floats,
+    before: Floats,
+    freedom: int,
+    resolution: float,
+    effects: Floats,
+) -> Moderated | None:
     """The variance of a single value of each model.
 
-    `left` (cells × cells) maps logarithms to residuals. A model's sum of squares is a quadratic form of them: its expectation
-    under equal variances and its degrees of freedom (Satterthwaite) come from the traces of its block of `left`.
+    `left` (cells × cells) maps logarithms to residuals, `before` are the models' variances, up to a factor. A model's sum of
+    squares is a quadratic form of the noise: its expectation and its degrees of freedom (Satterthwaite) come from the traces of
+    its covariance. A variance is the one before, times the sum of squares by its expectation.
     """
     if freedom <= 0:
         return None
-    blocks = [left[np.ix_(inside, inside)] for inside in (of_model > 0)]
-    expected = np.array([float(block.trace()) for block in blocks])
-    squared = np.array([float(np.sum(block**2)) for block in blocks])
-    known = expected > 1e-9
+    of_cells = of_model.T @ before
+    covariances = [(left[inside] * of_cells) @ left[inside].T for inside in (of_model > 0)]
+    expected = np.array([float(one.trace()) for one in covariances])
+    squared = np.array([float(np.sum(one**2)) for one in covariances])
+    known = expected > 1e-9 * before
     freedoms = np.where(known, expected**2 / np.where(known, squared, 1.0), 0.0)
-    variances = np.where(known, of_model @ residuals**2 / np.where(known, expected, 1.0), 0.0)
+    variances = np.where(known, before * (of_model @ residuals**2) / np.where(known, expected, 1.0), 0.0)
     # In a complete design the residuals of two models correlate by -1 / (models - 1), their squares by the square of that.
-    correlation = 1 / max(len(blocks) - 1, 1) ** 2
-    return moderate(variances, freedoms, float(freedom), correlation, resolution**2)
+    correlation = 1 / max(len(covariances) - 1, 1) ** 2
+    return moderate(variances, freedoms, float(freedom), correlation, resolution**2, effects)
 
 
 def _errors(solve: Floats, of_model: Floats, noise: Moderated | None) -> tuple[Floats, Floats]:
