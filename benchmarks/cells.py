@@ -143,7 +143,7 @@ def _findings(observed: Observed, model: str, level: Level, paused: Pauses) -> l
     """Of all measurements of the cell, invalid ones too; pauses are those of its numbers."""
     made = observed.made.get((model, level.label), [])
     stalled = stalls(paused)
-    return over_replicates([one.findings for one in made], level.beyond) + ([stalled] if stalled else [])
+    return over_replicates([one.findings for one in made]) + ([stalled] if stalled else [])
 
 
 def _part_us(measured: Sequence[Measured], cpu_ns: Mapping[Block, float], part: Callable[[ServerCost], int]) -> Estimate | None:

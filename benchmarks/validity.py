@@ -119,22 +119,22 @@ def is_accident(invalid: int, replicates: int) -> bool:
     return invalid < INVALID_REPLICATES * replicates
 
 
-def over_replicates(found: Sequence[Sequence[Finding]], beyond: bool = False) -> list[Finding]:
+def over_replicates(found: Sequence[Sequence[Finding]]) -> list[Finding]:
     """One cell's findings from those of its replicates, each reported once, worst first.
 
     Where fewer than half of the replicates are invalid, for whatever reason, that becomes a warning: an accident in one does
     not invalidate the others, and it is left out of the numbers. Nor is a cell overloaded that was so in fewer than half of
-    them: that is a warning of its own, except at levels that are to be `beyond` what a server can do.
+    them: that is in its interval.
     """
     invalid = sum(any(finding.severity == "invalid" for finding in findings) for findings in found)
     by_check: dict[str, list[Finding]] = collections.defaultdict(list)
     for finding in itertools.chain.from_iterable(found):
         by_check[finding.check].append(finding)
-    merged = [_over_replicates(same, len(found), is_accident(invalid, len(found)), beyond) for same in by_check.values()]
+    merged = [_over_replicates(same, len(found), is_accident(invalid, len(found))) for same in by_check.values()]
     return sorted(merged, key=lambda finding: _ORDER[finding.severity])
 
 
-def _over_replicates(same: Sequence[Finding], replicates: int, accident: bool, beyond: bool) -> Finding:
+def _over_replicates(same: Sequence[Finding], replicates: int, accident: bool) -> Finding:
     """One check's findings as one."""
     worst = min(same, key=lambda finding: _ORDER[finding.severity])
     often = f" (in {len(same)} of {replicates} replicates)" if len(same) < replicates else ""
@@ -145,7 +145,6 @@ def _over_replicates(same: Sequence[Finding], replicates: int, accident: bool, b
         return replace(
             made,
             check=OVERLOADED_AT_TIMES,
-            severity="info" if beyond else "warning",
             why="in these replicates its queue grew, and their response times are in its numbers and in its noise",
         )
     return made

@@ -11,8 +11,8 @@ def background_connections(facts: Facts) -> Finding | None:
     """Fewer background connections were open than the level says, in one of its windows at least. Below half it is not the load
     that was asked for.
 
-    A server with a lower concurrency limit declares it, so what it then does is right: a warning, but its load is not that of
-    the others either, so it is not ranked with them.
+    A server with a lower concurrency limit declares it, so what it then does is right, but its load is not that of the others:
+    it is not ranked with them.
     """
     wanted = facts.measurement.level.background
     if wanted is None:
@@ -24,7 +24,7 @@ def background_connections(facts: Facts) -> Finding | None:
     lost = [f"{facts.load.background[what]:,} {what}" for what in ("refused", "lost") if facts.load.background.get(what)]
     return Finding(
         TOO_FEW if short else "background connections",
-        "invalid" if short and not facts.filled_by_background else "warning",
+        "info" if facts.filled_by_background else "invalid" if short else "warning",
         f"held {held:,} of {wanted.count:,} {_kind(wanted.kind)}" + (f" ({', '.join(lost)})" if lost else ""),
         "it is another load than the others had: not ranked" if short else "the load was a little lighter than the others had",
         "raise the model's concurrency limit (--workers, --threads) or its descriptors (ulimit -n)"

@@ -149,7 +149,7 @@ def starving(facts: Facts) -> Finding | None:
         observed = (
             f"{starved:,} of {len(served):,} connections were passed over, one of them {most:,} times between two answers"
         )
-    elif facts.long_completed >= EXPECTED_EACH * len(served) and index < FAIR:
+    elif facts.long_completed >= EXPECTED_EACH * len(served) and facts.long_s >= 2 * slices_s and index < FAIR:
         observed = f"the connections were served {min(served):,} to {max(served):,} times, Jain's index {index:.2f}"
     else:
         return None

@@ -11,10 +11,10 @@ effect is its mean over the states, each weighted by its share of all blocks, th
 within a state: what the states do to the models is in the ratio, and not in its interval.
 
 Some models are several times as noisy as others. So each model has a residual variance of its own, moderated by those of the
-others (`moderation`), and the fit is made twice: the second time models weigh as much as their variances say, so that what a
-noisy one did in a replicate is not taken for the machine's doing, and for noise of the quiet ones. The variance of a difference
-is the sum of what its two models contribute, and Satterthwaite's formula (Biometrics Bull. 2, 1946) gives its degrees of
-freedom. Of two models alone this is the paired t test.
+others (`moderation`). With eight models or more the fit is made twice: the second time they weigh as much as their variances
+say, so that what a noisy one did in a replicate is not taken for the machine's doing, and for noise of the quiet ones. The
+variance of a difference is the sum of what its two models contribute, and Satterthwaite's formula (Biometrics Bull. 2, 1946)
+gives its degrees of freedom. Of two models alone this is the paired t test.
 
 A model's **rank** is one more than the number of models that are significantly better (Holm over all pairs). Models without a
 significant difference share a rank.
@@ -38,7 +38,7 @@ __all__ = ["Fit", "Pair", "PairCounts", "Place", "Scoreboard", "Values", "compar
 
 Floats = npt.NDArray[np.float64]
 
-FITS = 2
+FEWEST_WEIGHED = 8  # models: the variances of fewer are not known well enough to weigh by
 
 Block = int | tuple[int, int]  # a replicate; or a replicate and the state in which the machine was then
 Values = Mapping[str, Mapping[Block, float]]  # a model's positive values by the block in which each was measured
@@ -175,18 +175,18 @@ def fit(values: Values, resolution: float = 0.0) -> Fit | None:
     for at, (of_model, of_block, _, _) in enumerate(cells):
         design[at, [of_model, of_block]] = 1
     linked = _linked([(of_model, of_block) for of_model, of_block, _, _ in cells], design.shape[1])
-    of_model = np.array([[float(name == model) for _, _, name, _ in cells] for model in models])
+    members = np.array([[float(name == model) for _, _, name, _ in cells] for model in models])
     shares = np.array([sum(_state(block) == state for block in blocks) for state in states]) / len(blocks)
     over_states = np.kron(np.eye(len(models)), shares)  # models × models in states
     freedom = len(cells) - design.shape[1] + len(set(linked))
     noise: Moderated | None = None
-    for _ in range(FITS):
+    for _ in range(2 if len(models) >= FEWEST_WEIGHED else 1):
         variances = noise.variances if noise else np.ones(len(models))
-        solve = _solving(design, of_model.T @ (1 / variances))
+        solve = _solving(design, members.T @ (1 / variances))
         found, left = solve @ logs, np.eye(len(cells)) - design @ solve
         effects = over_states @ (found[:width] + _levels(found, linked, width))
-        noise = _noise(left, left @ logs, of_model, variances, freedom, resolution, effects)
-    errors, freedoms = _errors(over_states @ solve[:width], of_model, noise)
+        noise = _noise(left, left @ logs, members, variances, freedom, resolution, effects)
+    errors, freedoms = _errors(over_states @ solve[:width], members, noise)
     own = linked[: width : len(states)]  # blocks are such that models are linked in all states or, with one state, as they are
     return Fit(models, effects, own, errors, freedoms, noise)
 
@@ -198,7 +198,7 @@ def _solving(design: Floats, weights: Floats) -> Floats:
     that somehow; differences of linked models do not depend on how.
     """
     weighted = design.T * (weights / weights.max())
-    return np.linalg.pinv(weighted @ design) @ weighted
+    return np.asarray(np.linalg.pinv(weighted @ design) @ weighted, np.float64)
 
 
 def _state(block: Block) -> int:
