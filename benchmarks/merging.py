@@ -4,7 +4,7 @@ Pure. A window during which other servers were busy is dropped; its round keeps 
 need one window that is long enough: the lists they are judged by are those of the longest.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -163,6 +163,23 @@ def occupied_ns(load: LoadResult) -> int:
     workers than connections does not even accept, are left out with the whole window."""
     silent = sum(completed == 0 for completed in load.per_connection)
     return max(load.ledger.completed_ns + load.ledger.residual_ns - round(silent * load.seconds * 1e9), 0)
+
+
+def closed_rates(rounds: Rounds, by_time: bool) -> Iterator[tuple[int, float]]:
+    """Number and rate of each window of a closed level that counts.
+
+    A window that completed nothing stood still: its rate is that of half a request.
+
+    `by_time` is for requests that wait: the rate is the connections in requests by the mean service time (Little's law), as
+    waits come in waves, which a window's edges cut. A window in which nothing was answered has none then.
+    """
+    for at, number in enumerate(rounds.number):
+        if number in rounds.dropped:
+            continue
+        if not by_time:
+            yield number, max(rounds.completed[at], 0.5) / rounds.seconds[at]
+        elif rounds.answered_ns[at]:
+            yield number, rounds.occupied_ns[at] / rounds.seconds[at] * rounds.answered[at] / rounds.answered_ns[at]
 
 
 def _longest(loads: Iterable[LoadResult]) -> LoadResult:

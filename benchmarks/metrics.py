@@ -26,7 +26,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from benchmarks import histogram
-from benchmarks.merging import histograms
+from benchmarks.merging import closed_rates, histograms
 from benchmarks.nouns import ClassResult, Histogram, LoadResult, Measurement, ReplicateRecord, Rounds, Series, ServerCost, Trial
 from benchmarks.questions import Level, Measure, Metric, Quantity
 from benchmarks.stats.effects import round_values
@@ -225,8 +225,9 @@ class Replicate:
         together = not made.interleaved or _middle(made) < COMPLETED_EACH
         if together or (made.level.loop == "open" if quantity == "rate" else made.server.newcomers_ns):
             return {}
-        by_time = quantity == "rate" and self._by_time(model, made)
-        return {number: value for number, value in _windows(quantity, made, by_time) if value > 0}
+        if quantity == "cpu":
+            return {number: value for number, value in _cpu_of_windows(made.rounds) if value > 0}
+        return dict(closed_rates(made.rounds, self._by_time(model, made)))
 
     def _by_time(self, model: str, made: Measurement) -> bool:
         """Whether the rate is told by the connections' time: requests that wait, on connections that are all served at once."""
@@ -252,19 +253,11 @@ def _middle(made: Measurement) -> int:
     return round(statistics.median(made.rounds.completed)) if made.rounds.completed else 0
 
 
-def _windows(quantity: Quantity, made: Measurement, by_time: bool) -> Iterator[tuple[int, float]]:
-    """Each window's number and value. A window that completed nothing stood still: its rate is that of half a request."""
-    rounds = made.rounds
-    for at, number in enumerate(rounds.number):
-        completed, seconds = rounds.completed[at], rounds.seconds[at]
-        if number in rounds.dropped:
-            continue
-        if quantity == "cpu":
-            yield number, rounds.cpu_ns[at] / completed if completed else 0.0
-        elif not by_time:
-            yield number, max(completed, 0.5) / seconds
-        elif rounds.answered_ns[at]:
-            yield number, rounds.occupied_ns[at] / seconds * rounds.answered[at] / rounds.answered_ns[at]
+def _cpu_of_windows(rounds: Rounds) -> Iterator[tuple[int, float]]:
+    """Each window's number and the CPU time of a request in it; 0 where none was completed."""
+    for number, completed, cpu_ns in zip(rounds.number, rounds.completed, rounds.cpu_ns, strict=True):
+        if number not in rounds.dropped:
+            yield number, cpu_ns / completed if completed else 0.0
 
 
 def _waiting_per_s(made: Measurement) -> float:

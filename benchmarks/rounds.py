@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from benchmarks import asking, plan, sample
 from benchmarks.asking import HOST
 from benchmarks.load.remote import EngineDied, RemoteEngine
-from benchmarks.merging import Taken, merged
+from benchmarks.merging import Taken, closed_rates, merged
 from benchmarks.nouns import Measurement, RunOptions, ServerCost
 from benchmarks.questions import Level, Scenario
 from benchmarks.trial import Making, Member, Trouble
@@ -106,17 +106,8 @@ class Levels:
         return making.peak_per_s
 
     def _closed_rate(self, measurement: Measurement, making: Making) -> float:
-        made, limit = measurement.rounds, making.member.facts.max_connections
-        if max(self.scenario.waits_s) and measurement.level.connections <= limit:  # by time: waits come in waves
-            rates = [
-                occupied / seconds * answered / answered_ns
-                for occupied, seconds, answered, answered_ns in zip(
-                    made.occupied_ns, made.seconds, made.answered, made.answered_ns, strict=True
-                )
-                if answered_ns
-            ]
-        else:
-            rates = [completed / seconds for completed, seconds in zip(made.completed, made.seconds, strict=True)]
+        by_time = max(self.scenario.waits_s) > 0 and measurement.level.connections <= making.member.facts.max_connections
+        rates = [rate for _, rate in closed_rates(measurement.rounds, by_time)]
         return statistics.median(rates) * asking.in_proportion(self.scenario, measurement) if rates else 0.0
 
     def probe(self, making: Making, level: Level, seconds: float) -> Measurement:
