@@ -69,7 +69,7 @@ def computing(
         request=Request(f"/work?cpu_us={1000 * work_ms}"),
         closed=closed,
         open_rates_per_s=(rate_per_s,),
-        open_connections=64,
+        open_connections=16,
         question="Who keeps the core busy and the others served?",
         measures=(Measure("mean at half load", mean, "less", short=short), Measure("p90 at half load", p90, "less")),
         predictions=(*((equal,) if closed else ()), *turns, *slices),
@@ -84,7 +84,7 @@ def _family(models: tuple[str, ...]) -> str:
 ALL_LOOPS = (*LOOPS, *LOOPS_FORKED)
 
 SCENARIOS = {
-    "": computing(2, (ALL_LOOPS, THREADS), (), "2 ms of work", (16,), longer=3.5),
+    "": computing(2, (ALL_LOOPS, THREADS), (), "2 ms of work", (16,), longer=2.6),
     "20ms": computing(20, (ALL_LOOPS,), (THREADS, PROCESSES), "20 ms of work", window_s=1.6),
     "5ms-fine": computing(5, (), (THREADS,), "5 ms, fine slices", longer=3.0, settings=FINE),
     "digest": Scenario(

@@ -27,7 +27,7 @@ def sized(name: str, size: int, rate_per_s: float) -> Scenario:
         request=Request(f"/bytes/{size}"),
         closed=() if large else (16,),
         open_rates_per_s=(rate_per_s,),
-        open_connections=16,
+        open_connections=4 if large else 16,
         window_s=1.0 if large else 0.0,
         question=f"How fast do answers of {name} leave?",
         measures=(
