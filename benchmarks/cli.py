@@ -1,6 +1,7 @@
 """The command line: which commands there are. Each is a file of `benchmarks.commands`; the load engine has its own."""
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -20,6 +21,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.execv(sys.executable, [sys.executable, "-m", "servers", *arguments[1:]])
     options = _parser().parse_args(arguments)
     options.arguments = arguments
+    for stream in (sys.stdout, sys.stderr):  # a terminal that knows ASCII alone gets a report with some "?"
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     signal.signal(signal.SIGTERM, _terminate)
     try:
         return int(options.command(options))

@@ -107,12 +107,18 @@ def record_files(run: Path) -> list[Path]:
     return sorted([*plain, *packed])
 
 
-def point_latest(results: Path, run: Path) -> None:
-    """Let results/latest point at the run."""
+def point_latest(results: Path, run: Path) -> str:
+    """Let results/latest point at the run. Returns why that can't be, as where a folder stands there; else an empty string."""
     draft = results / ".latest.draft"
-    draft.unlink(missing_ok=True)
-    draft.symlink_to(run.name)
-    draft.replace(results / "latest")
+    try:
+        draft.unlink(missing_ok=True)
+        draft.symlink_to(run.name)
+        draft.replace(results / "latest")
+    except OSError as error:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        return error.strerror or str(error)
+    return ""
 
 
 @contextmanager

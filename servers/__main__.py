@@ -39,10 +39,12 @@ def main(argv: list[str], prog: str = "python -m servers") -> int:
     """Serve as the command line asks; returns the exit status: 0 after a drain, 2 for what cannot be served (said on stderr).
 
     Raises SystemExit for `--help` (0) and for bad options (2). Prints one line of JSON on stdout when connections are accepted:
-    `port`, `pid`, `model`; `max_connections`, how many conversations the model serves at once; `given`, those of its options
-    that say how many workers or threads it has, as the model's GIVEN names them; `keepalive_requests` (0: no
-    limit) and `keepalive_idle_s`, after which it closes a connection.
+    `port`, `address`, `pid`, `model`; `max_connections`, how many conversations the model serves at once; `given`, those of its
+    options that say how many workers or threads it has, as the model's GIVEN names them; `keepalive_requests` (0: no limit) and
+    `keepalive_idle_s`, after which it closes a connection.
     """
+    if sys.stdout is None:
+        return refuse(prog, "stdout is closed, so nobody could read on which port it listens")
     parser = make_parser(prog)
     arguments = vars(parser.parse_args(argv))
     name, host, port, backlog, without_rules, folder, interval_s = (
@@ -73,14 +75,15 @@ def main(argv: list[str], prog: str = "python -m servers") -> int:
         sys.setswitchinterval(interval_s)
     try:
         listener = open_listener(host, port, backlog)
-    except socket.gaierror as error:
-        return refuse(prog, f"cannot resolve the host {host!r}: {error.strerror}")
+    except (socket.gaierror, UnicodeError) as error:
+        return refuse(prog, f"cannot resolve the host {host!r}: {getattr(error, 'strerror', error)}")
     except OSError as error:
         return refuse(prog, f"cannot listen on {host} port {port}: {error.strerror}")
     stop = Stop()
     stop.install()
     most = model.max_connections(options) if hasattr(model, "max_connections") else options.connections
-    ready = {"port": listener.getsockname()[1], "pid": os.getpid(), "model": name, "max_connections": most}
+    address, number = listener.getsockname()[:2]
+    ready = {"port": number, "address": address, "pid": os.getpid(), "model": name, "max_connections": most}
     ready["given"] = {field: getattr(options, field) for field in getattr(model, "GIVEN", ())}
     ready |= {"keepalive_requests": limits.keepalive_requests, "keepalive_idle_s": limits.keepalive_idle_s}
     print(json.dumps(ready), flush=True)
@@ -241,6 +244,6 @@ def make_parser(prog: str) -> Parser:
 
 if __name__ == "__main__":
     status = main(sys.argv[1:])
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        stream.flush()
     os._exit(status)  # threads whose conversations outlived the drain must not hold the process

@@ -36,12 +36,14 @@ _NO_LISTENER = frozenset({errno.EBADF, errno.EINVAL, errno.ENOTSOCK})
 
 
 def open_listener(host: str, port: int, backlog: int) -> socket.socket:
-    """A listening TCP socket, non-blocking. Raises OSError (in use, not ours, unresolvable: socket.gaierror).
+    """A listening TCP socket, non-blocking; of a name with several addresses at the first of IPv4. Raises OSError (in use, not
+    ours, unresolvable: socket.gaierror) and UnicodeError (no name).
 
     What it accepts inherits TCP_NODELAY on Linux: without it Nagle's algorithm and delayed acknowledgements together hold
     back the second of two small writes for 40 ms (RFC 1122, 4.2.3.4).
     """
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, kind, protocol, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
     return _listen(socket.socket(family, kind, protocol), address, backlog)
 
 

@@ -136,6 +136,18 @@ def test_servebench_load_says_what_makes_no_bursts(arguments, said):
         command.command(asked("http://127.0.0.1:9/", *arguments))
 
 
+def test_the_first_gap_is_as_long_as_the_others():
+    """A window that begins with an arrival has one request too many, of which a short one has few."""
+    gaps = []
+    with Session(Target("127.0.0.1", 9, b"-"), 4, threads=4) as session:
+        for seed in range(300):
+            for number, lane in enumerate(session.lanes):
+                session._plan(lane, number, Drive(0.1, 100.0, seed=seed), 0)
+                gaps.append(float(lane.engine[0]["next_ns"]))
+    assert np.mean(gaps) == pytest.approx(4e7, rel=0.1)
+    assert np.std(gaps) == pytest.approx(4e7, rel=0.15)
+
+
 # ---------------------------------------------------------------- a change of rate
 
 

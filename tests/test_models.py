@@ -278,6 +278,7 @@ def refused(*arguments: str) -> str:
         (["epoll_loop", "--drain", "nan"], "--drain"),
         (["epoll_loop", "--colour", "blue"], "--colour"),
         (["epoll_loop", "--host", "no-such-host.invalid"], "cannot resolve the host"),
+        (["epoll_loop", "--host", "a..b"], "cannot resolve the host 'a..b'"),
         (["epoll_loop", "--host", "192.0.2.1"], "cannot listen on 192.0.2.1"),
         (["_steps"], "there is no model"),
         ([], "MODEL"),
@@ -285,6 +286,26 @@ def refused(*arguments: str) -> str:
 )
 def test_bad_options_are_a_line_on_stderr(arguments: list[str], reason: str) -> None:
     assert reason in refused(*arguments)
+
+
+def test_without_a_stdout_nobody_would_know_the_port() -> None:
+    line = 'exec "$0" -m servers epoll_loop >&-'
+    done = subprocess.run(
+        ["sh", "-c", line, sys.executable], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "stdout is closed" in done.stderr
+
+
+def test_a_name_with_several_addresses_is_served_at_that_of_ipv4() -> None:
+    line = [sys.executable, "-m", "servers", "epoll_loop", "--host", "localhost"]
+    with subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        try:
+            assert json.loads(server.stdout.readline())["address"] == "127.0.0.1"
+        finally:
+            server.terminate()
 
 
 def test_an_unknown_model_is_told_which_there_are() -> None:

@@ -138,8 +138,17 @@ def test_what_is_no_run_is_said_to_be_none(tmp_path):
 def test_latest_points_at_the_newest_run(tmp_path):
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
-        record.point_latest(tmp_path, tmp_path / name)
+        assert record.point_latest(tmp_path, tmp_path / name) == ""
         assert (tmp_path / "latest").resolve() == (tmp_path / name).resolve()
+
+
+def test_a_folder_that_stands_where_latest_would_is_left_alone_and_told(tmp_path):
+    (tmp_path / "latest").mkdir()
+    (tmp_path / "latest" / "mine").touch()
+    (tmp_path / "run").mkdir()
+    assert "directory" in record.point_latest(tmp_path, tmp_path / "run")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["latest", "run"]
+    assert (tmp_path / "latest" / "mine").exists()
 
 
 def kinds(run):

@@ -144,6 +144,10 @@ def run_options(options: argparse.Namespace) -> RunOptions:
         raise BadUse(f"--name {name!r} can't be a folder of {options.results}; use letters, digits and dashes")
     if len(os.fsencode(name)) > _LONGEST_NAME:
         raise BadUse(f"--name {name[:20]}… is {len(os.fsencode(name))} bytes long; a folder's name has {_LONGEST_NAME} at most")
+    if any("\udc80" <= letter <= "\udcff" for letter in name):
+        raise BadUse(f"--name {name!a} is no UTF-8, which a folder's name must be here; use letters, digits and dashes")
+    if options.seed is not None and not 0 <= options.seed < 10**12:
+        raise BadUse(f"--seed {options.seed} is not from 0 to {10**12 - 1:,}")
     precision, budget_s = _adding(options.precision, options.budget)
     models = _models(options.models, options.aa or "")
     varied = _variants(options, models, scenarios, len(server_cpus))

@@ -58,7 +58,7 @@ def show(summary: RunSummary, folder: Path, console: Console, as_json: bool, cha
     if charts:
         stage.draw(summary, folder / "charts")
         drawn = f"charts: {folder}/charts;  "
-    console.print(f"{drawn}numbers: {folder}/summary.json, summary.md", highlight=False, soft_wrap=True)
+    console.print(f"{drawn}numbers: {folder}/summary.json, summary.md", markup=False, highlight=False, soft_wrap=True)
 
 
 def folder_of(name: str, results: Path) -> Path:

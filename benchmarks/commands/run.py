@@ -128,7 +128,7 @@ def _make(options: argparse.Namespace, console: Console, folder: Path, differs: 
         complete = conduct.complete(files)
         if files.journal.sessions and not complete:
             made, left = len(files.records), len(run.left())
-            console.print(f"resuming {folder}: {made} records are there, {left} are missing or have a failure", highlight=False)
+            console.print(f"resuming {folder}: {made} records are there, {left} are missing or have a failure", markup=False)
         try:
             if not complete:
                 run.make(differs)
@@ -144,13 +144,16 @@ def _make(options: argparse.Namespace, console: Console, folder: Path, differs: 
             progress.close()
             return _stopped(trouble(error), folder)
     if complete:
-        console.print(f"{folder} is complete: nothing is left to make.", highlight=False)
-    record.point_latest(folder.parent, folder)
+        console.print(f"{folder} is complete: nothing is left to make.", markup=False, highlight=False)
+    if why := record.point_latest(folder.parent, folder):
+        said = f"{folder.parent / 'latest'} does not point at this run: {why}"
+        console.print(said, style="yellow", markup=False, highlight=False)
     summary = summarise(folder)
     show(summary, folder, console, options.json, options.charts, options.full)
     console.print(
         f"made in {(time.monotonic() - begins) / 60:.1f} min; seed {files.facts.options.seed}, command: {files.facts.command}",
         style="dim",
+        markup=False,
         highlight=False,
     )
     return 0 if any(cell.rate_per_s is not None for cell in summary.cells) else FAILED
@@ -158,10 +161,10 @@ def _make(options: argparse.Namespace, console: Console, folder: Path, differs: 
 
 def _interrupted(console: Console, folder: Path) -> int:
     kept = len(record.record_files(folder))
-    console.print(f"\ninterrupted: {kept} finished records are kept in {folder}, and nothing is left running.", highlight=False)
-    if kept:
-        console.print(f"See what they say with: servebench plot {folder}", highlight=False)
-    console.print(f"Resume with: servebench run --resume {folder}", highlight=False)
+    said = [f"\ninterrupted: {kept} finished records are kept in {folder}, and nothing is left running."]
+    said += [f"See what they say with: servebench plot {folder}"] * bool(kept)
+    said += [f"Resume with: servebench run --resume {folder}"]
+    console.print("\n".join(said), markup=False, highlight=False)
     return INTERRUPTED
 
 

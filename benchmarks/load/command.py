@@ -1,19 +1,22 @@
 """`servebench load URL`: the load engine alone, for any HTTP server that is yours."""
 
 import argparse
+import base64
 import http.client
 import ipaddress
 import os
+import re
 import resource
 import signal
 import socket
 import sys
 from typing import Any
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from benchmarks import histogram
 from benchmarks.amounts import duration, percent, rate
@@ -25,6 +28,9 @@ _OF_OPEN_LOOP = ("send_lag", "own_lag")
 _PREFLIGHT_S = 5.0
 _LONGEST_S = 3600.0
 _DESCRIPTORS_RESERVED = 64  # what is open besides the connections
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
+_SEED_MOST = 10**12
+_METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 
 
 class Refused(ValueError):
@@ -70,25 +76,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def command(options: argparse.Namespace) -> int:
-    """Run the load and print what was seen. Returns 0, or 1 when nothing was answered. Raises Refused."""
+    """Run the load and print what was seen. Returns 0, 1 when nothing was answered, or 128 and the number of the signal, SIGINT
+    or SIGTERM, that ended it early. Raises Refused.
+    """
     _check(options)
     from benchmarks.load.engine import Session, compile_all
     from benchmarks.load.targets import Drive, Target, request_bytes
 
     url = _parts(options.url)
     host, port = resolve(options.url, options.this_target_is_mine)
+    where, fields = url.netloc.rpartition("@")[2], _credentials(url)
     body = _body(options.body)
     path = (url.path or "/") + (f"?{url.query}" if url.query else "")
-    status, expected, trouble = _preflight(host, port, url.netloc, path, options.method, body)
+    status, expected, trouble = _preflight(host, port, where, path, options.method, body, fields)
     target = Target(
-        host, port, request_bytes(url.netloc, path, options.method, body, options.keepalive), status,
+        host, port, request_bytes(where, path, options.method, body, options.keepalive, fields), status,
         None if options.any_body else expected, bodiless=options.method == "HEAD",
     )  # fmt: skip
     if not options.json and sys.stderr.isatty():
         print("loading the engine (compiled once, then cached) …", end="\r", file=sys.stderr)
     compile_all()
-    with Session(target, options.connections, options.threads, _cpus(options.cpus)) as session:
-        signal.signal(signal.SIGINT, lambda *_: session.stop())
+    room = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - options.connections - _DESCRIPTORS_RESERVED
+    retained = min(options.connections, room)
+    with Session(target, options.connections, options.threads, _cpus(options.cpus), retained=retained) as session:
+        stopped: list[int] = []
+
+        def stop(number: int, _frame: object) -> None:
+            stopped.append(number)
+            session.stop()
+
+        before = [signal.signal(number, stop) for number in _STOPPING]
         refused = session.open() if options.keepalive else {}
         result = session.run(
             Drive(
@@ -106,28 +123,31 @@ def command(options: argparse.Namespace) -> int:
                 off_s=options.off,
             )
         )
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number, handler in zip(_STOPPING, before, strict=True):
+        signal.signal(number, handler)
     for kind, count in refused.items():
         result.errors[kind] = result.errors.get(kind, 0) + count
     if options.json:
         print(msgspec.json.format(msgspec.json.encode(as_plain(result)), indent=1).decode())
     else:
-        show(result, options.url, Console())
+        show(result, told(options.url), Console())
     if trouble and not result.completed:
         print(f"servebench load: {trouble}", file=sys.stderr)
-    return 0 if result.completed else 1
+    return 128 + stopped[0] if stopped else 0 if result.completed else 1
 
 
 def resolve(address: str, mine: bool = False) -> tuple[str, int]:
     """The numeric host and port of a URL. Raises Refused for what is no HTTP URL, and for a target that is not loopback."""
     url = _parts(address)
     if url.scheme != "http" or not url.hostname:
-        raise Refused(f"{address!r} is not an http:// URL with a host, such as http://127.0.0.1:8080/hello")
+        raise Refused(f"{told(address)!r} is not an http:// URL with a host, such as http://127.0.0.1:8080/hello")
     try:
-        port = url.port or 80
+        port = 80 if url.port is None else url.port
+        if not port:
+            raise ValueError("nobody can listen on port 0")
         found = socket.getaddrinfo(url.hostname, port, type=socket.SOCK_STREAM)
     except (OSError, ValueError) as error:
-        raise Refused(f"{address!r} can't be resolved: {error}") from None
+        raise Refused(f"{told(address)!r} can't be resolved: {error}") from None
     addresses = sorted({str(entry[4][0]) for entry in found}, key=lambda text: (":" in text, text))
     if not mine and not all(ipaddress.ip_address(text).is_loopback for text in addresses):
         raise Refused(
@@ -140,11 +160,26 @@ def resolve(address: str, mine: bool = False) -> tuple[str, int]:
 def _parts(address: str) -> SplitResult:
     """The parts of a URL. Raises Refused for what is none; one is of printable ASCII alone (RFC 3986, section 2)."""
     if strange := next((letter for letter in address if not "!" <= letter <= "~"), ""):
-        raise Refused(f"{address!r} holds {strange!r}, which a URL can't; write it as {quote(strange)}")
+        raise Refused(f"{told(address)!r} holds {strange!r}, which a URL can't; write it as {quote(strange)}")
     try:
         return urlsplit(address)
     except ValueError as error:
-        raise Refused(f"{address!r} is no URL: {error}; write one such as http://127.0.0.1:8080/hello") from None
+        raise Refused(f"{told(address)!r} is no URL: {error}; write one such as http://127.0.0.1:8080/hello") from None
+
+
+def told(address: str) -> str:
+    """A URL as it may be shown: without a user's name and password."""
+    scheme, slashes, rest = address.partition("://")
+    authority = rest.partition("/")[0]
+    return scheme + slashes + rest.removeprefix(authority.rpartition("@")[0] + "@") if "@" in authority else address
+
+
+def _credentials(url: SplitResult) -> tuple[tuple[str, str], ...]:
+    """The Authorization field that a URL's user and password make (RFC 7617)."""
+    if url.username is None:
+        return ()
+    both = f"{unquote(url.username)}:{unquote(url.password or '')}"
+    return (("Authorization", f"Basic {base64.b64encode(both.encode()).decode()}"),)
 
 
 def as_plain(result: LoadResult) -> dict[str, Any]:
@@ -199,7 +234,7 @@ def as_plain(result: LoadResult) -> dict[str, Any]:
 def show(result: LoadResult, url: str, console: Console) -> None:
     """The result for people."""
     loop = "closed loop" if result.offered_per_s is None else f"open loop, {rate(result.offered_per_s)} offered"
-    console.print(f"\n[bold]{url}[/]  {result.connections} connections, {loop}, {result.seconds:.2f} s", highlight=False)
+    console.print(Text.assemble("\n", (url, "bold"), f"  {result.connections} connections, {loop}, {result.seconds:.2f} s"))
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("", min_width=8)
     for column in ("mean", *_QUANTILES, "max", "count"):
@@ -262,7 +297,12 @@ def _check(options: argparse.Namespace) -> None:
         raise Refused(
             f"--connections {options.connections:,} needs more than the {hard:,} descriptors this process may open (ulimit -Hn)"
         )
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, options.connections + _DESCRIPTORS_RESERVED)), hard))
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if not 0 <= options.seed <= _SEED_MOST:
+        raise Refused(f"--seed {options.seed} is not from 0 to {_SEED_MOST:,}")
+    if not _METHOD.fullmatch(options.method):
+        raise Refused(f"--method {options.method!r} is no method: one is of letters, digits and a few signs, such as GET")
     if options.rate is not None and not 0 < options.rate <= 10_000_000:
         raise Refused(f"--rate {options.rate:g} is not above 0 and at most ten million a second")
     if options.rate is None and options.arrivals == "onoff":
@@ -285,7 +325,7 @@ def _cpus(text: str) -> tuple[int, ...]:
 
 def _body(text: str) -> bytes:
     if not text.startswith("@"):
-        return text.encode()
+        return os.fsencode(text)  # bytes that are no UTF-8 are sent as they are
     try:
         with open(text[1:], "rb") as file:
             return file.read()
@@ -293,11 +333,13 @@ def _body(text: str) -> bytes:
         raise Refused(f"--body {text}: {error.strerror}") from None
 
 
-def _preflight(host: str, port: int, netloc: str, path: str, method: str, body: bytes) -> tuple[int, bytes | None, str]:
+def _preflight(
+    host: str, port: int, netloc: str, path: str, method: str, body: bytes, fields: tuple[tuple[str, str], ...] = ()
+) -> tuple[int, bytes | None, str]:
     """One request before the load: the status and body to expect. If it fails, 200 and any body, and what went wrong."""
     connection = http.client.HTTPConnection(host, port, timeout=_PREFLIGHT_S)
     try:
-        connection.request(method, path, body or None, {"Host": netloc})
+        connection.request(method, path, body or None, {"Host": netloc, **dict(fields)})
         response = connection.getresponse()
         found = response.read()
         return (response.status, found, "") if response.status < 300 else (200, None, f"the target answers {response.status}")

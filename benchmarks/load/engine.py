@@ -5,6 +5,7 @@ schedule, random stream and histograms; lanes share nothing while they run, and 
 """
 
 import os
+import random
 import socket
 import threading
 import time
@@ -19,6 +20,7 @@ from benchmarks.load.outcome import Before, errors_of, outcome, step_ns
 from benchmarks.load.targets import Background, Drive, Target
 from benchmarks.nouns import Histogram, LoadResult
 
+_SIGNALS_S = 0.1  # from one look for signals to the next
 _NO_RATE_PER_S = 1e-7  # what stands for none at all: the next arrival is due in months, a time that can still be reckoned with
 
 
@@ -33,6 +35,9 @@ class Session:
     Each lane runs in a thread of its own, so that a signal handler can `stop` the load. If `blocking`, a single one runs in the
     caller's thread instead, which neither starts a thread for each window nor waits for a CPU to run it.
 
+    Connections that the server is to close first are kept until it does, `retained` of them, by default as many as there are
+    connections: each holds a descriptor.
+
     With `trace`, the first so many requests of a run's window are kept singly, for tests of the engine itself. Raises
     ValueError for numbers that make no load.
     """
@@ -46,6 +51,7 @@ class Session:
         trace: int = 0,
         background: Background | None = None,
         blocking: bool = False,
+        retained: int | None = None,
     ) -> None:
         if connections < 1 or threads < 1:
             raise ValueError("a load needs at least one connection and one thread")
@@ -61,7 +67,8 @@ class Session:
         shares = [connections // threads + (i < connections % threads) for i in range(threads)]
         self.background = background
         self.lanes = [
-            Lane(target, share, self.control, trace, _share(background, number, threads)) for number, share in enumerate(shares)
+            Lane(target, share, self.control, trace, _share(background, number, threads), retained and retained // threads)
+            for number, share in enumerate(shares)
         ]
         self.connect = Histogram()
         self.opened = 0
@@ -148,7 +155,10 @@ class Session:
                 e["on_ns"], e["off_ns"] = drive.on_s * 1e9, drive.off_s * 1e9
                 on = drive.on_s / (drive.on_s + drive.off_s)
             e["interval_ns"] = 1e9 * on / (drive.rate_per_s * share)
-            e["next_ns"] = e["interval_ns"] * number / len(self.lanes)
+            if e["poisson"]:  # the first gap is exponential, too: a window that begins with an arrival has one too many
+                e["next_ns"] = e["interval_ns"] * random.Random(f"{drive.seed} {number}").expovariate(1.0)
+            else:
+                e["next_ns"] = e["interval_ns"] * number / len(self.lanes)
             if drive.then_rate_per_s is not None:
                 e["then_interval_ns"] = 1e9 * on / max(drive.then_rate_per_s * share, _NO_RATE_PER_S)
                 e["then_ns"] = int(drive.then_at_s * 1e9)
@@ -172,7 +182,8 @@ class Session:
             for thread in threads:
                 thread.start()
             for thread in threads:
-                thread.join()
+                while thread.is_alive():  # Python 3.13 handles no signal in a join without a limit
+                    thread.join(_SIGNALS_S)
         if failures:
             raise failures[0]
 

@@ -24,13 +24,20 @@ _COUNTS = (
     "area_ns", "area_at_ns", "gap_ends_ns", "step", "waited", "intended_at_end", "free_at_end", "in_flight_ns", "carried_in",
     "carried_in_ns", "carried_out_ns", "unanswered_ns", "stops", "kept", "pending",
 )  # fmt: skip
+_RETAINED = 64  # connections that are kept until the server closes them, at least
 
 
 class Lane:
     """One driver thread's share: the arrays that the compiled loop works on."""
 
     def __init__(
-        self, target: Target, connections: int, control: Any, trace: int, background: Background | None = None
+        self,
+        target: Target,
+        connections: int,
+        control: Any,
+        trace: int,
+        background: Background | None = None,
+        retained: int | None = None,
     ) -> None:
         self.control = control
         self.trace = np.zeros((trace, 5), np.int64)
@@ -48,7 +55,7 @@ class Lane:
         self.asides = _asides(connections)
         self.ring = np.zeros(1 << (2 * connections - 1).bit_length(), np.int64)
         self.later = np.zeros(connections, np.int64)
-        self.retired = np.zeros(max(connections, 64), np.int64)
+        self.retired = np.zeros(max(connections, _RETAINED) if retained is None else retained, np.int64)
         self.buffer = np.zeros(state.BUFFER_BYTES, np.uint8)
         self.pair = np.zeros(2, np.int64)
         self.events = np.zeros(state.MAX_EVENTS * libc.EVENT_WORDS, np.int32)
