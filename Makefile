@@ -42,6 +42,7 @@ clean: ## remove the environment and caches; results stay
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "servebench needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@[ -w . ] || { echo "this folder can't be written to, and the environment is to be in it: copy it to one of yours" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "python3-venv is missing: sudo apt-get install python3-venv" >&2; exit 1; }
 	@touch $@
 

@@ -60,10 +60,12 @@ def cores(machine: Machine) -> Symptom | None:
         "server and load take turns on one core: the numbers are of both"
         if shared
         else "whoever else runs takes time from the server or from the load; high percentiles are then the machine's",
-        "use two cores or more (--server-cpus 0 --driver-cpus 1)"
-        if shared
+        f"name two of them (--server-cpus {machine.cpus[0]} --driver-cpus {machine.cpus[-1]})"
+        if shared and count > 1
         else "allow more of them (docker run --cpuset-cpus, taskset)"
         if kept
+        else "use a machine with two cores or more"
+        if shared
         else "a third core would take everything else",
     )
 

@@ -112,6 +112,16 @@ def test_cores_that_a_container_withholds_are_told():
 
 
 @pytest.mark.parametrize(
+    ("cpus", "online", "remedy"),
+    [((1,), 2, "allow more of them"), ((1,), 1, "a machine with two cores"), ((1, 3), 4, "--server-cpus 1 --driver-cpus 3")],
+)
+def test_where_server_and_load_share_a_core_the_remedy_names_cpus_that_may_be_used(cpus, online, remedy):
+    machine = replace(HEALTHY, cpus=cpus, online=online, server_cpus=(1,), driver_cpus=(1,))
+    (found,) = (symptom for symptom in doctor.diagnose(machine) if symptom.name == "cores")
+    assert (found.grade, remedy in found.remedy) == ("poor", True), found.remedy
+
+
+@pytest.mark.parametrize(
     ("pingpong_ns", "python_ns", "grade"),
     [
         ([60.0] * 40, [40.0] * 40, "good"),

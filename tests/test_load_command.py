@@ -2,6 +2,7 @@
 
 import argparse
 import base64
+import io
 import json
 import re
 import resource
@@ -13,8 +14,11 @@ import time
 import psutil
 import pytest
 from answering import CLOSING, OK, answering, serving
+from rich.console import Console
 
 from benchmarks.load import command
+from benchmarks.load.engine import Session
+from benchmarks.load.targets import Drive, Target, request_bytes
 
 PATIENCE_S = 120
 SHORT = ("--seconds", "0.1", "--connections", "1", "--poll", "sleep", "--drain", "0.2")
@@ -88,6 +92,22 @@ def test_port_0_is_no_other_port():
 def test_what_looks_like_markup_is_shown_as_it_is(capsys):
     heard_of("http://127.0.0.1:PORT/?a[/b]=[red]x")
     assert "/?a[/b]=[red]x" in capsys.readouterr().out.replace("\n", "")
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_no_number_is_cut_on_a_narrow_terminal(width):
+    """Neither with an ellipsis nor by the end of a line."""
+    with serving(answering(OK)) as port, Session(Target("127.0.0.1", port, request_bytes("x", "/"), body=None), 2) as session:
+        session.open()
+        result = session.run(Drive(0.1, 200.0, poll="sleep"))
+    out = io.StringIO()
+    command.show(result, "http://127.0.0.1/", Console(file=out, width=width))
+    lines = out.getvalue().splitlines()
+    assert "…" not in out.getvalue()
+    assert max(map(len, lines)) <= width
+    (head,) = [line for line in lines if "p99" in line]
+    rows = [line for line in lines if line.startswith(("response", "service"))]
+    assert all(len(re.findall(r"\d[\d.,]*", row)) == len(head.split()) for row in rows)
 
 
 # ---------------------------------------------------------------- other options

@@ -25,6 +25,7 @@ from benchmarks.nouns import Histogram, LoadResult
 _QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
 _HISTOGRAMS = ("response", "service", "send_lag", "own_lag", "connect")
 _OF_OPEN_LOOP = ("send_lag", "own_lag")
+_WIDE = 78  # columns of a terminal that has room for all times
 _PREFLIGHT_S = 5.0
 _LONGEST_S = 3600.0
 _DESCRIPTORS_RESERVED = 64  # what is open besides the connections
@@ -237,12 +238,13 @@ def show(result: LoadResult, url: str, console: Console) -> None:
     console.print(Text.assemble("\n", (url, "bold"), f"  {result.connections} connections, {loop}, {result.seconds:.2f} s"))
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("", min_width=8)
-    for column in ("mean", *_QUANTILES, "max", "count"):
-        table.add_column(column, justify="right", min_width=7)
+    columns = ("mean", *_QUANTILES, "max") if console.width >= _WIDE else ("p50", "p99", "max")  # no number is cut
+    for column in (*columns, "count"):
+        table.add_column(column, justify="right", min_width=7, no_wrap=True)
     for name in _HISTOGRAMS:
         found = _percentiles(_whole(result, name))
         if found["count"] and not (name in _OF_OPEN_LOOP and result.offered_per_s is None):
-            times = [duration(found[column]) for column in ("mean", *_QUANTILES, "max")]
+            times = [duration(found[column]) for column in columns]
             table.add_row(name.replace("_", " "), *times, f"{found['count']:,}")
     console.print(table)
     console.print(
