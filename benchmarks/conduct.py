@@ -32,6 +32,7 @@ from benchmarks.nouns import (
     measured,
     served_by,
 )
+from benchmarks.passwords import masked
 from benchmarks.questions import Scenario
 from benchmarks.remaining import refused, remaining
 from benchmarks.replicate import Replicate
@@ -72,7 +73,7 @@ def facts(options: RunOptions, arguments: list[str], scenarios: Mapping[str, Sce
     return RunFacts(
         schema=SCHEMA,
         options=options,
-        command=shlex.join(["servebench", *arguments]),
+        command=shlex.join(["servebench", *map(masked, arguments)]),
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=versions(options),
         scenarios=asked,

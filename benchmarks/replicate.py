@@ -32,6 +32,7 @@ from benchmarks.nouns import (
     measured,
     served_by,
 )
+from benchmarks.passwords import VARIABLE
 from benchmarks.questions import Level, Scenario
 from benchmarks.rounds import Conditions, Levels
 from benchmarks.trial import Making, Member, Trouble
@@ -139,7 +140,7 @@ class Replicate:
                 common = ("--gc-account", str(member.account))
             common += (*scenario.settings, *self.options.settings)
             if self.options.database and plan.keeps_items(scenario):  # else a server makes a file of its own
-                common += ("--database", self.options.database)
+                common += ("--database", f"${VARIABLE}")
         try:
             member.server = Server(
                 served_by(name),

@@ -164,10 +164,19 @@ def synchronous(text: str) -> bool:
     return text == "full"
 
 
+def database_url(text: str) -> str:
+    """A URL, or as $NAME the variable of the environment that has it: the arguments of a process are for all to see."""
+    if not text.startswith("$"):
+        return text
+    if not (url := os.environ.get(text[1:])):
+        raise argparse.ArgumentTypeError(f"there is no variable {text[1:]} in the environment")
+    return url
+
+
 METAVARS: dict[Callable[[str], Any], str] = {
     seconds: "S",
     interval: "S",
-    str: "URL",
+    database_url: "URL|$NAME",
     pool_size: "N|none",
     synchronous: "full|normal",
 }
@@ -192,7 +201,7 @@ SETTINGS: tuple[tuple[str, type, str, Callable[[str], Any], str], ...] = (
     ("--send-timeout", Options, "send_s", seconds, "seconds in which a client must take some of a response"),
     ("--linger", Options, "linger_s", seconds, "seconds after a stop until idle connections are closed"),
     ("--drain", Options, "drain_s", seconds, "seconds after a stop until all connections are"),
-    ("--database", Database, "url", str, "of /items: sqlite:PATH or postgresql://…"),
+    ("--database", Database, "url", database_url, "of /items: sqlite:PATH or postgresql://…; $NAME: a variable that has it"),
     ("--pool", Database, "pool", pool_size, "connections to it, of each process; none: one for each request"),
     (
         "--synchronous",

@@ -10,11 +10,20 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from benchmarks import adaptive, catalogue, interpreters, objective, plan, variants
+from benchmarks import adaptive, catalogue, interpreters, objective, passwords, plan, variants
 from benchmarks.commands._shared import BadUse, add_results
 from benchmarks.nouns import RunOptions, Variant
 
-_WITH_RESUME = {"resume", "anyway", "replicates", "json", "full", "charts", "results"}  # the run itself has decided all else
+_WITH_RESUME = {
+    "resume",
+    "anyway",
+    "replicates",
+    "json",
+    "full",
+    "charts",
+    "results",
+    "database",
+}  # the run itself has decided all else
 _PROFILE = "quick"
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 _LONGEST_S = 7 * 24 * 3600.0
@@ -170,7 +179,7 @@ def run_options(options: argparse.Namespace) -> RunOptions:
         unchecked=options.unchecked,
         variants=varied,
         quick=profile.quick,
-        database=options.database,
+        database=passwords.kept(options.database),
         same=options.same,
     )
 

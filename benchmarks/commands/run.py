@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import catalogue, record
+from benchmarks import catalogue, passwords, record
 from benchmarks.commands._announced import announce, show_plan
 from benchmarks.commands._run_options import add_arguments, check_cpus, more_replicates, only_resume, run_options
 from benchmarks.commands._shared import FAILED, INTERRUPTED, BadUse, folder_of, show, summarise, trouble
@@ -76,6 +76,10 @@ def _resume(options: argparse.Namespace) -> int:
                 command = f"{files.facts.command}; servebench run --resume {before.name} --replicates {options.replicates}"
                 files = replace(files, facts=replace(files.facts, options=wanted, command=command))
         differs: list[str] = []
+        passwords.kept(options.database)
+        if files.facts.options.database and not passwords.is_known(files.facts.options.database):
+            url = files.facts.options.database
+            raise BadUse(f"{folder} keeps items in {url}, and no password is written down: name it again with --database")
         if not conduct.complete(files):
             check_cpus(files.facts.options)
             catalogue.choose([served_by(name) for name in files.facts.options.models], catalogue.models(), "model")
