@@ -2,9 +2,10 @@
 
 After fork(2) both go on in the same code, with the same open descriptors and the same handlers of signals. So signals wait
 until the child has a request of its own to note them in; Ctrl-C, which reaches the whole group, is left to the parent, which
-passes it on; and the child never returns into the parent's code. Should the parent die, the kernel tells the child
-(PR_SET_PDEATHSIG, prctl(2)), and it stops, too. It does so by a signal of its own: a second SIGTERM would merge with a first
-one that the child has not handled yet (signal(7)), and a parent that ends at once would leave a child that drains.
+passes it on; and the child never returns into the parent's code. A SIGTERM to a whole group (`timeout`, systemd) reaches the
+child twice, by itself and through its parent: that is one stop. Should the parent die, as it does at a second stop, the kernel
+tells the child (PR_SET_PDEATHSIG, prctl(2)), and it stops, at once if it was stopping. It is told by a signal of its own: a
+second SIGTERM would merge with a first one that the child has not handled yet (signal(7)).
 """
 
 import ctypes
@@ -43,7 +44,8 @@ def fork(live: Callable[[], object], stop: Stop) -> int:
 def _live(live: Callable[[], object], stop: Stop, parent: int) -> NoReturn:
     status = 1
     try:
-        signal.signal(PARENT_DIED, stop.request)
+        signal.signal(signal.SIGTERM, stop.request_once)
+        signal.signal(PARENT_DIED, stop.request_once)
         _LIBC.prctl(PR_SET_PDEATHSIG, PARENT_DIED)
         if os.getppid() != parent:  # it died in between
             os._exit(0)

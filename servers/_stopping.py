@@ -24,6 +24,7 @@ class Stop:
 
     def __init__(self) -> None:
         self.requested = False
+        self._heard: set[int] = set()
         self.alone = True
         self.then: Callable[[], object] = lambda: None
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -39,6 +40,12 @@ class Stop:
         self.requested = True
         os.write(self._writer, b"!")
         self.then()
+
+    def request_once(self, signum: int, frame: FrameType | None = None) -> None:
+        """The handler of signals that may come several times for one stop: only a signal of another kind is a second one."""
+        if signum not in self._heard:
+            self._heard.add(signum)
+            self.request(signum, frame)
 
     def install(self) -> None:
         """Listen to SIGTERM and SIGINT. Only the main thread may call this, and no other signal may have a handler yet."""

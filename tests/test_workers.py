@@ -165,6 +165,26 @@ def test_a_second_signal_ends_a_worker_that_has_not_handled_the_first(model: str
         eventually(lambda: over(worker), "it ends")
 
 
+@pytest.mark.parametrize("model", OF_TWO_PROCESSES)
+def test_a_signal_to_the_whole_group_is_one_stop(model: str) -> None:
+    """It reaches each worker by itself and through its parent, at any distance; what is under way is answered."""
+    with serving(model, "--workers", "4", "--linger", "0.1", "--drain", "60") as server, ExitStack() as stack:
+        clients = [stack.enter_context(server.connect()) for _ in range(4)]
+        for client in clients:
+            client.send(b"GET /wait/1500 HTTP/1.1\r\nHost: test\r\n\r\n")
+        eventually(lambda: sum(_established(each) for each in server.family()) >= 4, "their requests are under way")
+        for process in server.family():  # as killpg(3) does
+            process.terminate()
+        for client in clients:
+            assert client.rest().startswith(b"HTTP/1.1 200 ")
+        server.process.wait(PATIENCE_S)
+        assert server.process.returncode == 0
+
+
+def _established(process: psutil.Process) -> int:
+    return sum(each.status == psutil.CONN_ESTABLISHED for each in process.net_connections())
+
+
 @pytest.mark.parametrize("model", KEEPERS)
 def test_a_worker_told_to_stop_is_replaced_when_it_has_drained(model: str) -> None:
     """By a signal of its own: the others go on, and clients are queued as ever."""
