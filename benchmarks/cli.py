@@ -18,7 +18,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status: 0, 1 failed, 2 badly used, 130 interrupted."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if arguments[:1] == ["serve"]:  # its options are the server's own
-        os.execv(sys.executable, [sys.executable, "-m", "servers", *arguments[1:]])
+        here = os.pathsep.join(filter(None, (str(catalogue.ROOT), os.environ.get("PYTHONPATH"))))
+        line = [sys.executable, "-P", "-m", "servers", *arguments[1:]]  # -P: not what lies in the working folder
+        os.execve(sys.executable, line, os.environ | {"PYTHONPATH": here})
     options = _parser().parse_args(arguments)
     options.arguments = arguments
     for stream in (sys.stdout, sys.stderr):  # a terminal that knows ASCII alone gets a report with some "?"

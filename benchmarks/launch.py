@@ -101,7 +101,7 @@ class Server:
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,
                 stdin=subprocess.DEVNULL,
-                cwd=folder,
+                cwd=folder or _ROOT,  # not where the user stands: modules that lie there are the user's own
                 env={**os.environ, **environment} if environment else None,
                 start_new_session=True,
                 preexec_fn=settle,

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
@@ -12,6 +13,8 @@ from benchmarks.load.targets import Background, Drive, Target
 from benchmarks.nouns import LoadResult, MachineState, Warmup
 
 Value = TypeVar("Value")
+
+_ROOT = Path(__file__).resolve().parents[2]
 
 
 class EngineDied(RuntimeError):
@@ -31,6 +34,7 @@ class RemoteEngine:
             [sys.executable, "-m", "benchmarks.load.process", ",".join(map(str, self._cpus))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            cwd=_ROOT,  # not where the user stands: modules that lie there are the user's own
             start_new_session=True,  # a Ctrl-C is the harness's to handle
         )
 
