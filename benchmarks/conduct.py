@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from benchmarks import adaptive, catalogue, plan, record, variants
+from benchmarks import adaptive, catalogue, load, plan, record, variants
 from benchmarks.conformance import suite
 from benchmarks.conformance.subjects import Model
 from benchmarks.environment import versions
@@ -135,6 +135,8 @@ class Run:
         self._expect([one for one in self.left() if one not in left])
         left = self.left()
         with RemoteEngine(self.options.driver_cpus) as engine:
+            if not load.is_compiled():
+                self.watcher.say(load.COMPILING)
             engine.compile()
             self.clock.start()
             self._measure(left, engine)

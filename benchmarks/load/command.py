@@ -20,6 +20,7 @@ from rich.text import Text
 
 from benchmarks import histogram
 from benchmarks.amounts import duration, percent, rate
+from benchmarks.load import COMPILING, is_compiled
 from benchmarks.nouns import Histogram, LoadResult
 
 _QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
@@ -94,8 +95,8 @@ def command(options: argparse.Namespace) -> int:
         host, port, request_bytes(where, path, options.method, body, options.keepalive, fields), status,
         None if options.any_body else expected, bodiless=options.method == "HEAD",
     )  # fmt: skip
-    if not options.json and sys.stderr.isatty():
-        print("loading the engine (compiled once, then cached) …", end="\r", file=sys.stderr)
+    if not is_compiled():
+        print(f"servebench: {COMPILING}", file=sys.stderr, flush=True)
     compile_all()
     room = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - options.connections - _DESCRIPTORS_RESERVED
     retained = min(options.connections, room)
