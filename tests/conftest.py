@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 MEASURING = (
-    "advise", "check", "doctor", "faults", "gate", "launch", "load", "load_arrivals", "load_background", "load_exchanges",
-    "load_facts", "load_probes", "load_process", "load_windows", "new", "replicate", "resume", "run", "selfbench",
+    "advise", "check", "doctor", "elsewhere", "faults", "gate", "load", "load_arrivals", "load_background", "load_command",
+    "load_exchanges", "load_facts", "load_probes", "load_process", "load_windows", "new", "replicate", "resume", "run", "selfbench",
 )  # fmt: skip
 SERVING = (
-    "clients", "conformance", "durability", "items", "model_faults", "models", "peers", "proxies", "seeds", "system_calls",
-    "workers",
+    "clients", "conformance", "durability", "items", "launch", "model_faults", "models", "peers", "proxies", "seeds",
+    "system_calls", "workers",
 )  # fmt: skip
+ASKED = ("model", "server", "steps")  # parameters that are a model's name
 ASKERS = 2
 
 
@@ -33,7 +34,8 @@ def pytest_itemcollected(item):
     if name in MEASURING:
         group = "measuring"
     elif name in SERVING:
-        group = f"serving {zlib.crc32(str(params.get('model', name)).encode()) % ASKERS}"
+        asked = next((params[key] for key in ASKED if key in params), name)
+        group = f"serving {zlib.crc32(str(asked).encode()) % ASKERS}"
     else:
         group = f"{name} {params['chart'].name}" if "chart" in params else name
     item.add_marker(pytest.mark.xdist_group(group))
