@@ -12,7 +12,8 @@ import pytest
 
 MEASURING = (
     "advise", "check", "doctor", "elsewhere", "faults", "gate", "load", "load_arrivals", "load_background", "load_command",
-    "load_exchanges", "load_facts", "load_probes", "load_process", "load_windows", "new", "replicate", "resume", "run", "selfbench",
+    "load_exchanges", "load_facts", "load_probes", "load_process", "load_windows", "new", "replicate", "resume", "run",
+    "selfbench",
 )  # fmt: skip
 SERVING = (
     "clients", "conformance", "durability", "items", "launch", "model_faults", "models", "peers", "proxies", "seeds",
