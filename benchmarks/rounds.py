@@ -106,6 +106,8 @@ class Levels:
         return making.peak_per_s
 
     def _closed_rate(self, measurement: Measurement, making: Making) -> float:
+        if not measurement.load.completed:
+            return 0.0
         by_time = max(self.scenario.waits_s) > 0 and measurement.level.connections <= making.member.facts.max_connections
         rates = [rate for _, rate in closed_rates(measurement.rounds, by_time)]
         return statistics.median(rates) * asking.in_proportion(self.scenario, measurement) if rates else 0.0

@@ -69,7 +69,7 @@ def run_of(folder: Path, asked: Workload | None) -> None:
     facts = factories.run()
     if asked is not None:
         options = replace(facts.options, scenarios=(design.SCENARIO,))
-        facts = replace(facts, options=options, scenarios={design.SCENARIO: design.scenario(asked, 25_000.0, 120.0)})
+        facts = replace(facts, options=options, scenarios={design.SCENARIO: design.scenario(asked, 120.0)})
         trials = [factories.failed_trial(model) for model in factories.MODELS]
         made = factories.record(design.SCENARIO, 0, trials)
         record.write(record.record_path(folder, made), made)

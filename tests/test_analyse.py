@@ -263,7 +263,6 @@ def test_the_cpu_time_of_a_request_is_at_the_ranked_level():
 
 def test_warnings_say_from_which_level_on():
     made = factories.summary()
-    assert "above the concurrency limit from 64" in standing(made, "prefork", "hello").warnings
     assert "engine saturated from 256, invalid" in standing(made, "select_loop", "hello").warnings
     assert standing(made, "epoll_loop", "hello").warnings == []
 

@@ -151,7 +151,7 @@ def test_a_refused_model_has_failed_trials_and_the_run_is_complete(copy, refused
     assert {trial["failure"]["stage"] for trial in trials} == {"check"}
     assert any(rule.startswith("method-small-letters: ") for rule in trials[0]["broken_rules"])
     out, _ = servebench(copy, "run", "--resume", "refused", "--no-charts")
-    assert "refused is complete" in out
+    assert "0 are missing" in out  # it is only asked whether the model is mended
 
 
 def test_unchecked_models_are_measured_marked_and_never_ranked(unchecked):

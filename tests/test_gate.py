@@ -110,7 +110,7 @@ def test_the_first_measure_is_gated_by_its_own_direction():
     assert (bound.text, bound.below, bound.bound) == ("rate<-3%", True, pytest.approx(0.97))
     assert (about.metric.level, about.more_is_better) == ("closed 16", True)
     (bound, about) = of("mixed", 0.1).bounds[0]
-    assert (bound.text, bound.below, bound.bound) == ("p90>+10%", False, pytest.approx(1.1))
+    assert (bound.text, bound.below, bound.bound) == ("mean>+10%", False, pytest.approx(1.1))
     assert (about.metric.label, about.margin) == ("hello", 0.1)
 
 
@@ -123,7 +123,8 @@ def test_only_the_levels_that_are_judged_are_measured():
     assert levels(of("hello")) == ["closed 16"]
     assert levels(of("hello", 0.03, "cpu>+5%", "p99>+10%")) == ["closed 16", "open 5000/s"]
     assert levels(of("hello", None, "p99>+10%")) == ["open 5000/s"]
-    assert levels(of("mixed")) == ["closed 1", "open 50%"]  # a share is of a peak
+    assert levels(of("mixed")) == ["open 800/s"]
+    assert levels(of("cpu-digest")) == ["closed 16", "open 50%"]  # a share is of a peak
     whole = plan.levels(catalogue.scenario("idle"), options)
     assert levels(of("idle")) == [level.label for level in whole]  # these need one another
 

@@ -15,7 +15,7 @@ import factories
 import psutil
 import pytest
 
-from benchmarks import catalogue, sample
+from benchmarks import catalogue, launch, sample
 from benchmarks.launch import LaunchError, Server, compile_servers
 from benchmarks.questions import Request, Scenario
 from benchmarks.verify import VerifyError, same, verify
@@ -213,7 +213,7 @@ def broken(tmp_path, monkeypatch):
         (package / "__init__.py").touch()
         (package / "__main__.py").write_text(textwrap.dedent(main))
         monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(launch, "_ROOT", tmp_path)
 
     return write
 

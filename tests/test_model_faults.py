@@ -1,6 +1,5 @@
 """Every model survives what the rules about faults do to it, in smaller numbers; and servers that do not are found out."""
 
-import contextlib
 import re
 import shutil
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 from live import MODELS, ROOT
 
+from benchmarks import launch
 from benchmarks.conformance import suite
 from benchmarks.conformance.rule import Outcome
 from benchmarks.conformance.rules import faults
@@ -227,7 +227,8 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Outcom
     shutil.copytree(ROOT / "servers", folder / "servers", ignore=shutil.ignore_patterns("__pycache__"))
     for name, (_, _, source) in BROKEN.items():
         (folder / "servers" / f"{name}.py").write_text(source)
-    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(len(BROKEN)) as pool, contextlib.chdir(folder):
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(len(BROKEN)) as pool:
+        patch.setattr(launch, "_ROOT", folder)
         patch.setattr(faults, "LEAVES_S", 1.0)
         asked = {name: pool.submit(outcomes, name, (rule,)) for name, (rule, _, _) in BROKEN.items()}
         yield {name: some.result()[0] for name, some in asked.items()}
