@@ -31,7 +31,6 @@ from benchmarks.validity import check_measurement, check_trial, is_accident
 
 STATES_APART = 1.5  # between the round trips of two states of the machine
 SHARE = 0.05  # of the probes, that a state must have
-BLOCKS = 2  # replicates in which all models were measured in a state, at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +123,8 @@ class Observed:
         return {model: dict(of_model) for model, of_model in by_state.items()} if by_state else self.by_replicate(metric)
 
     def _by_state(self, metric: Metric) -> Mapping[str, Mapping[tuple[int, int], float]]:
-        """The metric by replicate and state. Empty where the machine had one state only, windows do not show the metric, a
-        replicate has no state in which all models were measured, or a state has fewer than BLOCKS: its noise is not known."""
+        """The metric by replicate and state; empty where the machine had one state only, windows do not show the metric, or a
+        replicate has no state in which all models were measured."""
         if not self.boundary_ns:
             return {}
         found: dict[str, dict[tuple[int, int], float]] = {model: {} for model in self.models}
@@ -135,8 +134,7 @@ class Observed:
                 for model, value in values.items():
                     found.setdefault(model, {})[replicate.number, state] = value
         complete = all({block[0] for block in found[model]} == set(whole[model]) for model in whole)
-        in_state = collections.Counter(state for _, state in {block for of_model in found.values() for block in of_model})
-        return found if complete and in_state and min(in_state.values()) >= BLOCKS else {}
+        return found if complete and any(found.values()) else {}
 
     def _boundary_ns(self) -> float:
         """What parts the round trips of a cache line in two states of the machine; 0.0 where it had one.

@@ -7,8 +7,8 @@ paired log-ratios; where values are missing, the other models tell how fast that
 
 **States.** Some machines change between two states, for seconds or minutes at a time, and the ratio of two models may differ
 between them by half. Where that is known (`Block`), the fit is log(value) = model in state + replicate in state, and a model's
-effect is its mean over the states, each weighted by its share of all blocks, the same for all models. The residuals are those
-within a state: what the states do to the models is in the ratio, and not in its interval.
+effect is its mean over the states, all alike, so that two runs of which one saw more of a state tell of the same thing. The
+residuals are those within a state: what the states do to the models is in the ratio, and not in its interval.
 
 Some models are several times as noisy as others. So each model has a residual variance of its own, moderated by those of the
 others (`moderation`). With eight models or more the fit is made twice: the second time they weigh as much as their variances
@@ -176,7 +176,7 @@ def fit(values: Values, resolution: float = 0.0) -> Fit | None:
         design[at, [of_model, of_block]] = 1
     linked = _linked([(of_model, of_block) for of_model, of_block, _, _ in cells], design.shape[1])
     members = np.array([[float(name == model) for _, _, name, _ in cells] for model in models])
-    shares = np.array([sum(_state(block) == state for block in blocks) for state in states]) / len(blocks)
+    shares = np.full(len(states), 1 / len(states))
     over_states = np.kron(np.eye(len(models)), shares)  # models × models in states
     freedom = len(cells) - design.shape[1] + len(set(linked))
     noise: Moderated | None = None
