@@ -58,6 +58,7 @@ class Stop:
         os.close(self._reader)
         os.close(self._writer)
         self.requested, self.alone = False, False
+        self._heard.clear()
         self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
 

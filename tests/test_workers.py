@@ -135,10 +135,15 @@ def test_an_orphan_ends_with_its_drain(model: str) -> None:
         client.send(b"GET /wait/60000 HTTP/1.1\r\nHost: test\r\n\r\n")
         eventually(lambda: len(server.family()) == 2, "its worker")
         worker = server.family()[1]
-        eventually(lambda: any(each.status == psutil.CONN_ESTABLISHED for each in worker.net_connections()), "its client")
+        eventually(lambda: clients_of(worker) == 1, "its client")
         server.process.kill()
         assert client.rest() == b""
         eventually(lambda: over(worker), "it ends")
+
+
+def clients_of(process: psutil.Process) -> int:
+    """How many connections it has."""
+    return sum(each.status == psutil.CONN_ESTABLISHED for each in process.net_connections())
 
 
 def pending(process: psutil.Process, signum: int) -> bool:
@@ -154,7 +159,7 @@ def test_a_second_signal_ends_a_worker_that_has_not_handled_the_first(model: str
         client.send(b"GET /wait/60000 HTTP/1.1\r\nHost: test\r\n\r\n")
         eventually(lambda: len(server.family()) == 2, "its worker")
         worker = server.family()[1]
-        eventually(lambda: any(each.status == psutil.CONN_ESTABLISHED for each in worker.net_connections()), "its client")
+        eventually(lambda: clients_of(worker) == 1, "its client")
         worker.suspend()
         eventually(lambda: worker.status() == psutil.STATUS_STOPPED, "it stands still")  # signals that wait are taken by number
         server.stop()
@@ -172,17 +177,13 @@ def test_a_signal_to_the_whole_group_is_one_stop(model: str) -> None:
         clients = [stack.enter_context(server.connect()) for _ in range(4)]
         for client in clients:
             client.send(b"GET /wait/1500 HTTP/1.1\r\nHost: test\r\n\r\n")
-        eventually(lambda: sum(_established(each) for each in server.family()) >= 4, "their requests are under way")
+        eventually(lambda: sum(clients_of(each) for each in server.family()) >= 4, "their requests are under way")
         for process in server.family():  # as killpg(3) does
             process.terminate()
         for client in clients:
             assert client.rest().startswith(b"HTTP/1.1 200 ")
         server.process.wait(PATIENCE_S)
         assert server.process.returncode == 0
-
-
-def _established(process: psutil.Process) -> int:
-    return sum(each.status == psutil.CONN_ESTABLISHED for each in process.net_connections())
 
 
 @pytest.mark.parametrize("model", KEEPERS)
@@ -192,7 +193,7 @@ def test_a_worker_told_to_stop_is_replaced_when_it_has_drained(model: str) -> No
     with serving(model, "--workers", "2", *patient) as server, server.connect() as kept:
         eventually(lambda: len(server.family()) == 3, "two workers")
         assert kept.get("/hello")[0] == 200
-        idle = next(w for w in server.family()[1:] if not any(c.status == psutil.CONN_ESTABLISHED for c in w.net_connections()))
+        idle = next(worker for worker in server.family()[1:] if not clients_of(worker))
         idle.send_signal(signal.SIGTERM)
         eventually(lambda: len(server.family()) == 3 and idle not in server.family(), "a successor")
         assert kept.get("/hello")[0] == 200

@@ -12,18 +12,11 @@ from dataclasses import replace
 
 from benchmarks import adaptive, catalogue, interpreters, objective, passwords, plan, variants
 from benchmarks.commands._shared import BadUse, add_results
+from benchmarks.load.command import SEED_MOST
 from benchmarks.nouns import RunOptions, Variant
 
-_WITH_RESUME = {
-    "resume",
-    "anyway",
-    "replicates",
-    "json",
-    "full",
-    "charts",
-    "results",
-    "database",
-}  # the run itself has decided all else
+# What may be said with --resume: the run itself has decided all else.
+_WITH_RESUME = {"resume", "anyway", "replicates", "json", "full", "charts", "results", "database"}
 _PROFILE = "quick"
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 _LONGEST_S = 7 * 24 * 3600.0
@@ -155,8 +148,8 @@ def run_options(options: argparse.Namespace) -> RunOptions:
         raise BadUse(f"--name {name[:20]}… is {len(os.fsencode(name))} bytes long; a folder's name has {_LONGEST_NAME} at most")
     if any("\udc80" <= letter <= "\udcff" for letter in name):
         raise BadUse(f"--name {name!a} is no UTF-8, which a folder's name must be here; use letters, digits and dashes")
-    if options.seed is not None and not 0 <= options.seed < 10**12:
-        raise BadUse(f"--seed {options.seed} is not from 0 to {10**12 - 1:,}")
+    if options.seed is not None and not 0 <= options.seed <= SEED_MOST:
+        raise BadUse(f"--seed {options.seed} is not from 0 to {SEED_MOST:,}")
     precision, budget_s = _adding(options.precision, options.budget)
     models = _models(options.models, options.aa or "")
     varied = _variants(options, models, scenarios, len(server_cpus))

@@ -13,6 +13,8 @@ sharing answers after S / (1 - rho): 2 S (Kleinrock, Queueing Systems vol. 1, 5.
 work are first come first served again, so 2 ms of work under 5 ms of switch interval should look like the loop's.
 """
 
+from collections.abc import Mapping
+
 from benchmarks.questions import Measure, Metric, Prediction, Request, Scenario
 from benchmarks.scenarios._families import LOOPS, LOOPS_FORKED, PROCESSES, THREADS, THREADS_FORKED
 
@@ -22,8 +24,8 @@ HALF_LOAD = 0.5
 
 def computing(
     work_ms: int,
-    in_turn: tuple[tuple[str, ...], ...],
-    shared: tuple[tuple[str, ...], ...],
+    in_turn: Mapping[str, tuple[str, ...]],
+    shared: Mapping[str, tuple[str, ...]],
     short: str,
     closed: tuple[int, ...] = (),
     **others: object,
@@ -43,7 +45,7 @@ def computing(
     )
     turns = [
         Prediction(
-            _family(models),
+            family,
             models,
             "Served in turn: in the mean one and a half times the work's length.",
             "Kleinrock 1975, 5.7 (M/D/1)",
@@ -51,11 +53,11 @@ def computing(
             least=1.2e6 * work_ms,
             most=1.8e6 * work_ms,
         )
-        for models in in_turn
+        for family, models in in_turn.items()
     ]
     slices = [
         Prediction(
-            _family(models),
+            family,
             models,
             "The core is shared in slices: in the mean twice the work's length.",
             "Kleinrock 1976, 4.4 (M/G/1 processor sharing)",
@@ -63,7 +65,7 @@ def computing(
             least=1.7e6 * work_ms,
             most=2.6e6 * work_ms,
         )
-        for models in shared
+        for family, models in shared.items()
     ]
     return Scenario(
         request=Request(f"/work?cpu_us={1000 * work_ms}"),
@@ -77,16 +79,12 @@ def computing(
     )
 
 
-def _family(models: tuple[str, ...]) -> str:
-    return "threads" if models == THREADS else "processes" if models == PROCESSES else "loops"
-
-
-ALL_LOOPS = (*LOOPS, *LOOPS_FORKED)
+BY_TURNS = {"loops": (*LOOPS, *LOOPS_FORKED)}
 
 SCENARIOS = {
-    "": computing(2, (ALL_LOOPS, THREADS), (), "2 ms of work", (16,), longer=2.6),
-    "20ms": computing(20, (ALL_LOOPS,), (THREADS, PROCESSES), "20 ms of work", window_s=1.6),
-    "5ms-fine": computing(5, (), (THREADS,), "5 ms, fine slices", longer=3.0, settings=FINE),
+    "": computing(2, {**BY_TURNS, "threads": THREADS}, {}, "2 ms of work", (16,), longer=2.6),
+    "20ms": computing(20, BY_TURNS, {"threads": THREADS, "processes": PROCESSES}, "20 ms of work", window_s=1.6),
+    "5ms-fine": computing(5, {}, {"threads": THREADS}, "5 ms, fine slices", longer=3.0, settings=FINE),
     "digest": Scenario(
         request=Request("/digest/2816"),
         closed=(16,),

@@ -6,8 +6,8 @@ computing: the classic mistake.
 
 Theory: a loop serves in turn, so a hello waits for whatever is ahead of it. By Pollaczek and Khinchine the mean wait at
 utilisation rho, with next to all work in one kind of request of length S, is lambda E[s^2] / 2 (1 - rho) = rho S / 2 (1 - rho):
-a third of S at 0.4 (Kleinrock, Queueing Systems vol. 1, 5.7). Threads of one interpreter take the lock from whoever computes
-only after the switch interval, 5 ms, and with each wait anew: the convoy (Beazley, "Understanding the Python GIL", PyCon 2010).
+a third of S at 0.4 (Kleinrock, Queueing Systems vol. 1, 5.7). Threads of one interpreter get the lock from a computing one only
+after the switch interval, 5 ms, and with each wait anew: the convoy (Beazley, "Understanding the Python GIL", PyCon 2010).
 Processes share the core by the kernel's scheduler, to which one that has slept is dear: hello preempts the work (sched(7)).
 Sleeping costs a thread or a process nothing but itself.
 """
@@ -60,7 +60,7 @@ SCENARIOS = {
             Prediction(
                 "threads",
                 (*THREADS, *THREADS_BEHIND_A_LOOP),
-                "Whoever computes keeps the lock for 5 ms at a time: hello's p90 is at least that.",
+                "A thread that computes keeps the lock for 5 ms at a time: hello's p90 is at least that.",
                 "Beazley, PyCon 2010; sys.setswitchinterval",
                 P90,
                 least=4.5e6,
@@ -68,7 +68,7 @@ SCENARIOS = {
             Prediction(
                 "processes",
                 PROCESSES,
-                "The kernel lets whoever has slept preempt: hello waits for less than a tenth of the work.",
+                "The kernel lets a process that has slept preempt: hello waits for less than a tenth of the work.",
                 "sched(7)",
                 MEAN,
                 most=1e6,
