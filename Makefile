@@ -31,7 +31,7 @@ selfbench: $(VENV)/.runs ## measure the measuring: the engine against others and
 
 reference: $(VENV)/.runs ## make results/reference anew (standard profile, fixed seed: an hour), packed into one file
 	@rm -rf results/reference && $(BIN)/servebench run --profile standard --name reference --seed 2026 $(ARGS)
-	@$(BIN)/python -m benchmarks.packing results/reference && rm results/reference/summary.json  # servebench report makes it anew
+	@$(BIN)/python -m benchmarks.packing results/reference README.md docs/findings.md
 
 rules: $(VENV)/.tests ## hold all models, and the peers that are installed, to every rule; the table in results/rules (15 minutes)
 	@$(BIN)/servebench check --peers --jobs 3 --write results/rules $(ARGS)

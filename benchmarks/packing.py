@@ -1,25 +1,32 @@
-"""`python -m benchmarks.packing RUN`: pack a run's records into one small file, evidence.json.xz, to be committed.
+"""`python -m benchmarks.packing RUN [TEXT …]`: make a run small, to be committed: its records in one file, evidence.json.xz.
 
 What a summary is made of stays: counts, times, the values of each round. Histograms become coarse, by buckets of 3% at the
 levels that measures and predictions stand on and of 10% elsewhere, counts and sums exact; of the engine's pauses the long ones
 stay and the others are joined; completions of connections are kept in order of size. A report of the packed run is therefore
 the same but for the last digits of percentiles.
+
+With a TEXT, only those of the charts stay that it links, as PNG with a palette, a third of the bytes; and the summary goes, as
+`servebench report` makes it again.
 """
 
+import argparse
 import lzma
 import math
+import re
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+from PIL import Image
 
 from benchmarks import histogram, record
 from benchmarks.nouns import SCHEMA, ClassResult, Histogram, LoadResult, Measurement, ReplicateRecord, RunFacts
 from benchmarks.questions import Metric, Scenario
 
 FINE, ROUGH = 0.03, 0.10  # the width of a bucket
+COLOURS = 256  # of a picture's palette
 PAUSES_KEPT = 16  # the longest of a measurement, singly
 
 
@@ -115,14 +122,31 @@ def coarse(values: Histogram, width: float) -> Histogram:
     )
 
 
+def keep_pictures(charts: Path, texts: Iterable[Path]) -> None:
+    """Remove all charts but those that one of the texts links, and make these smaller."""
+    linked = {name for text in texts for name in re.findall(r"charts/([\w-]+\.png)\)", text.read_text(encoding="utf-8"))}
+    for path in charts.iterdir():
+        if path.name in linked:
+            with Image.open(path) as picture:
+                picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+        else:
+            path.unlink()
+
+
 def main() -> int:
     """Pack the run that is named."""
-    if len(sys.argv) != 2:
-        print("usage: python -m benchmarks.packing RUN", file=sys.stderr)
-        return 2
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.packing", description="Make a run small, to be committed.")
+    parser.add_argument("run", type=Path, metavar="RUN", help="its folder")
+    parser.add_argument(
+        "texts", type=Path, nargs="*", metavar="TEXT", help="keep of its charts what these link, and no summary"
+    )
+    options = parser.parse_args()
     try:
-        path = pack(Path(sys.argv[1]))
-    except record.RecordError as error:
+        path = pack(options.run)
+        if options.texts:
+            keep_pictures(options.run / "charts", options.texts)
+            (options.run / "summary.json").unlink(missing_ok=True)
+    except (record.RecordError, OSError) as error:
         print(f"servebench: {error}", file=sys.stderr)
         return 2
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")

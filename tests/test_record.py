@@ -8,6 +8,7 @@ from dataclasses import replace
 import factories
 import msgspec
 import pytest
+from PIL import Image
 
 from benchmarks import catalogue, cli, histogram, journal, packing, record
 from benchmarks.journal import Journal
@@ -54,6 +55,21 @@ def test_packed_records_are_read_as_they_are_and_a_damaged_one_is_told(run):
         assert damaged.path == packed
         assert "is damaged" in damaged.why
         packed.write_bytes(whole)
+
+
+def test_of_a_packed_runs_charts_those_stay_that_a_text_links(tmp_path):
+    charts, text = tmp_path / "charts", tmp_path / "README.md"
+    charts.mkdir()
+    for name in ("matrix", "pairs"):
+        Image.effect_noise((300, 200), 9.0).convert("RGB").save(charts / f"{name}.png")
+    (charts / "matrix.svg").touch()
+    text.write_text("![Which model?](results/reference/charts/matrix.png)")
+    before = (charts / "matrix.png").stat().st_size
+    packing.keep_pictures(charts, [text])
+    assert [path.name for path in charts.iterdir()] == ["matrix.png"]
+    with Image.open(charts / "matrix.png") as picture:
+        assert (picture.mode, picture.size) == ("P", (300, 200))
+    assert (charts / "matrix.png").stat().st_size < before
 
 
 def test_a_run_is_packed_into_one_file_and_read_as_before(run):

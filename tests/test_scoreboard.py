@@ -403,6 +403,15 @@ def test_what_the_machines_states_do_to_the_models_is_in_the_ratio_and_not_in_it
     assert compare(together, 0.03, True).counts.different < 9  # as one kind of replicate they are noise
 
 
+def test_the_states_count_alike_however_often_each_was_seen():
+    """Two runs of one machine tell of the same ratio, though it was in one state most of the time in the first."""
+    rng = np.random.default_rng(8)
+    often, seldom = ([(0, 0), (1, 0), (2, 0), (3, 1)], [(0, 0), (1, 1), (2, 1), (3, 1)])
+    one, other = (compare(in_states(rng, blocks), 0.03, True).places["threads"].ratio for blocks in (often, seldom))
+    assert one.value == pytest.approx(other.value, rel=0.03)
+    assert one.value == pytest.approx(math.sqrt(0.97 * 0.68 / 0.92), rel=0.03)
+
+
 def test_intervals_within_states_cover_the_truth():
     rng, covered, asked = np.random.default_rng(6), 0, 400
     for _ in range(asked):
