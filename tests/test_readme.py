@@ -1,4 +1,4 @@
-"""What README and docs/ promise: the model that is shown works; tables, links and commands are true."""
+"""What README, CONTRIBUTING and docs/ promise: the model that is shown works; tables, links and commands are true."""
 
 import json
 import re
@@ -15,14 +15,14 @@ from benchmarks.checks.background import TOO_FEW
 from benchmarks.checks.service import ABOVE_LIMIT, OVERLOADED, OVERLOADED_AT_TIMES
 from benchmarks.conformance.rules import PARTS
 
-README = (catalogue.ROOT / "README.md").read_text()
+README, CONTRIBUTING = ((catalogue.ROOT / f"{name}.md").read_text() for name in ("README", "CONTRIBUTING"))
 LIMITS, CHECKS = ((catalogue.ROOT / "docs" / f"{name}.md").read_text() for name in ("limits", "checks"))
 PAGES = [*sorted(catalogue.ROOT.glob("*.md")), *sorted((catalogue.ROOT / "docs").glob("*.md"))]
 EVERY_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
 def test_the_model_it_shows_is_one_file_that_runs(tmp_path):
-    source = re.search(r"```python\n(.*?)```", README, re.DOTALL)[1]
+    source = re.search(r"```python\n(.*?)```", CONTRIBUTING, re.DOTALL)[1]
     assert len(source.splitlines()) < 40
     shutil.copytree(catalogue.ROOT / "servers", tmp_path / "servers", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "servers" / "one_at_a_time.py").write_text(source)
