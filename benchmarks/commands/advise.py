@@ -1,4 +1,4 @@
-"""`servebench advise`: which execution model for this workload? It is measured, on this machine, in two minutes."""
+"""`servebench advise`: which execution model for this workload? It is measured, on this machine, in a few minutes."""
 
 import argparse
 import random
